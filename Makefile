@@ -1,0 +1,35 @@
+# make demo   environment (first time), then the demo on real handwritten digits
+# make test   environment (first time, builds mmcv's ops), ruff, mypy, pytest
+# make lint   ruff and mypy alone;  make clean   forget environments and results
+PYTHON ?= python3
+JOBS ?= 2
+PYTEST_ARGS ?= -n $(JOBS)
+DEMO_ARGS ?=
+
+VENVS := .venv
+# An environment is complete when it holds the stamp of these very requirements.
+KEY := $(shell cat setup.py requirements/* 2>/dev/null | cksum | cut -d' ' -f1)
+
+.PHONY: demo test lint clean demo-env test-env
+.SUFFIXES:
+
+demo: demo-env
+	@$(VENVS)/demo/bin/python tools/demo.py $(DEMO_ARGS)
+
+# pytest comes last: its summary is the last line printed.
+test: lint
+	@OMP_NUM_THREADS=1 $(VENVS)/test/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: test-env
+	@$(VENVS)/test/bin/python -m ruff check --quiet .
+	@$(VENVS)/test/bin/python -m mypy --no-error-summary
+
+demo-env: $(VENVS)/demo/.stamp-$(KEY)
+test-env: $(VENVS)/test/.stamp-$(KEY)
+
+$(VENVS)/%/.stamp-$(KEY):
+	@PYTHON='$(PYTHON)' MAX_JOBS='$(JOBS)' VENVS='$(VENVS)' STAMP='$@' bash requirements/install.sh $*
+
+clean:
+	rm -rf $(VENVS) build dist mmips.egg-info mmips/.mim .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis work_dirs/demo
