@@ -1,0 +1,7 @@
+# mmpretrain's runtime, made repeatable: a fixed seed, and a reseed before each
+# epoch, so that a killed and resumed run ends in the weights of an unbroken one.
+_base_ = 'mmpretrain::_base_/default_runtime.py'
+
+custom_hooks = [dict(type='mmips.EpochSeedHook')]
+randomness = dict(seed=0, deterministic=False)
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))

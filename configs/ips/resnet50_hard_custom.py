@@ -1,0 +1,23 @@
+"""Hard-label twin of ``resnet50_ips_custom.py``: your own folder of images.
+
+Data, checkpoint and classes as described there. Not an experiment of the paper.
+
+Command: MMIPS_DATA=path/to/images python tools/train.py configs/ips/resnet50_hard_custom.py
+Cost: 100 epochs x N images, 32 a step on one GPU.
+"""
+_base_ = [
+    'mmpretrain::_base_/models/resnet50.py',
+    '../_base_/datasets/custom.py',
+    '../_base_/schedules/custom_100e.py',
+    '../_base_/seeded_runtime.py',
+]
+
+checkpoint = '{{$MMIPS_CKPT:none}}'
+prefix = '{{$MMIPS_CKPT_PREFIX:backbone.}}'
+
+model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes, topk=(1, )))
+if checkpoint != 'none':
+    model['backbone'] = dict(init_cfg=dict(
+        type='Pretrained', checkpoint=checkpoint, prefix=None if prefix == 'none' else prefix))
+default_hooks = dict(
+    logger=dict(interval=20), checkpoint=dict(save_best='auto'))
