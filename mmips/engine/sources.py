@@ -1,0 +1,276 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Where data and checkpoints come from, and which of them a config names but the disk lacks.
+
+Checked on the config, before anything is built, because a dataset that is missing
+otherwise surfaces as a traceback after the model was built, or, for the validation
+set, after the first epoch.
+"""
+import os
+import os.path as osp
+import re
+from dataclasses import dataclass
+from typing import Any, Iterator
+
+__all__ = [
+    'DATA_SOURCES', 'DataSource', 'advise', 'check_paths', 'iter_datasets', 'missing_checkpoints',
+    'missing_datasets', 'pending_downloads', 'type_name'
+]
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """How to obtain one dataset.
+
+    Args:
+        name (str): The dataset's name in a sentence.
+        get (str): What to download, from where.
+        layout (str): What has to lie where; ``{root}`` stands for the config's root.
+        needs (tuple[str, ...]): Paths below the root that must exist. Empty (default)
+            means the paths that the config itself names.
+        downloads (bool): Whether the dataset class fetches itself. Defaults to False.
+    """
+    name: str
+    get: str
+    layout: str
+    needs: tuple[str, ...] = ()
+    downloads: bool = False
+
+
+_CIFAR = 'https://www.cs.toronto.edu/~kriz/cifar-{}-python.tar.gz'
+_VOC = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ (VOC2007: .../voc2007/)'
+_FOLDERS = '{root}/<class name>/*.jpg, one folder for each class'
+
+#: Dataset type without its scope -> how to obtain it.
+DATA_SOURCES: dict[str, DataSource] = {
+    'CIFAR10': DataSource('CIFAR-10', f'{_CIFAR.format(10)} (170 MB)',
+                          'unpack it: {root}/cifar-10-batches-py/data_batch_1 ... test_batch',
+                          ('cifar-10-batches-py', ), True),
+    'CIFAR100': DataSource('CIFAR-100', f'{_CIFAR.format(100)} (169 MB)',
+                           'unpack it: {root}/cifar-100-python/{{train,test,meta}}',
+                           ('cifar-100-python', ), True),
+    'ImageNet': DataSource(
+        'ImageNet (ILSVRC2012)',
+        'https://image-net.org/challenges/LSVRC/2012/2012-downloads.php (needs an account): '
+        'ILSVRC2012_img_train.tar (138 GB) and ILSVRC2012_img_val.tar (6 GB)',
+        '{root}/train/n01440764/*.JPEG and {root}/val/n01440764/*.JPEG, or {root}/val/*.JPEG '
+        'with a list of "file label" lines in {root}/meta/val.txt'),
+    'CUB': DataSource('CUB-200-2011',
+                      'CUB_200_2011.tgz (1.1 GB) from https://data.caltech.edu/records/65de6-vp158',
+                      'unpack it: {root}/images/, {root}/images.txt, '
+                      '{root}/image_class_labels.txt, {root}/train_test_split.txt',
+                      ('images', 'images.txt', 'image_class_labels.txt', 'train_test_split.txt')),
+    'StanfordDogs': DataSource('Stanford Dogs', 'images.tar (757 MB) and lists.tar from '
+                               'http://vision.stanford.edu/aditya86/ImageNetDogs/',
+                               'unpack both: {root}/Images/n02085620-Chihuahua/*.jpg, '
+                               '{root}/train_list.mat, {root}/test_list.mat',
+                               ('Images', 'train_list.mat', 'test_list.mat')),
+    'CustomDataset': DataSource('a folder of images', 'your own images', _FOLDERS),
+    'ImageFolder': DataSource('a folder of images', 'your own images',
+                              _FOLDERS + ' (the root may be set by the environment variable '
+                              'MMIPS_DATA)'),
+    'ArrayDataset': DataSource('an array dataset', 'your own arrays; CIFAR-100-C is at '
+                               'https://zenodo.org/records/3555552',
+                               'an .npz with images (N, H, W, 3) uint8 and labels (N,), or a pair '
+                               'of .npy files, at the path the config names'),
+    'VOC': DataSource('Pascal VOC', _VOC, 'unpack it: {root}/{{JPEGImages,Annotations,ImageSets}}'),
+    'VOCDataset': DataSource('Pascal VOC', _VOC, 'unpack it: {root}/VOC2007 and {root}/VOC2012'),
+    'PascalVOCDataset': DataSource(
+        'Pascal VOC 2012', _VOC, '{root}/{{JPEGImages,SegmentationClass,ImageSets}}; for the '
+        'augmented set SegmentationClassAug (SBD) besides'),
+    'CityscapesDataset': DataSource(
+        'Cityscapes', 'leftImg8bit_trainvaltest.zip (11 GB) and gtFine_trainvaltest.zip (241 MB) '
+        'from https://www.cityscapes-dataset.com/downloads/ (needs an account)',
+        '{root}/leftImg8bit/{{train,val}} and {root}/gtFine/{{train,val}} with '
+        '*_labelTrainIds.png (mmseg: tools/dataset_converters/cityscapes.py)'),
+    'RUGDDataset': DataSource('RUGD', 'RUGD_frames-with-annotations.zip and RUGD_annotations.zip '
+                              'from http://rugd.vision/', 'the converted frames and label images '
+                              'below {root}, as the config names them'),
+    'ADE20KDataset': DataSource(
+        'ADE20K', 'http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip',
+        'unpack it: {root}/images/ and {root}/annotations/'),
+    'CocoDataset': DataSource('COCO', 'https://cocodataset.org/#download',
+                              '{root}/train2017, {root}/val2017 and {root}/annotations'),
+    'MNIST': DataSource('MNIST', 'https://ossci-datasets.s3.amazonaws.com/mnist/',
+                        '{root}/train-images-idx3-ubyte ...',
+                        ('train-images-idx3-ubyte', ), True),
+    'FashionMNIST': DataSource('Fashion-MNIST',
+                               'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/',
+                               '{root}/train-images-idx3-ubyte ...',
+                               ('train-images-idx3-ubyte', ), True),
+}
+_UNKNOWN = DataSource('the dataset', 'see the documentation of the dataset class',
+                      'at the path the config names')
+
+
+def type_name(cfg: Any) -> str:
+    """The ``type`` of a config without its scope, ``''`` where there is none."""
+    kind = cfg.get('type', '') if hasattr(cfg, 'get') else ''
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+
+
+def iter_datasets(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
+    """Yield ``(config key, config)`` of every dataset below the wrappers at ``key``."""
+    if not hasattr(cfg, 'get'):
+        return
+    wrapped = cfg.get('dataset'), cfg.get('datasets')
+    if wrapped == (None, None):
+        yield key, cfg
+    if wrapped[0] is not None:
+        yield from iter_datasets(wrapped[0], f'{key}.dataset')
+    for number, part in enumerate(wrapped[1] or ()):
+        yield from iter_datasets(part, f'{key}.datasets.{number}')
+
+
+def _is_local(path: str) -> bool:
+    # s3://, http://, torchvision:// and the like are the business of mmengine's backends.
+    return re.match(r'^[\w+-]+:(//|(?=[^\\/]+[:/]))', path) is None
+
+
+def _present(path: str) -> bool:
+    """Whether a remote path is named, or a file or folder with something in it exists."""
+    if not _is_local(path):
+        return True
+    path = osp.expanduser(path)
+    return any(os.scandir(path)) if osp.isdir(path) else osp.exists(path)
+
+
+def _expected_paths(cfg: dict) -> list[str]:
+    """The paths one dataset config needs, joined as mmengine's ``BaseDataset`` joins them."""
+    root = cfg.get('data_root') or ''
+    prefix = cfg.get('data_prefix') or {}
+    prefixes = [prefix] if isinstance(prefix, str) else list(prefix.values())
+    source = DATA_SOURCES.get(type_name(cfg), _UNKNOWN)
+    if source.needs:
+        root = root or next(iter(prefixes), '')
+        return [osp.join(root, need) for need in source.needs]
+    if type_name(cfg) == 'ImageNet' and not any(prefixes):
+        prefixes = [cfg.get('split') or '']
+    named = [part for part in [cfg.get('ann_file'), *prefixes] if isinstance(part, str) and part]
+    return [osp.join(root, part) for part in named] or ([root] if root else [])
+
+
+def _root(cfg: dict) -> str:
+    return (cfg.get('data_root') or osp.dirname((_expected_paths(cfg) or ['data/x'])[0])
+            or '.').rstrip('/')
+
+
+def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = False
+                     ) -> list[tuple[str, dict, list[str]]]:
+    """Find datasets of which something is not on the disk.
+
+    Args:
+        cfg (Config): The whole config.
+        fields (tuple[str, ...]): Its data loaders, e.g. ``('train_dataloader', )``.
+        downloading (bool): Return those that fetch themselves, instead of the
+            others. Defaults to False.
+
+    Returns:
+        list[tuple[str, dict, list[str]]]: config key, config and missing paths.
+    """
+    found = []
+    for field in fields:
+        loader = cfg.get(field) or {}
+        for key, data in iter_datasets(loader.get('dataset'), f'{field}.dataset'):
+            source = DATA_SOURCES.get(type_name(data), _UNKNOWN)
+            missing = [path for path in _expected_paths(data) if not _present(path)]
+            if missing and downloading == (source.downloads and data.get('download', True)):
+                found.append((key, data, missing))
+    return found
+
+
+def pending_downloads(cfg: Any, fields: tuple[str, ...]) -> list[tuple[str, dict, list[str]]]:
+    """Datasets that are missing and will try to fetch themselves."""
+    return missing_datasets(cfg, fields, downloading=True)
+
+
+def advise(found: list[tuple[str, dict, list[str]]]) -> str:
+    """One paragraph for each missing dataset: what was looked for, what to get, where to put it."""
+    blocks: dict[tuple[str, str], tuple[list[str], list[str], dict]] = {}
+    for key, cfg, missing in found:
+        keys, paths, _ = blocks.setdefault((type_name(cfg), _root(cfg)), ([], [], cfg))
+        keys.append(key)
+        paths.extend(path for path in missing if path not in paths)
+    return '\n\n'.join(_advise_one(*block) for block in blocks.values())
+
+
+def _advise_one(keys: list[str], paths: list[str], cfg: dict) -> str:
+    source = DATA_SOURCES.get(type_name(cfg), _UNKNOWN)
+    root = _root(cfg)
+    option = 'data_root' if 'data_root' in cfg or not cfg.get('ann_file') else 'ann_file'
+    named = source.name if source is not _UNKNOWN else f'the dataset ({type_name(cfg)})'
+    lines = [
+        f'{named} is missing, or its folder is empty:',
+        *(f'    {path}' + ('' if osp.isabs(path) else f'   (in {os.getcwd()})') for path in paths),
+        f'  named by   {", ".join(keys)}',
+        f'  get it     {source.get}',
+        f'  put it     {source.layout.format(root=root)}',
+        '  or say where it is:  --cfg-options '
+        + ' '.join(f'{key}.{option}=/path/to/{osp.basename(root) or "data"}' for key in keys),
+    ]
+    return '\n'.join(lines)
+
+
+def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield ``(config key, path)`` of every checkpoint that a model config loads."""
+    if isinstance(node, (list, tuple)):
+        for number, part in enumerate(node):
+            yield from _iter_checkpoints(part, f'{key}.{number}')
+    if not hasattr(node, 'items'):
+        return
+    for name, value in node.items():
+        is_path = isinstance(value, str) and value
+        if is_path and (name == 'pretrained'
+                        or (name == 'checkpoint' and type_name(node) == 'Pretrained')):
+            yield f'{key}.{name}', value
+        else:
+            yield from _iter_checkpoints(value, f'{key}.{name}')
+
+
+def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
+    """Find ``(config key, path)`` of local checkpoints that a config names and the disk lacks."""
+    named = list(_iter_checkpoints(cfg.get('model') or {}, 'model'))
+    if cfg.get('load_from'):
+        named.append(('load_from', cfg.load_from))
+    last = osp.join(cfg.get('work_dir') or '', 'last_checkpoint')
+    if cfg.get('resume') and not cfg.get('load_from') and osp.isfile(last):
+        with open(last) as file:
+            named.append((f'--resume (from {last})', file.read().strip()))
+    return [(key, path) for key, path in named if _is_local(path) and not osp.isfile(
+        osp.expanduser(path))]
+
+
+def _advise_checkpoint(key: str, path: str) -> str:
+    folder = osp.dirname(osp.expanduser(path)) or '.'
+    lines = [f'The checkpoint {path!r}, named by {key}, does not exist.']
+    if osp.isdir(osp.expanduser(path)):
+        lines[0] = f'The checkpoint {path!r}, named by {key}, is a folder, not a file.'
+        folder = osp.expanduser(path)
+    beside = sorted(name for name in os.listdir(folder)
+                    if name.endswith(('.pth', '.pt'))) if osp.isdir(folder) else []
+    if beside:
+        lines.append(f'  in {folder} there are: {", ".join(beside[:8])}')
+    if key.startswith('model.'):
+        lines.append('  train it, or download it and put it there, or give another path or an '
+                     f'https:// address:  --cfg-options {key}=...')
+    else:
+        lines.append('  give the path of a .pth file that a training run has saved (its work '
+                     'directory names the newest one in last_checkpoint)')
+    return '\n'.join(lines)
+
+
+def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:
+    """Raise for every dataset and checkpoint that the config names and the disk lacks.
+
+    Args:
+        cfg (Config): The whole config, command-line options merged.
+        fields (tuple[str, ...]): The data loaders that this run builds.
+
+    Raises:
+        FileNotFoundError: One paragraph for each: what, named where, to be got where.
+    """
+    problems = [_advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
+    datasets = missing_datasets(cfg, fields)
+    if datasets:
+        problems.append(advise(datasets))
+    if problems:
+        raise FileNotFoundError('\n\n'.join(problems))

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Train in several processes, one for each GPU, or on CPUs where there is no GPU.
+# Usage:       bash tools/dist_train.sh CONFIG GPUS [options of train.py]
+# Environment: PORT, NNODES, NODE_RANK, MASTER_ADDR
+
+CONFIG=$1
+GPUS=$2
+if [ $# -lt 2 ]; then
+    echo "usage: bash $0 CONFIG GPUS [options of train.py]" >&2
+    exit 2
+fi
+
+PYTHONPATH="$(dirname "$0")/..":$PYTHONPATH \
+exec python -m mmips.engine.launch \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$GPUS" \
+    "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"
