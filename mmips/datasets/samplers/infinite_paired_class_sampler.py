@@ -1,0 +1,51 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from collections.abc import Iterator
+from typing import Any
+
+from mmips.registry import DATA_SAMPLERS
+
+from .paired_class_sampler import PairedClassSampler
+
+__all__ = ['InfinitePairedClassSampler']
+
+
+@DATA_SAMPLERS.register_module()
+class InfinitePairedClassSampler(PairedClassSampler):
+    """The epochs of ``PairedClassSampler`` one after the other, without an end.
+
+    For iteration-based loops. A resumed run jumps to its place (:meth:`skip`, which mmengine
+    >= 0.10.8 calls) without loading, or even drawing, what it skips.
+
+    Args:
+        *args, **kwargs: As :class:`PairedClassSampler`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._skipped = 0
+
+    def skip(self, num_samples: int) -> None:
+        """Start the next iteration after ``num_samples`` indices of this rank.
+
+        Args:
+            num_samples (int): Indices used up since the start of training; even, since pairs
+                are used up whole.
+
+        Raises:
+            ValueError: For a negative or odd number.
+        """
+        if num_samples < 0 or num_samples % 2:
+            raise ValueError(f'num_samples must be even and not negative, but got {num_samples}.')
+        self._skipped = num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        """Indices of this rank, query and partner in turn, for ever."""
+        epoch, skip = divmod(self._skipped, len(self))
+        while True:
+            for position, index in enumerate(self._indices(epoch)):
+                if position >= skip:
+                    yield index
+            epoch, skip = epoch + 1, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: the iteration counts its epochs itself."""

@@ -1,0 +1,11 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from mmips.compat import has_package
+
+from .epoch_seed_hook import EpochSeedHook
+
+__all__ = ['EpochSeedHook']
+
+if has_package('mmpretrain'):
+    from .patch_swap_schedule import PatchSwapSchedule  # noqa: F401
+    from .self_distill_monitor import SelfDistillMonitor  # noqa: F401
+    __all__ += ['PatchSwapSchedule', 'SelfDistillMonitor']

@@ -1,0 +1,88 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Optional, Union
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmips.models.batch_augments import find_patch_swaps
+from mmips.registry import HOOKS
+
+__all__ = ['PatchSwapSchedule']
+
+
+@HOOKS.register_module()
+class PatchSwapSchedule(Hook):
+    """Raise (or lower) the swap probability p_r step by step: the progressive rows of IPS.
+
+    The defaults are the paper's schedule, boundaries at epochs 30, 80 and 120 of 240, as
+    fractions of the run, so that it scales with ``max_epochs``. Its ends, 0.1 and 0.5, are
+    stated; 0.2 and 0.3 between them are a guess. The probability depends on the position in
+    the run alone, hence it is right after a resume.
+
+    Args:
+        milestones (Sequence[int | float]): Increasing boundaries: integers are epochs (or
+            iterations), numbers between 0 and 1 fractions of the run.
+        values (Sequence[float]): The probability before, between and after them, one more
+            than milestones.
+        by_epoch (bool): Count epochs, else iterations. Default: True.
+
+    Raises:
+        ValueError: For milestones that do not increase or values that do not fit them; at the
+            start of training for a model without ``mmips.IntraClassPatchSwap``.
+    """
+
+    def __init__(self,
+                 milestones: Sequence[Union[int, float]] = (30 / 240, 80 / 240, 120 / 240),
+                 values: Sequence[float] = (0.1, 0.2, 0.3, 0.5),
+                 by_epoch: bool = True) -> None:
+        if len(values) != len(milestones) + 1:
+            raise ValueError('values must be one more than milestones, but got '
+                             f'{len(values)} values for {len(milestones)} milestones.')
+        if any(not 0 <= value <= 1 for value in values):
+            raise ValueError(f'values are probabilities in [0, 1], but got {list(values)}.')
+        if any(m <= 0 or (isinstance(m, float) and m >= 1) for m in milestones):
+            raise ValueError('milestones are positive integers, or fractions of the run between '
+                             f'0 and 1, but got {list(milestones)}.')
+        self.milestones = list(milestones)
+        self.values = list(values)
+        self.by_epoch = by_epoch
+        self._borders: list[float] = []
+        self._prob: Optional[float] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the augments and turn fractions into epochs or iterations."""
+        self._swaps = find_patch_swaps(runner.model)
+        if not self._swaps:
+            raise ValueError('PatchSwapSchedule found no mmips.IntraClassPatchSwap to schedule: add '
+                             "model.train_cfg.augments=[dict(type='mmips.IntraClassPatchSwap')].")
+        length = runner.max_epochs if self.by_epoch else runner.max_iters
+        # The nearest whole epoch, so that 30/240 of 240 is epoch 30 whatever floats say.
+        self._borders = [round(m * length) if isinstance(m, float) else m for m in self.milestones]
+        # Equal borders are fine: in a run of few epochs a step has no room and is left out.
+        if self._borders != sorted(self._borders):
+            raise ValueError(f'milestones must increase, but {self.milestones} of {length} '
+                             f'{"epochs" if self.by_epoch else "iterations"} gives {self._borders}.')
+        self._prob = None
+        self._apply(runner)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Set the probability of this epoch."""
+        if self.by_epoch:
+            self._apply(runner)
+
+    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Set the probability of this iteration."""
+        if not self.by_epoch:
+            self._apply(runner)
+
+    def _apply(self, runner: Runner) -> None:
+        position = runner.epoch if self.by_epoch else runner.iter
+        prob = self.values[bisect_right(self._borders, position)]
+        if prob != self._prob:
+            for swap in self._swaps:
+                swap.prob = prob
+            runner.logger.info(f'Patch swap probability is {prob} from '
+                               f'{"epoch" if self.by_epoch else "iteration"} {position} on.')
+            self._prob = prob

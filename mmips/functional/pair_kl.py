@@ -1,0 +1,73 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Kullback-Leibler divergence between the two predictions of a pair."""
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ['pair_kl', 'DETACH']
+
+DETACH = ('none', 'query', 'partner')
+
+
+def pair_kl(query: Tensor,
+            partner: Tensor,
+            temperature: float = 4.0,
+            scale_by_t2: bool = True,
+            detach: str = 'none',
+            symmetric: bool = True,
+            valid: Optional[Tensor] = None) -> Tensor:
+    r"""Temperature-softened KL between the predictions of a pair (IPS, Eq. 2).
+
+    With :math:`p = \mathrm{softmax}(z / T)` the symmetric form is
+    :math:`\tfrac12 [KL(p_1 \| p_2) + KL(p_2 \| p_1)]`, summed over classes and averaged
+    over pairs. Computed in float32 at least, whatever autocast says.
+
+    Args:
+        query (Tensor): Logits of the first members, shape (P, K).
+        partner (Tensor): Logits of the second members, shape (P, K).
+        temperature (float): T of the softmax. Default: 4.
+        scale_by_t2 (bool): Multiply by T^2, which keeps the gradient's size
+            independent of T (Hinton et al., 2015). Default: True.
+        detach (str): The side that acts as a constant target: 'none' (the paper),
+            'query' or 'partner'. Default: 'none'.
+        symmetric (bool): If False, only :math:`KL(p_2 \| p_1)`, the partner teaching the
+            query; with ``detach='partner'`` this is CS-KD's term. Default: True.
+        valid (Tensor, optional): Bool mask of shape (P,). Pairs outside it contribute
+            neither value nor gradient, and the mean is over the rest.
+
+    Returns:
+        Tensor: Scalar of dtype float32 (float64 for float64 logits).
+
+    Raises:
+        ValueError: For shapes that differ, T <= 0 or an unknown ``detach``.
+    """
+    if query.shape != partner.shape or query.ndim != 2:
+        raise ValueError('pair_kl expects two tensors of one shape (P, K), but got '
+                         f'{tuple(query.shape)} and {tuple(partner.shape)}.')
+    if not temperature > 0:
+        raise ValueError(f'temperature must be positive, but got {temperature}.')
+    if detach not in DETACH:
+        raise ValueError(f'detach must be one of {DETACH}, but got {detach!r}.')
+    if valid is not None:
+        # Blank the logits rather than the divergence: backward would turn an infinite
+        # logit of an excluded pair into 0 * inf = NaN.
+        blank = query.new_zeros(())
+        query, partner = (z.where(valid[:, None], blank) for z in (query, partner))
+    log_q = _log_softmax(query.detach() if detach == 'query' else query, temperature)
+    log_p = _log_softmax(partner.detach() if detach == 'partner' else partner, temperature)
+    if symmetric:
+        # KL(p||q) + KL(q||p) = sum (p - q)(log p - log q): one pass instead of two.
+        total = 0.5 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum()
+    else:
+        total = (log_p.exp() * (log_p - log_q)).sum()
+    if scale_by_t2:
+        total = total * temperature**2
+    return total / (len(query) if valid is None else valid.sum().clamp(min=1))
+
+
+def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
+    if logits.dtype != torch.float64:
+        logits = logits.float()
+    return F.log_softmax(logits / temperature, dim=1)

@@ -1,0 +1,38 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from typing import Callable, Union
+
+import torch
+from torch import Tensor
+
+from mmips.registry import BATCH_AUGMENTS
+from mmips.structures import fold_pairs, unfold_pairs
+
+__all__ = ['PairwiseBatchAugment']
+
+
+@BATCH_AUGMENTS.register_module()
+class PairwiseBatchAugment:
+    """Apply a batch augment to whole pairs instead of single images.
+
+    The two images of a pair are laid on top of each other along the channels, so that the
+    augment sees P images of 2C channels: pairs are mixed with pairs, by one permutation,
+    one box and one lambda for both members. A mixed pair still has one (soft) label and
+    counts as a pair. Needed to combine IPS with CutMix, Mixup or CutOut (Table 13); used on
+    single images they would tear pairs apart.
+
+    Args:
+        augment (dict | Callable): Config of any batch augment, mmpretrain's or ours, that
+            treats the channels of an image alike.
+
+    Example:
+        >>> dict(type='mmips.PairwiseBatchAugment', augment=dict(type='CutMix', alpha=1.0))
+    """
+
+    def __init__(self, augment: Union[dict, Callable]) -> None:
+        self.augment = BATCH_AUGMENTS.build(augment) if isinstance(augment, dict) else augment
+
+    @torch.compiler.disable
+    def __call__(self, batch_input: Tensor, batch_score: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment images (2P, C, H, W) and their labels (2P, K); may write into them."""
+        images, scores = self.augment(fold_pairs(batch_input), fold_pairs(batch_score))
+        return unfold_pairs(images), unfold_pairs(scores).float()

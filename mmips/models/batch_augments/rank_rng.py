@@ -1,0 +1,35 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from typing import Optional
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+
+__all__ = ['RankRng']
+
+
+class RankRng:
+    """A NumPy generator that differs between ranks and follows torch's seed.
+
+    Every rank of a run gets the same global seed, so draws from the global generators
+    would be the same everywhere. Whenever torch is seeded anew (as
+    ``mmips.EpochSeedHook`` does each epoch) the stream starts anew too, which is what
+    makes a resumed run repeat the masks of one that was never interrupted.
+
+    Args:
+        seed (int, optional): Fixed seed. Default: None, ``torch.initial_seed()``.
+    """
+
+    def __init__(self, seed: Optional[int] = None) -> None:
+        self.seed = seed
+        self._key: Optional[tuple[int, int]] = None
+        self._rng = np.random.default_rng(0)
+
+    def __call__(self) -> np.random.Generator:
+        """The generator of this rank, at its present position."""
+        seed = torch.initial_seed() if self.seed is None else self.seed
+        key = (seed % 2**64, get_rank())
+        if key != self._key:
+            self._key = key
+            self._rng = np.random.default_rng(key)
+        return self._rng

@@ -1,0 +1,35 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from collections.abc import Sequence
+from typing import Callable, Union
+
+from torch import Tensor
+
+from mmips.registry import BATCH_AUGMENTS
+
+__all__ = ['SequentialBatchAugment']
+
+
+@BATCH_AUGMENTS.register_module()
+class SequentialBatchAugment:
+    """Apply batch augments one after the other.
+
+    mmpretrain picks one augment of its list for each batch; this one applies all, in
+    order, which is how mixing is put before or after the patch swap.
+
+    Args:
+        augments (Sequence[dict | Callable]): The augments, first to last.
+
+    Raises:
+        ValueError: If there is none.
+    """
+
+    def __init__(self, augments: Sequence[Union[dict, Callable]]) -> None:
+        if not augments:
+            raise ValueError(f'augments must name at least one batch augment, but got {augments!r}.')
+        self.augments = [BATCH_AUGMENTS.build(a) if isinstance(a, dict) else a for a in augments]
+
+    def __call__(self, batch_input: Tensor, batch_score: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment images (N, C, H, W) and their labels (N, K); may write into them."""
+        for augment in self.augments:
+            batch_input, batch_score = augment(batch_input, batch_score)
+        return batch_input, batch_score

@@ -1,0 +1,4 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from .pair_kl_loss import PairKLLoss
+
+__all__ = ['PairKLLoss']

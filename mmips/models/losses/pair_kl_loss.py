@@ -1,0 +1,45 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from typing import Optional
+
+from torch import Tensor, nn
+
+from mmips.functional import pair_kl
+from mmips.functional.pair_kl import DETACH
+from mmips.registry import MODELS
+
+__all__ = ['PairKLLoss']
+
+
+@MODELS.register_module()
+class PairKLLoss(nn.Module):
+    """KL between the two predictions of a pair, see :func:`mmips.functional.pair_kl`.
+
+    Args:
+        temperature (float): T of the softmax. Default: 4 (IPS; inferred).
+        scale_by_t2 (bool): Multiply by T^2. Default: True.
+        detach (str): Side without gradient, 'none' (IPS), 'query' or 'partner'.
+        symmetric (bool): Both directions, halved (IPS), or only KL(partner || query).
+
+    Raises:
+        ValueError: For a temperature that is not positive or an unknown ``detach``.
+    """
+
+    def __init__(self,
+                 temperature: float = 4.0,
+                 scale_by_t2: bool = True,
+                 detach: str = 'none',
+                 symmetric: bool = True) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f'temperature must be positive, but got {temperature}.')
+        if detach not in DETACH:
+            raise ValueError(f'detach must be one of {DETACH}, but got {detach!r}.')
+        self.temperature = temperature
+        self.scale_by_t2 = scale_by_t2
+        self.detach = detach
+        self.symmetric = symmetric
+
+    def forward(self, query: Tensor, partner: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+        """Divergence of logits (P, K) and (P, K), a scalar; ``valid`` is bool (P,)."""
+        return pair_kl(query, partner, self.temperature, self.scale_by_t2, self.detach,
+                       self.symmetric, valid)

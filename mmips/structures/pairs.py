@@ -1,0 +1,101 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""The pair layout of a batch: query, partner, query, partner, ...
+
+This is the only module that knows the layout. The sampler emits it, the augment
+and the classifier read it, and all of them go through these functions.
+"""
+from collections.abc import Sequence
+from typing import TypeVar, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = [
+    'check_even', 'fold_pairs', 'join_index_pairs', 'join_pairs', 'pairs_match', 'split_pairs',
+    'unfold_pairs'
+]
+
+T = TypeVar('T', bound=Union[Tensor, Sequence])
+
+
+def check_even(num_images: int) -> None:
+    """Raise if a batch cannot consist of pairs.
+
+    Args:
+        num_images (int): Number of images in the batch.
+
+    Raises:
+        ValueError: If the number is odd or zero.
+    """
+    if num_images < 2 or num_images % 2:
+        raise ValueError(
+            f'A batch of pairs needs an even number of images, but got {num_images}. Use '
+            "sampler=dict(type='mmips.PairedClassSampler') and an even batch_size "
+            '(it counts images, so 64 pairs are batch_size=128).')
+
+
+def split_pairs(batch: T) -> tuple[T, T]:
+    """Split a batch into its queries and its partners.
+
+    Args:
+        batch (Tensor | Sequence): 2P items along the first dimension.
+
+    Returns:
+        tuple: (queries, partners), P items each. Of a tensor they are views, so
+        writing to them writes to the batch.
+
+    Raises:
+        ValueError: If the number of items is odd or zero.
+    """
+    check_even(len(batch))
+    return batch[0::2], batch[1::2]  # type: ignore[return-value]
+
+
+def join_pairs(query: Tensor, partner: Tensor) -> Tensor:
+    """Join queries and partners, each of shape (P, ...), to a batch (2P, ...).
+
+    The inverse of :func:`split_pairs`; the result is a new tensor.
+    """
+    if query.shape != partner.shape:
+        raise ValueError('Queries and partners need the same shape, but got '
+                         f'{tuple(query.shape)} and {tuple(partner.shape)}.')
+    return torch.stack((query, partner), dim=1).flatten(0, 1)
+
+
+def join_index_pairs(query: np.ndarray, partner: np.ndarray) -> np.ndarray:
+    """Join dataset indices of queries and partners, each (P,), in batch order (2P,)."""
+    return np.stack((query, partner), axis=1).ravel()
+
+
+def fold_pairs(batch: Tensor) -> Tensor:
+    """Lay the two members of every pair side by side along dimension 1.
+
+    (2P, C, ...) becomes (P, 2C, ...): images become one image of twice the channels,
+    scores (2P, K) become (P, 2K). What treats all channels of an image alike, such as
+    CutMix, then treats both members alike. A view where the memory layout allows it.
+    """
+    check_even(len(batch))
+    return batch.reshape(len(batch) // 2, 2 * batch.shape[1], *batch.shape[2:])
+
+
+def unfold_pairs(folded: Tensor) -> Tensor:
+    """Undo :func:`fold_pairs`: (P, 2C, ...) becomes (2P, C, ...)."""
+    if folded.ndim < 2 or folded.shape[1] % 2:
+        raise ValueError('Folded pairs have an even size in dimension 1, but got shape '
+                         f'{tuple(folded.shape)}.')
+    return folded.reshape(2 * len(folded), folded.shape[1] // 2, *folded.shape[2:])
+
+
+def pairs_match(target: Tensor) -> Tensor:
+    """Tell which pairs have one label.
+
+    Args:
+        target (Tensor): Labels (2P,) or scores (2P, K).
+
+    Returns:
+        Tensor: Bool of shape (P,), on the device of ``target``.
+    """
+    query, partner = split_pairs(target)
+    same = query == partner
+    return same if same.ndim == 1 else same.flatten(1).all(1)
