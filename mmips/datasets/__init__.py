@@ -1,0 +1,20 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Datasets of mmips, for what mmpretrain has no dataset type for.
+
+The classes exist only where mmpretrain is installed; :func:`find_classes` always does,
+so that a config can ask for class names while it is being parsed.
+"""
+from mmips.compat import has_package
+
+from .folders import find_classes
+
+__all__ = ['find_classes']
+
+if has_package('mmpretrain'):
+    from .array_dataset import ArrayDataset
+    from .base_array_dataset import BaseArrayDataset
+    from .digits_dataset import DigitsDataset
+    from .image_folder import ImageFolder
+    from .stanford_dogs import StanfordDogs
+
+    __all__ += ['ArrayDataset', 'BaseArrayDataset', 'DigitsDataset', 'ImageFolder', 'StanfordDogs']

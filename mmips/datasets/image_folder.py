@@ -1,0 +1,113 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""A user's own images in class folders."""
+from __future__ import annotations
+
+import logging
+import os.path as osp
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from mmpretrain.datasets import BaseDataset
+
+from mmips.registry import DATASETS
+
+from . import folders
+from .folders import class_root, find_classes, has_split
+
+__all__ = ['ImageFolder']
+
+SPLITS = ('train', 'val')
+
+
+@DATASETS.register_module()
+class ImageFolder(BaseDataset):
+    """Images in one folder for each class, with a validation set split off if there is none.
+
+    Two layouts are understood::
+
+        root/train/<class>/**/*.jpg        root/<class>/**/*.jpg
+        root/val/<class>/**/*.jpg
+
+    Without ``root/val`` a share of the images of each class is the validation set. The choice
+    depends on ``seed`` and the relative paths alone, so every machine makes the same one; a
+    class of two or more images has at least one on each side. Labels follow the sorted folder
+    names, the order of :func:`mmips.datasets.find_classes`.
+
+    Args:
+        data_root: The folder described above.
+        split: 'train' or 'val'. Defaults to 'train'.
+        val_fraction: Share of the images of a class to validate on, between 0 and 1; unused
+            where ``root/val`` exists. Defaults to 0.2.
+        seed: Seed of the split; give both splits the same one. Defaults to 0.
+        **kwargs: Other arguments of mmpretrain's ``BaseDataset``: ``pipeline``, ``classes`` (the
+            folder names in another order), ``indices``, ``test_mode``, ...
+
+    Raises:
+        FileNotFoundError: If the folder is missing or holds no class folders.
+        ValueError: If class folders are empty, differ between train and val, or do not agree
+            with the ``classes`` given, or for bad arguments.
+    """
+
+    def __init__(self,
+                 data_root: str,
+                 split: str = 'train',
+                 val_fraction: float = 0.2,
+                 seed: int = 0,
+                 **kwargs: Any) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split must be 'train' or 'val', got {split!r}.")
+        if not 0 < val_fraction < 1:
+            raise ValueError(f'val_fraction must lie between 0 and 1, got {val_fraction!r}.')
+        self.split, self.val_fraction, self.seed = split, val_fraction, seed
+        kwargs.setdefault('ann_file', '')
+        super().__init__(data_root=osp.expanduser(data_root), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Paths and labels of this split."""
+        names = find_classes(self.data_root)
+        root = class_root(self.data_root, self.split)
+        if has_split(self.data_root, 'val'):
+            _check_same_classes(names, class_root(self.data_root, 'val'))
+        self._metainfo.setdefault('classes', tuple(names))
+        classes = list(self._metainfo['classes'])
+        if sorted(classes) != names:
+            raise ValueError(f'classes must be the names of the class folders in {root}, in any '
+                             f'order: {_difference(classes, names, "classes", "folders")}.')
+        images = self._images_by_class(root, names)
+        return [dict(img_path=str(root / path), gt_label=classes.index(name))
+                for name in names for path in images[name]]
+
+    def extra_repr(self) -> list[str]:
+        """Root and split, for ``print(dataset)``."""
+        return [f'Root of dataset: \t{self.data_root}', f'Split: \t{self.split}']
+
+    def _images_by_class(self, root: Path, names: list[str]) -> dict[str, list[str]]:
+        images = {name: folders.list_images(root, name) for name in names}
+        empty = [name for name, paths in images.items() if not paths]
+        if empty:
+            raise ValueError(f'No images in the class folders {empty} of {root.absolute()}. Fill '
+                             'or remove them (looked for files ending in '
+                             f'{", ".join(folders.IMAGE_SUFFIXES)}).')
+        if has_split(self.data_root, 'val'):
+            return images
+        single = [name for name, paths in images.items() if len(paths) == 1]
+        if single:
+            print_log(f'The classes {single} have a single image, which is used for training: '
+                      'validation does not cover them.', 'current', level=logging.WARNING)
+        side = SPLITS.index(self.split)
+        return {name: folders.split_validation(paths, self.val_fraction, self.seed)[side]
+                for name, paths in images.items()}
+
+
+def _check_same_classes(names: list[str], val_root: Path) -> None:
+    val_names = folders.visible_folders(val_root)
+    if names != val_names:
+        raise ValueError(f'train and val of {val_root.parent.absolute()} hold different classes: '
+                         f'{_difference(names, val_names, "train", "val")}. Rename or add '
+                         'folders until both hold the same.')
+
+
+def _difference(first: list[str], second: list[str], first_name: str, second_name: str) -> str:
+    return (f'only in {first_name}: {sorted(set(first) - set(second))}, '
+            f'only in {second_name}: {sorted(set(second) - set(first))}')

@@ -1,0 +1,134 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""The Stanford Dogs dataset, which mmpretrain lacks."""
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Iterator
+from typing import Any
+
+import mat4py
+from mmpretrain.datasets import BaseDataset
+
+from mmips.registry import DATASETS
+
+__all__ = ['StanfordDogs']
+
+SPLITS = ('train', 'test')
+URL = 'http://vision.stanford.edu/aditya86/ImageNetDogs/'
+
+
+@DATASETS.register_module()
+class StanfordDogs(BaseDataset):
+    """Stanford Dogs: 120 breeds, 12,000 training and 8,580 test images.
+
+    Unpack ``images.tar`` and ``lists.tar`` from
+    http://vision.stanford.edu/aditya86/ImageNetDogs/ into one folder::
+
+        data/stanford_dogs/
+            Images/n02085620-Chihuahua/n02085620_10074.jpg ...
+            train_list.mat
+            test_list.mat
+
+    The lists may also lie in ``lists/``. Classes are in the order of the published labels (which
+    start at 1, ours at 0) and named after the folders: 'Chihuahua', 'Japanese spaniel', ...
+
+    Source: A. Khosla, N. Jayadevaprakash, B. Yao and L. Fei-Fei, Novel Dataset for Fine-Grained
+    Image Categorization, FGVC workshop at CVPR 2011.
+
+    Args:
+        data_root: The folder described above. Defaults to 'data/stanford_dogs'.
+        split: 'train' or 'test'. Defaults to 'train'.
+        ann_file: Another list file, relative to ``data_root``. Defaults to '' (the list of
+            ``split``).
+        data_prefix: The folder of the images, relative to ``data_root``. Defaults to 'Images'.
+        test_mode: Defaults to None: whether ``split`` is 'test'.
+        **kwargs: Other arguments of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``, ...
+
+    Raises:
+        FileNotFoundError: If the list, the image folder or the first image is missing.
+        ValueError: For an unknown split or a list that is not of the published form.
+    """
+
+    def __init__(self,
+                 data_root: str = 'data/stanford_dogs',
+                 split: str = 'train',
+                 ann_file: str = '',
+                 data_prefix: str | dict = 'Images',
+                 test_mode: bool | None = None,
+                 **kwargs: Any) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
+        self.split = split
+        data_root = osp.expanduser(data_root)
+        super().__init__(
+            ann_file or _default_list(data_root, split),
+            data_root=data_root,
+            data_prefix=data_prefix,
+            test_mode=split == 'test' if test_mode is None else test_mode,
+            **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Paths and labels from the list."""
+        if not osp.isfile(self.ann_file):
+            raise FileNotFoundError(_missing(self.ann_file, self.data_root))
+        files, labels = _read_list(self.ann_file)
+        self._metainfo.setdefault('classes', _class_names(files, labels, self.ann_file))
+        paths = [osp.join(self.img_prefix, file) for file in files]
+        if not osp.isfile(paths[0]):
+            raise FileNotFoundError(_missing(paths[0], self.data_root))
+        return [dict(img_path=path, gt_label=label - 1)
+                for path, label in zip(paths, labels, strict=True)]
+
+    def extra_repr(self) -> list[str]:
+        """Root and split, for ``print(dataset)``."""
+        return [f'Root of dataset: \t{self.data_root}', f'Split: \t{self.split}']
+
+
+def _default_list(data_root: str, split: str) -> str:
+    name = f'{split}_list.mat'
+    nested = osp.join('lists', name)
+    return nested if osp.isfile(osp.join(data_root, nested)) else name
+
+
+def _missing(path: str, data_root: str) -> str:
+    return (f'{osp.abspath(path)} does not exist. Download images.tar and lists.tar from {URL} '
+            f'and unpack both in {osp.abspath(data_root)}, so that it holds Images/, '
+            'train_list.mat and test_list.mat; or set data_root to where they are.')
+
+
+def _read_list(path: str) -> tuple[list[str], list[int]]:
+    """Image paths below ``Images`` and labels from 1, as published."""
+    try:
+        # mat4py comes with mmpretrain; SciPy may be missing.
+        content = mat4py.loadmat(path)
+        files = [str(file) for file in _flatten(content['file_list'])]
+        labels = [int(label) for label in _flatten(content['labels'])]
+    except Exception as error:  # foreign bytes make the parser fail in many ways
+        raise ValueError(f'{path} is not a Stanford Dogs list, a MATLAB file with file_list and '
+                         f'labels ({error!r}). Take it from lists.tar of {URL}') from error
+    if not files or len(files) != len(labels):
+        raise ValueError(f'{path} must name one label for each image, got {len(files)} images '
+                         f'and {len(labels)} labels.')
+    return files, labels
+
+
+def _flatten(value: Any) -> Iterator[Any]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _flatten(item)
+    else:
+        yield value
+
+
+def _class_names(files: list[str], labels: list[int], path: str) -> tuple[str, ...]:
+    """Readable class names: 'n02085782-Japanese_spaniel/...' gives 'Japanese spaniel'."""
+    folders: dict[int, str] = {}
+    for file, label in zip(files, labels, strict=True):
+        folder = file.split('/')[0]
+        if folders.setdefault(label, folder) != folder:
+            raise ValueError(f'{path}: label {label} is given to the folders '
+                             f'{folders[label]!r} and {folder!r}.')
+    if sorted(folders) != list(range(1, len(folders) + 1)):
+        raise ValueError(f'{path}: labels must run from 1 to the number of breeds without a gap, '
+                         f'got {sorted(folders)}.')
+    return tuple(folders[label].split('-', 1)[-1].replace('_', ' ') for label in sorted(folders))

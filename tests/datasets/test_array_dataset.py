@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+pytest.importorskip('mmpretrain')
+
+from mmips.datasets import ArrayDataset  # noqa: E402
+from mmips.registry import DATASETS  # noqa: E402
+
+LABELS = np.array([2, 0, 1, 0, 2, 1, 0, 2, 1, 0])
+
+
+def numbered(count, *shape):
+    """Images that hold their own number everywhere."""
+    return np.broadcast_to(
+        np.arange(count, dtype=np.uint8).reshape(-1, *[1] * len(shape)), (count, *shape)).copy()
+
+
+def numbers(dataset):
+    return [int(dataset[i]['img'].flat[0]) for i in range(len(dataset))]
+
+
+@pytest.fixture
+def npz(tmp_path):
+    path = tmp_path / 'set.npz'
+    np.savez(path, images_train=numbered(10, 4, 4, 3), labels_train=LABELS,
+             images_test=numbered(3, 4, 4, 3) + 100, labels_test=np.arange(3, dtype=np.uint8),
+             classes=np.array(['ant', 'bee', 'cow']))
+    return str(path)
+
+
+def test_splits_and_classes(npz):
+    train = DATASETS.build(dict(type='mmips.ArrayDataset', ann_file=npz))
+    test = ArrayDataset(npz, split='test', test_mode=True)
+    assert numbers(train) == list(range(10)) and numbers(test) == [100, 101, 102]
+    assert train.get_gt_labels().tolist() == LABELS.tolist()
+    assert train.metainfo['classes'] == test.metainfo['classes'] == ('ant', 'bee', 'cow')
+    assert test.test_mode and not train.test_mode
+
+
+def test_file_is_found_below_data_root(npz, tmp_path):
+    assert len(ArrayDataset('set.npz', data_root=str(tmp_path))) == 10
+
+
+def test_classes_argument_wins_over_the_file(npz):
+    assert ArrayDataset(npz, classes=['a', 'b', 'c']).metainfo['classes'] == ('a', 'b', 'c')
+    with pytest.raises(ValueError, match='found label 2, but there are only 2 classes'):
+        ArrayDataset(npz, classes=['a', 'b'])
+
+
+def test_keys_without_split_and_explicit_keys(tmp_path):
+    np.savez(tmp_path / 'a.npz', images=numbered(4, 2, 2), labels=np.zeros(4, int),
+             x=numbered(2, 2, 2) + 50, y=np.ones(2, int))
+    plain = ArrayDataset('a.npz', data_root=str(tmp_path))
+    named = ArrayDataset('a.npz', images_key='x', labels_key='y', data_root=str(tmp_path))
+    assert numbers(plain) == [0, 1, 2, 3] and numbers(named) == [50, 51]
+    assert named.get_gt_labels().tolist() == [1, 1] and named.metainfo.get('classes') is None
+
+
+@pytest.mark.parametrize('shape', [(4, 5), (4, 5, 1)])
+def test_grey_images_get_three_channels(tmp_path, shape):
+    np.savez(tmp_path / 'a.npz', images=numbered(3, *shape), labels=np.zeros(3, int))
+    img = ArrayDataset('a.npz', data_root=str(tmp_path))[2]['img']
+    assert img.shape == (4, 5, 3) and (img == 2).all()
+
+
+def test_colour_order_is_kept(tmp_path):
+    images = np.zeros((1, 2, 2, 3), np.uint8)
+    images[..., 0] = 200
+    np.savez(tmp_path / 'red.npz', images=images, labels=np.zeros(1, int))
+    assert ArrayDataset('red.npz', data_root=str(tmp_path))[0]['img'][0, 0].tolist() == [200, 0, 0]
+
+
+def test_npy_pair_with_index_range(tmp_path):
+    # Five severities in one file, as in CIFAR-100-C.
+    np.save(tmp_path / 'fog.npy', numbered(50, 4, 4, 3))
+    np.save(tmp_path / 'labels.npy', np.tile(np.arange(10), 5))
+    dataset = ArrayDataset(images='fog.npy', labels='labels.npy', data_prefix=str(tmp_path),
+                           index_range=(20, 30))
+    assert numbers(dataset) == list(range(20, 30))
+    assert dataset.get_gt_labels().tolist() == list(range(10))
+    assert isinstance(dataset.images, np.memmap)
+
+
+def test_first_images_of_the_first_classes(npz):
+    dataset = ArrayDataset(npz, max_classes=2, per_class=2)
+    assert numbers(dataset) == [1, 2, 3, 5]
+    assert dataset.get_gt_labels().tolist() == [0, 1, 0, 1]
+    assert dataset.metainfo['classes'] == ('ant', 'bee')
+    assert len(dataset.images) == 10  # no copy of the subset
+
+
+def test_seeded_subset(tmp_path):
+    np.savez(tmp_path / 'a.npz', images=numbered(200, 1, 1), labels=np.arange(200) % 4)
+    args = dict(ann_file='a.npz', data_root=str(tmp_path), per_class=10)
+    one, again, two = (ArrayDataset(subset_seed=seed, **args) for seed in (1, 1, 2))
+    assert numbers(one) == numbers(again) != numbers(two)
+    assert np.bincount(one.get_gt_labels()).tolist() == [10] * 4
+    fewer = ArrayDataset(subset_seed=1, max_classes=2, **args)
+    assert set(numbers(fewer)) == {n for n in numbers(one) if n % 4 < 2}
+    assert numbers(one) != numbers(ArrayDataset(**args))
+
+
+def test_a_small_class_gives_all_it_has(npz):
+    assert np.bincount(ArrayDataset(npz, per_class=4).get_gt_labels()).tolist() == [4, 3, 3]
+
+
+@pytest.mark.parametrize('args, error, match', [
+    (dict(), ValueError, "Give either ann_file='x.npz' or both"),
+    (dict(images='x.npy'), ValueError, "images='x.npy', labels=''"),
+    (dict(ann_file='a.npz', images='x.npy', labels='y.npy'), ValueError, 'Give either'),
+    (dict(ann_file='a.npy'), ValueError, "must be a .npz file, got 'a.npy'"),
+    (dict(ann_file='no.npz'), FileNotFoundError, r'no.npz does not exist.*np.savez'),
+    (dict(images='x.npy', labels='y.npy'), FileNotFoundError, 'x.npy does not exist'),
+    (dict(ann_file='a.npz', per_class=0), ValueError, 'per_class must be a positive .* got 0'),
+    (dict(ann_file='a.npz', max_classes='2'), ValueError, "max_classes must be .* got '2'"),
+])
+def test_bad_arguments(args, error, match, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=match):
+        ArrayDataset(**args)
+
+
+@pytest.mark.parametrize('args, match', [
+    (dict(images_key='pixels'), r"no array 'pixels'.*'images_test', .*images_key"),
+    (dict(labels_key='y'), r"no array 'y' for split='train'.*labels_key"),
+    (dict(split='val'), r"no array 'images' for split='val'"),
+    (dict(index_range=(5, 11)), r'0 <= start < stop <= 10.* got \(5, 11\)'),
+    (dict(index_range=(5, 5)), r'index_range must be .* got \(5, 5\)'),
+    (dict(index_range=(0, 1), max_classes=2), 'no image is left .* of the 10 images'),
+])
+def test_bad_selections(args, match, npz):
+    with pytest.raises(ValueError, match=match):
+        ArrayDataset(npz, **args)
+
+
+def test_half_a_split_is_not_filled_up(tmp_path):
+    np.savez(tmp_path / 'a.npz', images_test=numbered(2, 2, 2), images=numbered(2, 2, 2),
+             labels=np.zeros(2, int))
+    with pytest.raises(ValueError, match="no array 'labels_test' for split='test'"):
+        ArrayDataset('a.npz', split='test', data_root=str(tmp_path))
+
+
+def test_label_beyond_the_classes_of_the_file(tmp_path):
+    np.savez(tmp_path / 'a.npz', images=numbered(2, 2, 2), labels=np.array([0, 5]),
+             classes=['a', 'b'])
+    with pytest.raises(ValueError, match='label 5, but there are only 2 classes'):
+        ArrayDataset('a.npz', data_root=str(tmp_path))

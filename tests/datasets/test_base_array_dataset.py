@@ -1,0 +1,118 @@
+"""What every dataset with its images in one array must do, shown on the array dataset."""
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+pytest.importorskip('mmpretrain')
+
+from mmips.datasets import ArrayDataset, BaseArrayDataset  # noqa: E402
+from mmips.datasets.base_array_dataset import check_images, check_labels  # noqa: E402
+
+
+@pytest.fixture
+def npy_pair(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 5, 4, 3), dtype=np.uint8)
+    np.save(tmp_path / 'x.npy', images)
+    np.save(tmp_path / 'y.npy', np.arange(12) % 3)
+    return tmp_path, images
+
+
+def build(npy_pair, **kwargs):
+    return ArrayDataset(images='x.npy', labels='y.npy', data_root=str(npy_pair[0]), **kwargs)
+
+
+def test_a_sample_is_a_private_copy(npy_pair):
+    dataset = build(npy_pair)
+    sample = dataset[7]
+    assert sample['gt_label'] == 7 % 3 and sample['sample_idx'] == 7
+    assert sample['img_shape'] == sample['ori_shape'] == (5, 4)
+    np.testing.assert_array_equal(sample['img'], npy_pair[1][7])
+    sample['img'][:] = 0
+    np.testing.assert_array_equal(dataset[7]['img'], npy_pair[1][7])
+
+
+def test_images_are_not_serialised_and_subsets_share_them(npy_pair):
+    dataset = build(npy_pair, serialize_data=True)
+    assert len(dataset.data_bytes) < 12 * 60 < npy_pair[1].nbytes + 1
+    subset = dataset.get_subset([3, 8])
+    assert subset.images is dataset.images
+    assert subset.get_gt_labels().tolist() == [0, 2]
+    np.testing.assert_array_equal(subset[1]['img'], npy_pair[1][8])
+
+
+@pytest.mark.parametrize('serialize_data', [True, False])
+def test_indices_and_get_subset_in_place(npy_pair, serialize_data):
+    dataset = build(npy_pair, indices=[11, 0, 4], serialize_data=serialize_data)
+    assert dataset.get_gt_labels().tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(dataset[0]['img'], npy_pair[1][11])
+    dataset.get_subset_([2])
+    np.testing.assert_array_equal(dataset[0]['img'], npy_pair[1][4])
+
+
+def test_memory_map_is_reopened_after_pickling(npy_pair):
+    dataset = build(npy_pair)
+    assert isinstance(dataset.images, np.memmap)
+    data = pickle.dumps(dataset)
+    assert pickle.loads(data)._images is None
+    for other in (pickle.loads(data), copy.deepcopy(dataset)):
+        np.testing.assert_array_equal(other[9]['img'], npy_pair[1][9])
+        assert isinstance(other.images, np.memmap)
+
+
+def test_lazy_init_reads_nothing_until_asked(npy_pair):
+    dataset = build(npy_pair, lazy_init=True)
+    assert dataset._images is None
+    assert dataset.get_gt_labels().tolist() == [0, 1, 2] * 4
+
+
+def test_labels_and_categories_need_no_image(npy_pair, monkeypatch):
+    dataset = build(npy_pair)
+    monkeypatch.setattr(BaseArrayDataset, 'images', property(lambda self: 1 / 0))
+    labels = dataset.get_gt_labels()
+    assert labels.dtype == np.int64 and labels.tolist() == [0, 1, 2] * 4
+    assert dataset.get_cat_ids(5) == [2]
+    with pytest.raises(ZeroDivisionError):
+        dataset[0]
+
+
+def test_workers_see_the_same_images(npy_pair):
+    dataset = build(npy_pair, pipeline=[dict(type='mmpretrain.PackInputs')])
+    loader = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=list)
+    images = [sample['inputs'] for batch in loader for sample in batch]
+    for image, expected in zip(images, npy_pair[1], strict=True):
+        np.testing.assert_array_equal(image.permute(1, 2, 0), expected)
+
+
+def test_repr_names_the_source(npy_pair):
+    assert 'x.npy' in repr(build(npy_pair))
+
+
+@pytest.mark.parametrize('images, error, match', [
+    (np.zeros((2, 4, 4, 3)), TypeError, 'must be uint8 .* got float64'),
+    (np.zeros((2, 3, 4, 5), np.uint8), ValueError, r'\(2, 3, 4, 5\).*transpose'),
+    (np.zeros((2, 4), np.uint8), ValueError, r'shape .* got \(2, 4\)'),
+    (np.zeros((0, 4, 4, 3), np.uint8), ValueError, 'there are no images'),
+])
+def test_bad_images(images, error, match):
+    with pytest.raises(error, match='here.npz: .*' + match):
+        check_images(images, 'here.npz')
+
+
+@pytest.mark.parametrize('labels, error, match', [
+    (np.zeros(3), TypeError, 'must be integers, got float64'),
+    (np.eye(3, dtype=int), ValueError, r'shape \(3,\).* got \(3, 3\)'),
+    (np.zeros(2, int), ValueError, r'shape \(3,\).* got \(2,\)'),
+    (np.array([0, -1, 2]), ValueError, 'negative, got -1'),
+])
+def test_bad_labels(labels, error, match):
+    with pytest.raises(error, match='here.npz: .*' + match):
+        check_labels(labels, 3, 'here.npz')
+
+
+def test_a_subclass_must_load_arrays():
+    with pytest.raises(NotImplementedError, match='BaseArrayDataset must implement load_arrays'):
+        BaseArrayDataset(ann_file='')

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+pytest.importorskip('mmpretrain')
+
+import cv2  # noqa: E402
+
+from mmips.datasets import ImageFolder, find_classes  # noqa: E402
+from mmips.registry import DATASETS  # noqa: E402
+
+
+def make(root, **counts):
+    """Images in ``root/<class>``, a number of them for each class."""
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            cv2.imwrite(str(root / name / f'{i}.png'), np.full((6, 7, 3), i, np.uint8))
+    return root
+
+
+def paths(dataset):
+    return [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+
+
+def test_seeded_split(tmp_path):
+    root = str(make(tmp_path, cat=10, dog=2, ant=3))
+    train = DATASETS.build(dict(type='mmips.ImageFolder', data_root=root, split='train'))
+    val = ImageFolder(root, split='val', test_mode=True)
+    assert train.metainfo['classes'] == val.metainfo['classes'] == ('ant', 'cat', 'dog')
+    assert list(train.metainfo['classes']) == find_classes(root)
+    assert not set(paths(train)) & set(paths(val)) and len(train) + len(val) == 15
+    assert np.bincount(val.get_gt_labels()).tolist() == [1, 2, 1]
+    assert paths(val) == paths(ImageFolder(root, split='val'))
+    assert paths(val) != paths(ImageFolder(root, split='val', seed=5))
+    assert len(ImageFolder(root, split='val', val_fraction=0.5)) == 5 + 1 + 2
+
+
+def test_labels_and_pixels(tmp_path):
+    make(tmp_path, b=3, a=3)
+    dataset = ImageFolder(str(tmp_path), pipeline=[dict(type='LoadImageFromFile')])
+    for i, sample in enumerate(dataset):
+        assert sample['gt_label'] == {'a': 0, 'b': 1}[sample['img_path'].split('/')[-2]]
+        assert (sample['img'] == int(sample['img_path'].split('/')[-1][0])).all(), i
+        if i + 1 == len(dataset):
+            break
+
+
+def test_own_val_folder(tmp_path):
+    make(tmp_path / 'train', a=4, b=3)
+    make(tmp_path / 'val', a=2, b=1)
+    train, val = (ImageFolder(str(tmp_path), split=split) for split in ('train', 'val'))
+    assert (len(train), len(val)) == (7, 3)
+    assert all('/val/' in path for path in paths(val))
+
+
+def test_train_folder_alone_is_split(tmp_path):
+    make(tmp_path / 'train', a=4, b=4)
+    train, val = (ImageFolder(str(tmp_path), split=split) for split in ('train', 'val'))
+    assert (len(train), len(val)) == (6, 2)
+
+
+def test_train_and_val_must_hold_the_same_classes(tmp_path):
+    make(tmp_path / 'train', a=2, b=2)
+    make(tmp_path / 'val', a=2, c=2)
+    for split in ('train', 'val'):
+        with pytest.raises(ValueError, match=r"only in train: \['b'\], only in val: \['c'\]"):
+            ImageFolder(str(tmp_path), split=split)
+
+
+def test_empty_class_folders_are_named(tmp_path):
+    make(tmp_path, a=2, b=2, none=0, nil=0)
+    with pytest.raises(ValueError, match=r"No images in the class folders \['nil', 'none'\]"):
+        ImageFolder(str(tmp_path))
+
+
+def test_a_single_image_is_for_training_and_said(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmips.datasets.image_folder.print_log',
+                        lambda text, *_, **__: said.append(text))
+    make(tmp_path, a=5, lonely=1)
+    train, val = (ImageFolder(str(tmp_path), split=split) for split in ('train', 'val'))
+    assert np.bincount(train.get_gt_labels()).tolist() == [4, 1]
+    assert val.get_gt_labels().tolist() == [0]
+    assert "['lonely'] have a single image" in said[0]
+
+
+def test_classes_in_another_order(tmp_path):
+    make(tmp_path, a=2, b=3)
+    dataset = ImageFolder(str(tmp_path), classes=['b', 'a'])
+    assert np.bincount(dataset.get_gt_labels()).tolist() == [2, 1]
+    with pytest.raises(ValueError, match=r"only in classes: \['c'\], only in folders: \['b'\]"):
+        ImageFolder(str(tmp_path), classes=['a', 'c'])
+
+
+def test_lazy_init_and_indices(tmp_path):
+    make(tmp_path, a=5, b=5)
+    assert len(ImageFolder(str(tmp_path), indices=3)) == 3
+    assert not ImageFolder(str(tmp_path / 'absent'), lazy_init=True)._fully_initialized
+
+
+@pytest.mark.parametrize('args, error, match', [
+    (dict(split='test'), ValueError, "'train' or 'val', got 'test'"),
+    (dict(val_fraction=1.0), ValueError, 'val_fraction must lie between 0 and 1, got 1.0'),
+    (dict(data_root='nowhere'), FileNotFoundError, 'nowhere does not exist.*MMIPS_DATA'),
+])
+def test_bad_arguments(args, error, match, tmp_path):
+    with pytest.raises(error, match=match):
+        ImageFolder(**{'data_root': str(tmp_path), **args})
