@@ -38,6 +38,7 @@ class BuildPyWithMim(build_py):
     """``build_py`` that also provides ``mmips/.mim``."""
 
     def run(self) -> None:
+        """Build the package, then add what lies outside of it."""
         if self.editable_mode:
             link_mim(ROOT / 'mmips' / '.mim')
         else:

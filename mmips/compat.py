@@ -24,7 +24,7 @@ __all__ = [
 
 MAINTAINED, UPSTREAM = 'maintained', 'upstream'
 # import name -> line -> the distributions that provide it, the one to install first.
-DISTRIBUTIONS = {
+DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     'mmengine': {
         MAINTAINED: ('onedl-mmengine', ),
         UPSTREAM: ('mmengine', 'mmengine-lite')
@@ -137,8 +137,8 @@ def ops_command() -> str:
     pip's isolated build hides torch from mmcv's setup, which then leaves the ops
     out in silence, and pip's cache does not tell such a wheel from a complete one.
     """
-    build = install_command(
-        'mmcv', options=('--no-build-isolation', '--no-cache-dir', '--force-reinstall', '--no-deps'))
+    options = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall', '--no-deps')
+    build = install_command('mmcv', options=options)
     prefix = 'MMCV_WITH_OPS=1 ' if installed_line() == UPSTREAM else ''
     return f"pip install 'setuptools>=80,<82' wheel ninja psutil && {prefix}{build}"
 
@@ -277,9 +277,11 @@ def extend_config_packages() -> None:
     mmengine looks a package up in a fixed table from import name to distribution.
     mmips is not in it, and for mmseg it names upstream's distribution, so that with
     the maintained line alone ``mmseg::`` bases fail with "mmsegmentation is not
-    installed". mmengine also accepts an import name, and finds the package by it.
+    installed". Where no distribution has the name, mmengine takes it as an import
+    name. For mmips that is the better way always: upstream's mmengine looks for an
+    editable install in site-packages, where it is not, but asks Python for a module.
     """
     from mmengine.config.utils import MODULE2PACKAGE
-    MODULE2PACKAGE['mmips'] = 'mmips'
+    MODULE2PACKAGE['mmips'] = 'mmips.compat'
     if 'mmsegmentation' not in installed_distributions('mmseg'):
         MODULE2PACKAGE['mmseg'] = 'mmseg'

@@ -1,0 +1,273 @@
+"""Environments that are not here, faked through the two functions that look at them."""
+import subprocess
+import sys
+import textwrap
+import warnings
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mmips import compat
+
+MAINTAINED = {
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmpretrain': '1.3.6',
+    'torch': '2.10.0+cu128'
+}
+UPSTREAM = {'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmpretrain': '1.2.0', 'torch': '2.1.2'}
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain')
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """Pretend that some packages, distributions and mmcv ops are installed."""
+
+    def pretend(packages=PACKAGES, distributions=None, ops=False):
+        distributions = MAINTAINED if distributions is None else distributions
+        folder = tmp_path / 'mmcv'
+        folder.mkdir(exist_ok=True)
+        if ops:
+            (folder / f'_ext{compat.EXTENSION_SUFFIXES[0]}').touch()
+
+        def find_spec(name):
+            return SimpleNamespace(
+                submodule_search_locations=[str(folder)]) if name in packages else None
+
+        def version(name):
+            if name not in distributions:
+                raise metadata.PackageNotFoundError(name)
+            return distributions[name]
+
+        monkeypatch.setattr(compat, 'find_spec', find_spec)
+        monkeypatch.setattr(compat.metadata, 'version', version)
+
+    return pretend
+
+
+@pytest.fixture(autouse=True)
+def no_stray_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        yield
+
+
+def problem() -> str:
+    with pytest.raises(compat.EnvironmentProblem) as info:
+        compat.check_environment()
+    assert '\n' not in str(info.value)
+    return str(info.value)
+
+
+@pytest.mark.parametrize('distributions', [MAINTAINED, UPSTREAM])
+def test_both_lines_are_accepted(environment, distributions):
+    environment(distributions=distributions)
+    compat.check_environment()
+
+
+@pytest.mark.parametrize('toolbox', ['mmseg', 'mmdet'])
+def test_one_toolbox_is_enough_and_needs_no_torchvision(environment, toolbox):
+    environment(packages=('torch', 'mmengine', 'mmcv', toolbox), ops=True)
+    compat.check_environment()
+
+
+def test_source_tree_without_metadata_is_accepted(environment):
+    environment(distributions={})
+    compat.check_environment()
+
+
+@pytest.mark.parametrize('missing', ['torch', 'torchvision', 'mmengine', 'mmcv'])
+def test_missing_package_is_named_with_its_command(environment, missing):
+    environment(packages=[name for name in PACKAGES if name != missing])
+    requirement = {
+        'torch': 'torch==2.10.0',
+        'torchvision': 'torchvision==0.25.0',
+        'mmengine': 'onedl-mmengine==0.10.12',
+        'mmcv': 'onedl-mmcv==2.3.6'
+    }[missing]
+    assert problem() == (f'mmips needs {missing}, not installed here; install with: '
+                         f'pip install {requirement}')
+
+
+def test_missing_package_of_an_upstream_environment_stays_upstream(environment):
+    environment(packages=[name for name in PACKAGES if name != 'mmcv'],
+                distributions={k: v for k, v in UPSTREAM.items() if k != 'mmcv'})
+    assert problem().endswith('pip install mmcv==2.1.0')
+
+
+def test_no_toolbox_at_all(environment):
+    environment(packages=('torch', 'mmengine', 'mmcv'))
+    message = problem()
+    assert 'a toolbox (mmpretrain, mmseg or mmdet) and torchvision' in message
+    assert message.endswith('pip install torchvision==0.25.0 onedl-mmpretrain==1.3.6')
+
+
+def test_bare_python_gets_one_command_for_everything(environment):
+    environment(packages=(), distributions={})
+    assert problem().endswith('pip install torch==2.10.0 torchvision==0.25.0 '
+                              'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6')
+
+
+def test_missing_mmcv_beside_mmdet_is_built_with_ops(environment):
+    environment(packages=('torch', 'mmengine', 'mmdet'))
+    message = problem()
+    assert 'mmips needs mmcv' in message
+    assert '--no-build-isolation' in message
+
+
+def test_doubly_installed_mmcv(environment):
+    environment(distributions={**MAINTAINED, 'mmcv': '2.1.0'})
+    assert problem() == (
+        "onedl-mmcv and mmcv are installed side by side and overwrite each other's files (mmcv); "
+        'keep the maintained line with: pip uninstall -y onedl-mmcv mmcv && '
+        'pip install --no-cache-dir onedl-mmcv==2.3.6')
+
+
+def test_doubly_installed_mmengine_in_an_upstream_environment(environment):
+    environment(distributions={**UPSTREAM, 'onedl-mmengine': '0.10.12'})
+    message = problem()
+    assert 'keep the upstream line' in message
+    assert message.endswith('pip install --no-cache-dir mmengine==0.10.7')
+
+
+def test_doubly_installed_mmcv_beside_mmdet_is_built_with_ops(environment):
+    environment(
+        packages=(*PACKAGES, 'mmdet'),
+        distributions={**MAINTAINED, 'mmcv': '2.1.0', 'onedl-mmdetection': '3.5.1'})
+    message = problem()
+    assert 'pip uninstall -y onedl-mmcv mmcv && pip install ' in message
+    assert message.endswith(compat.ops_command())
+
+
+@pytest.mark.parametrize(('distribution', 'version'), [
+    ('torch', '2.0.1'), ('torch', '2.12.0'), ('onedl-mmcv', '2.4.0rc1'),
+    ('onedl-mmpretrain', '1.1.9'), ('onedl-mmengine', '0.11.0')])
+def test_untested_version_warns_and_goes_on(environment, distribution, version):
+    environment(distributions={**MAINTAINED, distribution: version})
+    with pytest.warns(UserWarning, match=f'^{distribution} {version} is outside the versions'):
+        compat.check_environment()
+
+
+def test_untested_version_warns_once(environment):
+    environment(distributions={**MAINTAINED, 'torch': '2.0.1'})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('default')
+        compat.check_environment()
+        compat.check_environment()
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(('distributions', 'prefix'), [(MAINTAINED, '&& pip install'),
+                                                       (UPSTREAM, '&& MMCV_WITH_OPS=1 pip')])
+def test_mmdet_without_ops_warns_with_the_build_command(environment, distributions, prefix):
+    environment(packages=(*PACKAGES, 'mmdet'), distributions=distributions)
+    with pytest.warns(UserWarning, match='no compiled ops') as caught:
+        compat.check_environment()
+    assert '--no-build-isolation --no-cache-dir' in str(caught[0].message)
+    assert prefix in str(caught[0].message)
+
+
+def test_require_mmcv_ops(environment):
+    environment(ops=False)
+    with pytest.raises(compat.EnvironmentProblem,
+                       match='FCOS needs the compiled ops.*pip install .*--no-build-isolation'):
+        compat.require_mmcv_ops('FCOS')
+    environment(ops=True)
+    compat.require_mmcv_ops('FCOS')
+
+
+def test_require_package(environment):
+    environment()
+    compat.require_package('mmpretrain', 'x')
+    with pytest.raises(compat.EnvironmentProblem,
+                       match='x needs mmseg.*pip install onedl-mmsegmentation==1.4.2'):
+        compat.require_package('mmseg', 'x')
+    with pytest.raises(compat.EnvironmentProblem, match='pip install mmpose$'):
+        compat.require_package('mmpose', 'x')
+
+
+def test_problem_survives_what_mmengine_swallows():
+    assert issubclass(compat.EnvironmentProblem, RuntimeError)
+    assert not issubclass(compat.EnvironmentProblem, ImportError)
+
+
+@pytest.mark.parametrize(('version', 'numbers'), [('2.10.0+cu128', (2, 10, 0)),
+                                                  ('2.2.0rc1', (2, 2, 0)), ('1.3', (1, 3)),
+                                                  ('unknown', ())])
+def test_as_numbers(version, numbers):
+    assert compat._as_numbers(version) == numbers
+
+
+@pytest.mark.parametrize(('installed', 'expected'), [
+    ({'onedl-mmsegmentation': '1.4.2'}, 'mmseg'),
+    ({'mmsegmentation': '1.2.2'}, 'mmsegmentation'),
+])
+def test_mmseg_bases_are_mended_only_without_upstream(environment, monkeypatch, installed,
+                                                      expected):
+    from mmengine.config.utils import MODULE2PACKAGE
+    monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'mmsegmentation')
+    environment(distributions=installed)
+    compat.extend_config_packages()
+    assert MODULE2PACKAGE['mmseg'] == expected
+
+
+def test_mmips_bases_are_found_however_mmips_is_installed():
+    from mmengine.config.utils import MODULE2PACKAGE
+    from mmengine.utils import get_installed_path, is_installed
+    assert is_installed(MODULE2PACKAGE['mmips'])
+    assert Path(get_installed_path(MODULE2PACKAGE['mmips'])) == Path(compat.__file__).parent
+
+
+HIDE = """
+import importlib.util, sys
+from importlib import metadata
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in HIDDEN:
+            raise ModuleNotFoundError(f'No module named {name!r} (hidden)', name=name)
+
+HIDDEN = set(sys.argv[1].split(','))
+sys.meta_path.insert(0, Hide())
+real_find_spec, real_version = importlib.util.find_spec, metadata.version
+importlib.util.find_spec = lambda name, *a: None if name in HIDDEN else real_find_spec(name, *a)
+"""
+
+
+def run_hidden(hidden: str, code: str) -> subprocess.CompletedProcess:
+    """Run code in a new Python in which some packages cannot be imported."""
+    return subprocess.run([sys.executable, '-c', HIDE + textwrap.dedent(code), hidden],
+                          capture_output=True, text=True)
+
+
+def test_registry_imports_without_mmpretrain():
+    done = run_hidden('mmpretrain', """
+        import mmips.registry as registry
+        assert not hasattr(registry, 'BATCH_AUGMENTS')
+        from mmengine.registry import MODELS, DATA_SAMPLERS
+        assert MODELS.switch_scope_and_registry('mmips').__enter__() is registry.MODELS
+        assert DATA_SAMPLERS.get('mmips.PairedClassSampler') is not None
+        assert 'mmpretrain' not in sys.modules
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_missing_toolbox_is_said_through_a_registry_of_somebody_else():
+    done = run_hidden('mmpretrain,mmseg,mmdet', """
+        from mmengine.registry import DATA_SAMPLERS
+        DATA_SAMPLERS.build(dict(type='mmips.PairedClassSampler'))
+    """)
+    assert done.returncode != 0
+    assert 'EnvironmentProblem: mmips needs a toolbox (mmpretrain, mmseg or mmdet)' in done.stderr
+    assert 'is not in the' not in done.stderr
+
+
+def test_import_is_cheap():
+    done = subprocess.run([sys.executable, '-c', textwrap.dedent("""
+        import sys, mmips
+        heavy = {'torchvision', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'cv2', 'matplotlib'}
+        print(sorted(heavy & set(sys.modules)))
+    """)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == '[]'

@@ -1,0 +1,186 @@
+"""What an installed mmips holds, by installing it; and the files around the package."""
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mmips
+
+ROOT = Path(__file__).resolve().parents[1]
+PARSE = textwrap.dedent("""
+    import sys, mmips
+    from mmengine.config import Config
+    print(mmips.__file__)
+    with open('base.py', 'w') as file:
+        file.write(f"_base_ = 'mmips::{sys.argv[1]}'")
+    print(Config.fromfile('base.py').filename)
+    print(mmips.cfg(sys.argv[1]))
+""")
+
+
+def run(*command, **options) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def pip(*args, **options) -> str:
+    return run(sys.executable, '-m', 'pip', '--disable-pip-version-check', *args, **options)
+
+
+def first_config() -> str:
+    configs = sorted((ROOT / 'configs' / 'ips').glob('*.py'))
+    assert configs
+    return configs[0].relative_to(ROOT / 'configs').as_posix()
+
+
+def check_installed(site: Path, cwd: Path, package: Path) -> None:
+    """In a Python that finds this installation first, bases and cfg lead into its .mim."""
+    cwd.mkdir()
+    out = run(sys.executable, '-c', f'import sys; sys.path.insert(0, {str(site)!r})\n' + PARSE,
+              first_config(), cwd=cwd).splitlines()
+    assert Path(out[0]).parent.resolve() == package.resolve()
+    assert Path(out[2]).parent.parent == package / '.mim' / 'configs'
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory) -> Path:
+    """A copy of the repository as git would give it, so that no build touches ours."""
+    target = tmp_path_factory.mktemp('source') / 'mmips'
+    skip = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', 'build', 'work_dirs', 'data')
+    shutil.copytree(ROOT, target, ignore=skip)
+    return target
+
+
+@pytest.fixture(scope='module')
+def sdist(source) -> Path:
+    """A source distribution, unpacked."""
+    run(sys.executable, '-c', 'from setuptools import build_meta as b; print(b.build_sdist("d"))',
+        cwd=source)
+    archive, = (source / 'd').glob('mmips-*.tar.gz')
+    with tarfile.open(archive) as file:
+        file.extractall(source.parent)
+    shutil.rmtree(source / 'd')
+    return source.parent / archive.name.removesuffix('.tar.gz')
+
+
+@pytest.mark.parametrize('origin', ['source', 'sdist'])
+def test_install_carries_configs_and_tools(origin, request, tmp_path):
+    tree = request.getfixturevalue(origin)
+    stale = tree / 'build' / 'lib' / 'mmips' / 'deleted_long_ago.py'
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    site = tmp_path / 'site'
+    pip('install', '-q', '--no-deps', '--no-build-isolation', '--target', site, tree)
+    mim = site / 'mmips' / '.mim'
+    assert not (site / 'mmips' / stale.name).exists()
+    for folder in ('configs', 'tools'):
+        ours = {path.relative_to(ROOT) for path in (ROOT / folder).rglob('*')
+                if path.suffix in {'.py', '.sh', '.yml', '.md'}}
+        assert ours and not {path for path in ours if not (mim / path).is_file()}
+        assert not (mim / folder).is_symlink()
+        assert not list((mim / folder).rglob('__pycache__'))
+    assert (mim / 'model-index.yml').is_file()
+    assert (site / 'mmips' / 'py.typed').is_file()
+    assert not (site / 'tests').exists() and not (site / 'configs').exists()
+    check_installed(site, tmp_path / 'elsewhere', site / 'mmips')
+
+
+def test_editable_install_links_configs_and_tools(source, tmp_path):
+    site = tmp_path / 'site'
+    run(sys.executable, '-c',
+        'from setuptools import build_meta as b; import sys; b.build_editable(sys.argv[1])',
+        tmp_path, cwd=source)
+    wheel, = tmp_path.glob('*.whl')
+    pip('install', '-q', '--no-deps', '--target', site, wheel)
+    mim = source / 'mmips' / '.mim'
+    for name in ('configs', 'tools', 'model-index.yml'):
+        assert (mim / name).is_symlink()
+        assert (mim / name).resolve() == source / name
+    # Twice is as good as once.
+    run(sys.executable, 'setup.py', '-q', 'build_py', cwd=source)
+    # `--target` is no site folder, so read its .pth files as Python does at the start; -S,
+    # for the environment of the tests has an editable mmips too.
+    start = (f'import site, sys; sys.path.append({sysconfig.get_path("purelib")!r}); '
+             f'sys.path.insert(0, {str(site)!r}); site.addsitedir({str(site)!r})\n')
+    (tmp_path / 'elsewhere').mkdir()
+    out = run(sys.executable, '-S', '-c', start + PARSE, first_config(),
+              cwd=tmp_path / 'elsewhere').splitlines()
+    assert out[0] == str(source / 'mmips' / '__init__.py')
+    assert out[2] == str(mim / 'configs' / first_config())
+
+
+def test_extras_hold_no_requirement_of_mmips_itself(source, tmp_path):
+    run(sys.executable, 'setup.py', '-q', 'egg_info', '-e', tmp_path, cwd=source)
+    info = next(tmp_path.glob('*.egg-info'))
+    requires = (info / 'requires.txt').read_text()
+    always = requires.partition('[')[0].split()
+    assert always == ['numpy']
+    extras = set(re.findall(r'^\[(\w+)\]$', requires, flags=re.MULTILINE))
+    assert extras == {'cls', 'seg', 'det', 'eval', 'demo', 'dev', 'all'}
+    metadata = (info / 'PKG-INFO').read_text()
+    assert 'Requires-Python: >=3.10' in metadata
+    assert f'Version: {mmips.__version__}\n' in metadata
+
+
+def test_model_index_imports_every_metafile():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    assert sorted(index['Import']) == sorted(
+        path.relative_to(ROOT).as_posix() for path in ROOT.glob('configs/*/metafile.yml'))
+
+
+def test_constraints_are_exact_and_portable():
+    for line in (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines():
+        if not line.startswith(('#', 'setuptools')):
+            assert re.fullmatch(r'[\w.-]+==[\w.]+(; python_version >= "3\.1\d")?', line), line
+
+
+def test_versions_named_by_the_check_are_the_ones_installed_for_tests():
+    from mmips import compat
+    pinned = dict(
+        line.split(';')[0].split('==')
+        for line in (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
+        if '==' in line)
+    for name, version in compat.VERSIONS[compat.MAINTAINED].items():
+        distribution = compat.DISTRIBUTIONS.get(name, {compat.MAINTAINED: (name, )})
+        assert pinned[distribution[compat.MAINTAINED][0]] == version
+
+
+@pytest.mark.parametrize('target', ['demo', 'test'])
+def test_environments_are_apart_and_keyed_on_the_requirements(target):
+    if shutil.which('make') is None:
+        pytest.skip('needs make')
+    plan = run('make', '-n', target, 'VENVS=.venv-not-there', cwd=ROOT)
+    other = {'demo': 'test', 'test': 'demo'}[target]
+    assert f'requirements/install.sh {target}' in plan
+    assert f'.venv-not-there/{target}/bin/python' in plan
+    assert f'.venv-not-there/{other}' not in plan
+
+
+def test_pytest_is_the_last_step_of_make_test():
+    if shutil.which('make') is None:
+        pytest.skip('needs make')
+    plan = run('make', '-n', 'test', cwd=ROOT).strip().splitlines()
+    assert '-m pytest' in plan[-1]
+    assert 'ruff check' in plan[-3] and 'mypy' in plan[-2]
+
+
+def test_too_old_python_is_refused_with_advice(tmp_path):
+    old = tmp_path / 'python3.9'
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.0 && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    done = subprocess.run(['bash', 'requirements/install.sh', 'demo'], cwd=ROOT,
+                          capture_output=True, text=True,
+                          env={'PYTHON': str(old), 'VENVS': str(tmp_path), 'STAMP': 'x',
+                               'PATH': '/usr/bin:/bin'})
+    assert done.returncode == 1
+    assert 'Python 3.9.0 is too old for mmips' in done.stderr
+    assert 'PYTHON=python3.11' in done.stderr
