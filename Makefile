@@ -7,8 +7,8 @@ PYTEST_ARGS ?= -n $(JOBS)
 DEMO_ARGS ?=
 
 VENVS := .venv
-# An environment is complete when it holds the stamp of these very requirements.
-KEY := $(shell cat setup.py requirements/* 2>/dev/null | cksum | cut -d' ' -f1)
+# An environment is complete when it holds the stamp of these very requirements, in this folder.
+KEY := $(shell (pwd; cat setup.py requirements/*) | cksum | cut -d' ' -f1)
 
 .PHONY: demo test lint clean demo-env test-env
 .SUFFIXES:

@@ -16,8 +16,8 @@ pip() { "$VENV/bin/python" -m pip --disable-pip-version-check "$@"; }
 install() { pip install -q -c requirements/constraints.txt "$@"; }
 
 command -v "$PYTHON" > /dev/null || fail "no '$PYTHON' here: install Python 3.10 to 3.13, or name it: make $NAME PYTHON=..."
-"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-    fail "$("$PYTHON" --version 2>&1) is too old for mmips: name a Python >= 3.10: make $NAME PYTHON=python3.11"
+"$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
+    fail "$("$PYTHON" --version 2>&1) does not fit: name a Python from 3.10 to 3.13: make $NAME PYTHON=python3.11"
 "$PYTHON" -c 'import ensurepip, venv' 2> /dev/null ||
     fail "this Python cannot make environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)"
 if [ "$NAME" = test ]; then

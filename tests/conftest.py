@@ -7,7 +7,12 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
+# Shared cores make single examples slow without being wrong; CI tries the same examples
+# each time, a developer's machine new ones.
+settings.register_profile('shared', deadline=None, derandomize='CI' in os.environ)
+settings.load_profile('shared')
 torch.set_num_threads(1)
 
 

@@ -78,6 +78,8 @@ def test_install_carries_configs_and_tools(origin, request, tmp_path):
     stale = tree / 'build' / 'lib' / 'mmips' / 'deleted_long_ago.py'
     stale.parent.mkdir(parents=True)
     stale.touch()
+    (tree / 'configs' / '__pycache__').mkdir(exist_ok=True)
+    (tree / 'configs' / '__pycache__' / 'left.cpython-311.pyc').touch()
     site = tmp_path / 'site'
     pip('install', '-q', '--no-deps', '--no-build-isolation', '--target', site, tree)
     mim = site / 'mmips' / '.mim'
@@ -87,7 +89,7 @@ def test_install_carries_configs_and_tools(origin, request, tmp_path):
                 if path.suffix in {'.py', '.sh', '.yml', '.md'}}
         assert ours and not {path for path in ours if not (mim / path).is_file()}
         assert not (mim / folder).is_symlink()
-        assert not list((mim / folder).rglob('__pycache__'))
+        assert not list((mim / folder).rglob('left*.pyc'))
     assert (mim / 'model-index.yml').is_file()
     assert (site / 'mmips' / 'py.typed').is_file()
     assert not (site / 'tests').exists() and not (site / 'configs').exists()
@@ -173,7 +175,71 @@ def test_pytest_is_the_last_step_of_make_test():
     assert 'ruff check' in plan[-3] and 'mypy' in plan[-2]
 
 
-def test_too_old_python_is_refused_with_advice(tmp_path):
+@pytest.fixture
+def installer(tmp_path):
+    """Run install.sh with a Python that only notes what it is asked for."""
+    log, python = tmp_path / 'log', tmp_path / 'python3'
+    log.touch()
+    python.write_text(textwrap.dedent(f"""\
+        #!/bin/sh
+        echo "$*" >> {log}
+        case "$*" in
+            "-m venv"*) rm -rf "$4"; mkdir -p "$4/bin" && cp "$0" "$4/bin/python";;
+            *" wheel "*) mkdir -p {tmp_path}/venvs/mmcv-ops-tag.part &&
+                         touch {tmp_path}/venvs/mmcv-ops-tag.part/mmcv.whl;;
+            *torch.__version__*) echo tag;;
+        esac
+        case "$*" in *"${{FAIL_ON:-nothing at all}}"*) exit 1;; esac
+        """), encoding='utf-8')
+    python.chmod(0o755)
+
+    def install(name, **environment):
+        log.write_text('')
+        done = subprocess.run(
+            ['bash', 'requirements/install.sh', name], cwd=ROOT, capture_output=True, text=True,
+            env={'PYTHON': str(python), 'VENVS': str(tmp_path / 'venvs'), 'PATH': '/usr/bin:/bin',
+                 'STAMP': str(tmp_path / 'venvs' / name / '.stamp-1'), 'CXX': 'sh', **environment})
+        return done, log.read_text()
+
+    install.venvs = tmp_path / 'venvs'
+    return install
+
+
+def test_install_leaves_a_stamp_and_is_not_done_anew(installer):
+    done, log = installer('demo')
+    assert done.returncode == 0, done.stderr
+    assert (installer.venvs / 'demo' / '.stamp-1').exists()
+    assert log.count('-m venv --clear') == 1
+    _, log = installer('demo')
+    assert '-m venv' not in log
+
+
+def test_interrupted_install_starts_anew(installer):
+    done, _ = installer('demo', FAIL_ON='.[cls,demo]')
+    assert done.returncode != 0
+    assert not (installer.venvs / 'demo' / '.stamp-1').exists()
+    done, log = installer('demo')
+    assert done.returncode == 0 and '-m venv --clear' in log
+
+
+def test_built_ops_survive_an_interruption_and_are_built_without_isolation(installer):
+    done, log = installer('test', FAIL_ON='.[cls,seg,det,eval,dev]')
+    assert done.returncode != 0
+    build, = (line for line in log.splitlines() if ' wheel -q' in line)
+    assert '--no-build-isolation' in build and '--no-cache-dir' in build
+    done, log = installer('test')
+    assert done.returncode == 0, done.stderr
+    assert ' wheel -q' not in log
+    assert 'import mmcv.ops' in log
+
+
+def test_demo_mmcv_is_the_quick_one_and_stays_out_of_pip_s_cache(installer):
+    _, log = installer('demo')
+    line, = (line for line in log.splitlines() if 'onedl-mmcv' in line)
+    assert '--no-cache-dir' in line and '--no-build-isolation' not in line
+
+
+def test_python_that_does_not_fit_is_refused_with_advice(tmp_path):
     old = tmp_path / 'python3.9'
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.0 && exit 0\nexit 1\n')
     old.chmod(0o755)
@@ -182,5 +248,5 @@ def test_too_old_python_is_refused_with_advice(tmp_path):
                           env={'PYTHON': str(old), 'VENVS': str(tmp_path), 'STAMP': 'x',
                                'PATH': '/usr/bin:/bin'})
     assert done.returncode == 1
-    assert 'Python 3.9.0 is too old for mmips' in done.stderr
+    assert 'Python 3.9.0 does not fit: name a Python from 3.10 to 3.13' in done.stderr
     assert 'PYTHON=python3.11' in done.stderr
