@@ -60,8 +60,12 @@ class ImageFolder(BaseDataset):
         if not 0 < val_fraction < 1:
             raise ValueError(f'val_fraction must lie between 0 and 1, got {val_fraction!r}.')
         self.split, self.val_fraction, self.seed = split, val_fraction, seed
-        kwargs.setdefault('ann_file', '')
-        super().__init__(data_root=osp.expanduser(data_root), **kwargs)
+        # Left over from an inherited config, these would be ignored, and train equal val.
+        unused = {key: kwargs.pop(key, '') for key in ('ann_file', 'data_prefix')}
+        if any(unused.values()):
+            raise ValueError(f'ImageFolder finds its images by data_root and split, got {unused}. '
+                             "Set both to '', or add _delete_=True to the dataset's config.")
+        super().__init__('', data_root=osp.expanduser(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Paths and labels of this split."""

@@ -101,6 +101,8 @@ def test_lazy_init_and_indices(tmp_path):
 @pytest.mark.parametrize('args, error, match', [
     (dict(split='test'), ValueError, "'train' or 'val', got 'test'"),
     (dict(val_fraction=1.0), ValueError, 'val_fraction must lie between 0 and 1, got 1.0'),
+    (dict(ann_file='meta/train.txt'), ValueError, 'data_root and split, got .*meta/train.txt'),
+    (dict(data_prefix='train'), ValueError, "'data_prefix': 'train'.*_delete_=True"),
     (dict(data_root='nowhere'), FileNotFoundError, 'nowhere does not exist.*MMIPS_DATA'),
 ])
 def test_bad_arguments(args, error, match, tmp_path):
