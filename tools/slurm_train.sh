@@ -17,7 +17,7 @@ fi
 
 set -x
 # SRUN_ARGS is a list of options, so it is left unquoted.
-PYTHONPATH="$(dirname "$0")/..":$PYTHONPATH \
+PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}" \
 srun -p "$PARTITION" \
     --job-name="$JOB_NAME" \
     --gres=gpu:"${GPUS_PER_NODE:-8}" \

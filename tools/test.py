@@ -2,14 +2,15 @@
 """Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [options]``."""
 import argparse
 import os
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
 from mmips.engine import cli
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
     parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
@@ -84,7 +85,7 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
 
 
 @cli.readable_failures
-def main(argv: Optional[Sequence[str]] = None) -> dict:
+def main(argv: Sequence[str] | None = None) -> dict:
     """Evaluate and return the metrics."""
     import mmengine
     from mmengine.evaluator import DumpResults

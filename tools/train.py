@@ -2,14 +2,15 @@
 """Train a model: ``python tools/train.py CONFIG [options]``."""
 import argparse
 import os
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
 from mmips.engine import cli
 from mmips.engine.checks import check_config
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
@@ -65,7 +66,7 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
 
 
 @cli.readable_failures
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Train."""
     args = parse_args(argv)
     cfg = merge_args(cli.load_config(args.config, args.cfg_options), args)

@@ -8,11 +8,12 @@ expected and what to write.
 """
 import inspect
 import logging
-from typing import Any, Callable, Iterator, Optional
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from mmips.engine.sources import type_name
 
-__all__ = ['check_config']
+__all__ = ['check_config', 'find_augments', 'find_preprocessor']
 
 PAIRED = "dict(type='mmips.PairedClassSampler')"
 SWAP = 'IntraClassPatchSwap'
@@ -37,7 +38,7 @@ class _Facts:
         self.sampler = type_name(self.loader.get('sampler') or {})
         self.is_distill = type_name(self.model) == 'SelfDistillClassifier'
         self.is_paired = _is_paired(self.sampler)
-        self.augments_key, self.augments_cfg = _augments(cfg, self.model)
+        self.augments_key, self.augments_cfg = find_augments(cfg)
         self.augments = list(
             _iter_augments(self.augments_cfg.get('augments'), f'{self.augments_key}.augments'))
         self.swaps = [(key, aug) for key, aug, _ in self.augments if type_name(aug) == SWAP]
@@ -55,14 +56,15 @@ def _is_paired(name: str) -> bool:
     return inspect.isclass(found) and issubclass(found, PairedClassSampler)
 
 
-def _preprocessor(cfg: Any, model: Any) -> Any:
-    # The Runner hands the config's own to a model that has none.
-    return model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+def find_preprocessor(cfg: Any) -> Any:
+    """The data preprocessor's config: the model's, or else the one the Runner hands to it."""
+    return (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor') or {}
 
 
-def _augments(cfg: Any, model: Any) -> tuple[str, Any]:
-    """Where the batch augments are set: the preprocessor's win over ``train_cfg``'s."""
-    own = _preprocessor(cfg, model).get('batch_augments')
+def find_augments(cfg: Any) -> tuple[str, Any]:
+    """Key and config of the batch augments: the preprocessor's win over ``train_cfg``'s."""
+    model = cfg.get('model') or {}
+    own = find_preprocessor(cfg).get('batch_augments')
     if own:
         return 'model.data_preprocessor.batch_augments', own
     return 'model.train_cfg', model.get('train_cfg') or {}
@@ -203,7 +205,7 @@ def _two_places(facts: _Facts) -> Iterator[str]:
 def _num_classes(facts: _Facts) -> Iterator[str]:
     if not (facts.is_distill or facts.swaps) or not facts.augments:
         return
-    preprocessor = _preprocessor(facts.cfg, facts.model)
+    preprocessor = find_preprocessor(facts.cfg)
     own, head = preprocessor.get('num_classes'), _head_classes(facts.model)
     advice = f'data_preprocessor = dict(num_classes={head or "..."})'
     if own is None:
@@ -214,7 +216,7 @@ def _num_classes(facts: _Facts) -> Iterator[str]:
                        f'the same as model.head.num_classes, which is {head}', advice)
 
 
-def _head_classes(model: Any) -> Optional[int]:
+def _head_classes(model: Any) -> int | None:
     head = model.get('head')
     return head.get('num_classes') if hasattr(head, 'get') else None
 

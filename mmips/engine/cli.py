@@ -7,8 +7,9 @@ import os.path as osp
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Callable, Optional, Sequence
+from typing import Any
 
 from mmips.engine import launch, sources
 
@@ -52,7 +53,7 @@ def readable_failures(main: Callable) -> Callable:
     return wrapped
 
 
-def _explain(error: Exception) -> Optional[str]:
+def _explain(error: Exception) -> str | None:
     """The message for an error that needs no traceback, ``None`` for any other."""
     if _Progress.stepped:
         return None
@@ -81,7 +82,7 @@ def _text(error: BaseException) -> str:
     return text.splitlines()[-1] if 'Original Traceback' in text else text
 
 
-def _is_network_failure(error: Optional[BaseException]) -> bool:
+def _is_network_failure(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) or 'Download failed' in str(error):
             return True
@@ -131,7 +132,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
                         help=argparse.SUPPRESS)
 
 
-def load_config(name: str, options: Optional[dict] = None) -> Any:
+def load_config(name: str, options: dict | None = None) -> Any:
     """Read a config and merge command-line options.
 
     Args:
@@ -179,7 +180,7 @@ def find_config(name: str) -> str:
             f'There is no config file {name!r} (looked from {os.getcwd()}), and {error}') from None
 
 
-def set_work_dir(cfg: Any, config: str, work_dir: Optional[str]) -> None:
+def set_work_dir(cfg: Any, config: str, work_dir: str | None) -> None:
     """The work directory: command line before config before the config's name."""
     cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
         './work_dirs', osp.splitext(osp.basename(config))[0])

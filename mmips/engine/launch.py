@@ -15,7 +15,8 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any, Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 __all__ = ['USER_ERROR', 'local_rank', 'main', 'prepare_distributed', 'rank']
 
@@ -132,7 +133,7 @@ def _torch_variables(launcher: str) -> dict[str, str]:
     """What ``torch.distributed`` reads, from what the other launchers set."""
     if launcher == 'pytorch':
         if 'RANK' not in os.environ:
-            raise ValueError("--launcher=pytorch, but RANK is not set: start by "
+            raise ValueError('--launcher=pytorch, but RANK is not set: start by '
                              '`bash tools/dist_train.sh CONFIG PROCESSES`, or without --launcher.')
         return {}
     names = {'slurm': ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'),
@@ -158,7 +159,7 @@ class _AlreadySaid(logging.Filter):
         return f'exitcode: {USER_ERROR})' not in text and 'closing signal SIGTERM' not in text
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """``torchrun`` with its own options, silent where a process has said what is wrong.
 
     Args:

@@ -8,8 +8,9 @@ set, after the first epoch.
 import os
 import os.path as osp
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
 
 __all__ = [
     'DATA_SOURCES', 'DataSource', 'advise', 'check_paths', 'iter_datasets', 'missing_checkpoints',
@@ -25,8 +26,8 @@ class DataSource:
         name (str): The dataset's name in a sentence.
         get (str): What to download, from where.
         layout (str): What has to lie where; ``{root}`` stands for the config's root.
-        needs (tuple[str, ...]): Paths below the root that must exist. Empty (default)
-            means the paths that the config itself names.
+        needs (tuple[str, ...]): Paths below the root that must exist, ``a|b`` meaning one
+            of two. Empty (default) means the paths that the config itself names.
         downloads (bool): Whether the dataset class fetches itself. Defaults to False.
     """
     name: str
@@ -63,7 +64,8 @@ DATA_SOURCES: dict[str, DataSource] = {
                                'http://vision.stanford.edu/aditya86/ImageNetDogs/',
                                'unpack both: {root}/Images/n02085620-Chihuahua/*.jpg, '
                                '{root}/train_list.mat, {root}/test_list.mat',
-                               ('Images', 'train_list.mat', 'test_list.mat')),
+                               ('Images', 'train_list.mat|lists/train_list.mat',
+                                'test_list.mat|lists/test_list.mat')),
     'CustomDataset': DataSource('a folder of images', 'your own images', _FOLDERS),
     'ImageFolder': DataSource('a folder of images', 'your own images',
                               _FOLDERS + ' (the root may be set by the environment variable '
@@ -134,6 +136,12 @@ def _present(path: str) -> bool:
     return any(os.scandir(path)) if osp.isdir(path) else osp.exists(path)
 
 
+def _missing_paths(cfg: dict) -> list[str]:
+    """Of the paths that one dataset config needs, those that are not there."""
+    choices = [path.split('|') for path in _expected_paths(cfg)]
+    return [paths[0] for paths in choices if not any(map(_present, paths))]
+
+
 def _expected_paths(cfg: dict) -> list[str]:
     """The paths one dataset config needs, joined as mmengine's ``BaseDataset`` joins them."""
     root = cfg.get('data_root') or ''
@@ -142,10 +150,12 @@ def _expected_paths(cfg: dict) -> list[str]:
     source = DATA_SOURCES.get(type_name(cfg), _UNKNOWN)
     if source.needs:
         root = root or next(iter(prefixes), '')
-        return [osp.join(root, need) for need in source.needs]
+        return ['|'.join(osp.join(root, path) for path in need.split('|'))
+                for need in source.needs] if root else []
     if type_name(cfg) == 'ImageNet' and not any(prefixes):
         prefixes = [cfg.get('split') or '']
-    named = [part for part in [cfg.get('ann_file'), *prefixes] if isinstance(part, str) and part]
+    files = [cfg.get(name) for name in ('ann_file', 'images', 'labels')]
+    named = [part for part in [*files, *prefixes] if isinstance(part, str) and part]
     return [osp.join(root, part) for part in named] or ([root] if root else [])
 
 
@@ -172,7 +182,7 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
         loader = cfg.get(field) or {}
         for key, data in iter_datasets(loader.get('dataset'), f'{field}.dataset'):
             source = DATA_SOURCES.get(type_name(data), _UNKNOWN)
-            missing = [path for path in _expected_paths(data) if not _present(path)]
+            missing = _missing_paths(data)
             if missing and downloading == (source.downloads and data.get('download', True)):
                 found.append((key, data, missing))
     return found

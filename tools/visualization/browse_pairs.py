@@ -1,0 +1,155 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Draw pairs of a config before and after the patch swap.
+
+``python tools/visualization/browse_pairs.py CONFIG [--out FILE.png]``
+
+The pairs come through the config's own data set, pipeline, sampler, preprocessor and
+batch augments, so the picture shows what the network will see.
+"""
+import argparse
+import os.path as osp
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.engine import cli, sources
+from mmips.engine.checks import find_augments, find_preprocessor
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    from mmengine.config import DictAction
+    parser = argparse.ArgumentParser(description='Draw pairs before and after the patch swap')
+    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    parser.add_argument('--out', help='PNG file (default: pairs.png in --output-dir)')
+    parser.add_argument('--output-dir', help='folder (default: work_dirs/<name of the config>)')
+    parser.add_argument('--num-pairs', type=int, default=6, help='pairs to draw (default: 6)')
+    parser.add_argument('--prob', type=float, help="probability of a swap (default: the config's)")
+    parser.add_argument('--seed', type=int, default=0, help='seed (default: 0)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config')
+    args = parser.parse_args(argv)
+    if args.num_pairs < 1:
+        parser.error(f'--num-pairs must be at least 1, got {args.num_pairs}')
+    folder = args.output_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    args.out = args.out or osp.join(folder, 'pairs.png')
+    return args
+
+
+def build_loader(cfg: Any, num_pairs: int, seed: int) -> Any:
+    """The training data loader of a config, in this process, with enough images a batch."""
+    from mmengine.runner import Runner
+    loader = cfg.train_dataloader
+    loader.update(num_workers=0, persistent_workers=False)
+    loader.batch_size = max(2 * num_pairs, loader.batch_size // 2 * 2)
+    # A worker's seeding has no business in this process.
+    loader.pop('worker_init_fn', None)
+    return Runner.build_dataloader(loader, seed=seed)
+
+
+def build_preprocessors(cfg: Any) -> tuple[Any, Any]:
+    """The model's data preprocessor without and with its batch augments."""
+    from mmpretrain.registry import MODELS
+    settings = dict(type='ClsDataPreprocessor', **find_preprocessor(cfg).to_dict())
+    plain = MODELS.build({**settings, 'batch_augments': None})
+    augments = find_augments(cfg)[1]
+    if not augments.get('augments'):
+        return plain, plain
+    return plain, MODELS.build({**settings, 'batch_augments': augments.to_dict()})
+
+
+def record_masks(augmenting: Any, prob: float | None) -> tuple[Any, list]:
+    """The first patch swap of a preprocessor and the list in which it will leave its masks."""
+    from mmips.models.batch_augments import find_patch_swaps
+    swaps = find_patch_swaps(SimpleNamespace(data_preprocessor=augmenting))  # type: ignore
+    masks: list = []
+    if not swaps:
+        return None, masks
+    swap, draw = swaps[0], swaps[0].draw_mask
+    if prob is not None:
+        swap.prob = prob
+
+    def draw_and_keep(num_pairs: int) -> Any:
+        masks.append(draw(num_pairs))
+        return masks[-1]
+
+    swap.draw_mask = draw_and_keep
+    return swap, masks
+
+
+def choose(names: Sequence[str], swapped: Sequence[bool], count: int) -> list[int]:
+    """Choose pairs to draw: of many classes, and one that was not swapped at the end."""
+    order = sorted(range(len(names)), key=lambda pair: names.index(names[pair]) != pair)
+    done = [pair for pair in order if swapped[pair]]
+    left = [pair for pair in order if not swapped[pair]]
+    keep = min(len(done), max(count - bool(left), count - len(left)))
+    return done[:keep] + left[:count - keep]
+
+
+def pair_names(samples: Sequence[Any], classes: Sequence[str]) -> list[str]:
+    """The class of each pair, or both where they differ."""
+    labels = [int(sample.gt_label) for sample in samples]
+    names = [str(classes[label]) if label < len(classes) else f'class {label}'
+             for label in labels]
+    return [query if query == partner else f'{query} / {partner}'
+            for query, partner in zip(names[::2], names[1::2])]
+
+
+def is_bgr(cfg: Any, preprocessor: Any) -> bool:
+    """Whether the network sees blue, green, red: read from files and never turned round."""
+    _, data = next(sources.iter_datasets(cfg.train_dataloader.dataset, ''))
+    steps = [sources.type_name(step) for step in data.get('pipeline') or ()]
+    return 'LoadImageFromFile' in steps and not preprocessor.to_rgb
+
+
+def draw(cfg: Any, args: argparse.Namespace) -> str:
+    """Load one batch, augment it and draw some of its pairs."""
+    import copy
+
+    from mmips.visualization import denormalize, draw_pairs
+    set_random_seed(args.seed)
+    loader = build_loader(cfg, args.num_pairs, args.seed)
+    plain, augmenting = build_preprocessors(cfg)
+    swap, masks = record_masks(augmenting, args.prob)
+    batch = next(iter(loader))
+    bgr = is_bgr(cfg, plain)
+    before = denormalize(plain(copy.deepcopy(batch))['inputs'], plain, bgr)
+    after = denormalize(augmenting(batch, training=True)['inputs'], plain, bgr)
+    names = pair_names(batch['data_samples'], loader.dataset.metainfo.get('classes') or ())
+    mask = masks[0].numpy() & equal_labels(names)[:, None, None] if masks else None
+    swapped = mask.any((1, 2)) if mask is not None else [False] * len(names)
+    shown = choose(names, swapped, min(args.num_pairs, len(names)))
+    both = [image for pair in shown for image in (2 * pair, 2 * pair + 1)]
+    note = (f'{sum(swapped)} of {len(names)} pairs of this batch swapped' if swap else
+            'no patch swap')
+    return draw_pairs(before[both], after[both], None if mask is None else mask[shown],
+                      [names[pair] for pair in shown], swap.prob if swap else None, args.out,
+                      note=note)
+
+
+def equal_labels(names: Sequence[str]) -> Any:
+    """Which pairs share a label, bool (P,): the swap leaves the others alone."""
+    import numpy as np
+    return np.array([' / ' not in name for name in names])
+
+
+@cli.readable_failures
+def main(argv: Sequence[str] | None = None) -> str:
+    """Draw and return the path of the picture."""
+    from mmengine.registry import init_default_scope
+    args = parse_args(argv)
+    cfg = cli.load_config(args.config, args.cfg_options)
+    if cfg.get('default_scope') != 'mmpretrain':
+        raise ValueError(f'{args.config} is a config of {cfg.get("default_scope")!r}: pairs are '
+                         'drawn for classification (mmpretrain) configs.')
+    cli.set_dataloader_defaults(cfg, ('train_dataloader', ))
+    sources.check_paths(cfg, ('train_dataloader', ))
+    init_default_scope('mmpretrain')
+    path = draw(cfg, args)
+    print(f'Pairs of {args.config}: {path}')
+    return path
+
+
+if __name__ == '__main__':
+    main()
