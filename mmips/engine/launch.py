@@ -123,7 +123,7 @@ def _init_gloo(launcher: str, dist_cfg: Mapping[str, Any]) -> None:
         return
     os.environ.update({name: value for name, value in _torch_variables(launcher).items()
                        if name not in os.environ})
-    options = {}
+    options: dict[str, Any] = {}
     if dist_cfg.get('timeout') is not None:
         options['timeout'] = datetime.timedelta(seconds=dist_cfg['timeout'])
     dist.init_process_group('gloo', **options)
