@@ -107,6 +107,8 @@ def draw(cfg: Any, args: argparse.Namespace) -> str:
     """Load one batch, augment it and draw some of its pairs."""
     import copy
 
+    from mmengine.runner import set_random_seed
+
     from mmips.visualization import denormalize, draw_pairs
     set_random_seed(args.seed)
     loader = build_loader(cfg, args.num_pairs, args.seed)
