@@ -60,7 +60,8 @@ def _read(dataset: Any) -> Any:
         if hasattr(dataset, 'get_gt_labels'):
             return dataset.get_gt_labels()
     except KeyError as error:
-        raise ValueError(f'{type(dataset).__name__} has images without {error}. {_ADVICE}') from error
+        raise ValueError(
+            f'{type(dataset).__name__} has images without {error}. {_ADVICE}') from error
     raise TypeError(f'Cannot read labels from {type(dataset).__name__}. {_ADVICE}')
 
 
@@ -95,5 +96,6 @@ def _check(dataset: Any, labels: Any) -> np.ndarray:
         raise ValueError(f'{type(dataset).__name__} must have one integer label per image, but '
                          f'the first is {first!r}. {_ADVICE}')
     if array.min(initial=0) < 0:
-        raise ValueError(f'{type(dataset).__name__} has the negative label {array.min()}. {_ADVICE}')
+        raise ValueError(
+            f'{type(dataset).__name__} has the negative label {array.min()}. {_ADVICE}')
     return array.astype(np.int64)

@@ -1,6 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Kullback-Leibler divergence between the two predictions of a pair."""
-from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,7 @@ def pair_kl(query: Tensor,
             scale_by_t2: bool = True,
             detach: str = 'none',
             symmetric: bool = True,
-            valid: Optional[Tensor] = None) -> Tensor:
+            valid: Tensor | None = None) -> Tensor:
     r"""Temperature-softened KL between the predictions of a pair (IPS, Eq. 2).
 
     With :math:`p = \mathrm{softmax}(z / T)` the symmetric form is

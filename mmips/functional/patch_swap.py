@@ -1,6 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Swap grid patches between the two images of every pair (IPS, Section 3.2)."""
-from typing import Optional
 
 import numpy as np
 import torch
@@ -44,7 +43,7 @@ def draw_patch_mask(num_pairs: int,
                     grid_size: tuple[int, int],
                     prob: float,
                     min_patches: int = 1,
-                    max_patches: Optional[int] = None,
+                    max_patches: int | None = None,
                     *,
                     rng: np.random.Generator) -> Tensor:
     """Draw which cells each pair exchanges.

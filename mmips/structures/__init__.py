@@ -1,6 +1,13 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from .pairs import (check_even, fold_pairs, join_index_pairs, join_pairs, pairs_match, split_pairs,
-                    unfold_pairs)
+from .pairs import (
+                    check_even,
+                    fold_pairs,
+                    join_index_pairs,
+                    join_pairs,
+                    pairs_match,
+                    split_pairs,
+                    unfold_pairs,
+)
 
 __all__ = [
     'check_even', 'fold_pairs', 'join_index_pairs', 'join_pairs', 'pairs_match', 'split_pairs',

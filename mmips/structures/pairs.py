@@ -5,7 +5,7 @@ This is the only module that knows the layout. The sampler emits it, the augment
 and the classifier read it, and all of them go through these functions.
 """
 from collections.abc import Sequence
-from typing import TypeVar, Union
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ __all__ = [
     'unfold_pairs'
 ]
 
-T = TypeVar('T', bound=Union[Tensor, Sequence])
+T = TypeVar('T', bound=Tensor | Sequence)
 
 
 def check_even(num_images: int) -> None:

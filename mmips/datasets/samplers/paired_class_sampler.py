@@ -1,7 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 import math
 from collections.abc import Iterator, Sized
-from typing import Optional
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -59,7 +58,7 @@ class PairedClassSampler(Sampler):
                  epoch: str = 'queries',
                  shuffle: bool = True,
                  round_up: bool = True,
-                 seed: Optional[int] = None) -> None:
+                 seed: int | None = None) -> None:
         _check_modes(partner, epoch)
         if len(dataset) == 0:
             raise ValueError('The dataset is empty: check data_root and ann_file.')
@@ -73,7 +72,7 @@ class PairedClassSampler(Sampler):
         self.epoch = 0
         self._index(*(get_labels(dataset) if partner == 'class' else (None, None)))
 
-    def _index(self, labels: Optional[np.ndarray], ids: Optional[np.ndarray]) -> None:
+    def _index(self, labels: np.ndarray | None, ids: np.ndarray | None) -> None:
         """Lay out the images of every class; done once, since it does not depend on epochs."""
         self.num_pairs = len(self.dataset)
         if labels is None or ids is None:
@@ -83,10 +82,11 @@ class PairedClassSampler(Sampler):
         self._labels, self._ids = labels, ids
         self._order, self._start, self._size = _sort_by_class(labels)
         # Copies of an image, as RepeatDataset makes them, count once as a partner.
-        _, first, self._image = np.unique(ids, return_index=True, return_inverse=True)
+        first, self._image = _first_copies(ids)
         self._pool, self._pool_start, self._pool_size = _sort_by_class(labels[first])
         self._place = np.empty(len(first), dtype=np.int64)
-        self._place[self._pool] = np.arange(len(first)) - self._pool_start[labels[first[self._pool]]]
+        starts = self._pool_start[labels[first[self._pool]]]
+        self._place[self._pool] = np.arange(len(first)) - starts
         self._pool = first[self._pool]
         if self._pool_size.max() < 2:
             raise ValueError(
@@ -179,6 +179,14 @@ def _check_modes(partner: str, epoch: str) -> None:
         raise ValueError("partner='self' shows every image twice, so an epoch in which each is "
                          "seen once (epoch='images') does not exist. Use epoch='queries' and half "
                          'as many epochs.')
+
+
+def _first_copies(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the first copy of every image, and the image's number at every index."""
+    if (ids == np.arange(len(ids))).all():
+        return ids, ids
+    _, first, image = np.unique(ids, return_index=True, return_inverse=True)
+    return first, image
 
 
 def _sort_by_class(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -34,7 +34,7 @@ class PatchSwapSchedule(Hook):
     """
 
     def __init__(self,
-                 milestones: Sequence[Union[int, float]] = (30 / 240, 80 / 240, 120 / 240),
+                 milestones: Sequence[int | float] = (30 / 240, 80 / 240, 120 / 240),
                  values: Sequence[float] = (0.1, 0.2, 0.3, 0.5),
                  by_epoch: bool = True) -> None:
         if len(values) != len(milestones) + 1:
@@ -49,21 +49,23 @@ class PatchSwapSchedule(Hook):
         self.values = list(values)
         self.by_epoch = by_epoch
         self._borders: list[float] = []
-        self._prob: Optional[float] = None
+        self._prob: float | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Find the augments and turn fractions into epochs or iterations."""
         self._swaps = find_patch_swaps(runner.model)
         if not self._swaps:
             raise ValueError('PatchSwapSchedule found no mmips.IntraClassPatchSwap to schedule: add '
-                             "model.train_cfg.augments=[dict(type='mmips.IntraClassPatchSwap')].")
+                             "train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap')]) "
+                             'to the model, or remove the hook.')
         length = runner.max_epochs if self.by_epoch else runner.max_iters
         # The nearest whole epoch, so that 30/240 of 240 is epoch 30 whatever floats say.
         self._borders = [round(m * length) if isinstance(m, float) else m for m in self.milestones]
         # Equal borders are fine: in a run of few epochs a step has no room and is left out.
         if self._borders != sorted(self._borders):
-            raise ValueError(f'milestones must increase, but {self.milestones} of {length} '
-                             f'{"epochs" if self.by_epoch else "iterations"} gives {self._borders}.')
+            unit = 'epochs' if self.by_epoch else 'iterations'
+            raise ValueError(f'milestones must increase, but {self.milestones} of {length} {unit} '
+                             f'gives {self._borders}.')
         self._prob = None
         self._apply(runner)
 
@@ -72,7 +74,7 @@ class PatchSwapSchedule(Hook):
         if self.by_epoch:
             self._apply(runner)
 
-    def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+    def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Set the probability of this iteration."""
         if not self.by_epoch:
             self._apply(runner)

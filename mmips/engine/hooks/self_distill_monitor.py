@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from typing import Optional
+
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
@@ -39,7 +40,7 @@ class SelfDistillMonitor(Hook):
     # After the step, before LoggerHook (BELOW_NORMAL) writes the line.
     priority = 'NORMAL'
 
-    def __init__(self, interval: Optional[int] = None) -> None:
+    def __init__(self, interval: int | None = None) -> None:
         if interval is not None and interval < 1:
             raise ValueError(f'interval must be at least 1, but got {interval}.')
         self.interval = interval
@@ -48,14 +49,14 @@ class SelfDistillMonitor(Hook):
         """Find what to read, and how often."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(model, 'pop_stats'):
-            raise ValueError('SelfDistillMonitor reads mmips.SelfDistillClassifier, but the model is '
-                             f"{type(model).__name__}. Remove the hook or set model.type.")
+            raise ValueError('SelfDistillMonitor reads mmips.SelfDistillClassifier, but the model '
+                             f'is {type(model).__name__}. Remove the hook or set model.type.')
         self._model = model
         self._swaps = find_patch_swaps(model)
         loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self._interval = self.interval or (loggers[0].interval if loggers else 10)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, *args, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Read the counters where a log line is due."""
         due = self.every_n_inner_iters(batch_idx, self._interval)
         if due or self.end_of_epoch(runner.train_dataloader, batch_idx):

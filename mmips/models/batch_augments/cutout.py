@@ -1,6 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from typing import Optional
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +28,7 @@ class CutOut:
         ValueError: If ``length`` is not a positive integer.
     """
 
-    def __init__(self, length: int = 8, fill: float = 0.0, seed: Optional[int] = None) -> None:
+    def __init__(self, length: int = 8, fill: float = 0.0, seed: int | None = None) -> None:
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
             raise ValueError(f'length must be a positive number of pixels, but got {length!r}.')
         self.length = length
@@ -47,7 +47,7 @@ class CutOut:
         batch_input.masked_fill_(box, self.fill)
         return batch_input, batch_score.float()
 
-    def _inside(self, centre, size: int, like: Tensor) -> Tensor:
+    def _inside(self, centre: np.ndarray, size: int, like: Tensor) -> Tensor:
         start = torch.from_numpy(centre - self.length // 2).to(like.device, non_blocking=True)
         pixel = torch.arange(size, device=like.device)
         return (pixel >= start[:, None]) & (pixel < start[:, None] + self.length)

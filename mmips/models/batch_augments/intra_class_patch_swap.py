@@ -1,5 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from typing import Any, Optional, Union
+from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -44,11 +44,11 @@ class IntraClassPatchSwap:
     """
 
     def __init__(self,
-                 grid_size: Union[int, tuple[int, int]] = 4,
+                 grid_size: int | tuple[int, int] = 4,
                  prob: float = 0.5,
                  min_patches: int = 1,
-                 max_patches: Optional[int] = None,
-                 seed: Optional[int] = None) -> None:
+                 max_patches: int | None = None,
+                 seed: int | None = None) -> None:
         self.grid_size = _as_grid(grid_size)
         self.prob = prob
         cells = self.grid_size[0] * self.grid_size[1]
@@ -60,7 +60,7 @@ class IntraClassPatchSwap:
                 f'but got min_patches={min_patches}, max_patches={max_patches}'
                 f'{" (all but one)" if max_patches is None else ""}.')
         self._rng = RankRng(seed)
-        self._counts: Optional[Tensor] = None
+        self._counts: Tensor | None = None
 
     @property
     def prob(self) -> float:
@@ -113,7 +113,7 @@ class IntraClassPatchSwap:
         counts = torch.stack((swapped, torch.full_like(swapped, len(mask))))
         self._counts = counts if self._counts is None else self._counts.add_(counts)
 
-    def pop_counts(self) -> Optional[Tensor]:
+    def pop_counts(self) -> Tensor | None:
         """Pairs swapped and pairs seen since the last call: int64 (2,), or None."""
         counts, self._counts = self._counts, None
         return counts
@@ -137,14 +137,14 @@ def _as_grid(grid_size: Any) -> tuple[int, int]:
 
 def find_patch_swaps(model: torch.nn.Module) -> list[IntraClassPatchSwap]:
     """All patch swaps in a model's data preprocessor, however deep they are nested."""
-    if is_model_wrapper(model):
-        model = model.module
-    preprocessor = getattr(model, 'data_preprocessor', None)
-    found, todo = [], [getattr(preprocessor, 'batch_augments', None)]
+    inner = model.module if is_model_wrapper(model) else model
+    todo = [getattr(getattr(inner, 'data_preprocessor', None), 'batch_augments', None)]
+    found = []
     while todo:
         augment = todo.pop(0)
         if isinstance(augment, IntraClassPatchSwap):
             found.append(augment)
-        todo += list(getattr(augment, 'augments', [])) + [getattr(augment, 'augment', None)]
-        todo = [a for a in todo if a is not None]
+        todo += getattr(augment, 'augments', [])
+        if hasattr(augment, 'augment'):
+            todo.append(augment.augment)
     return found

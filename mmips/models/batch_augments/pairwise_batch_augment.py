@@ -1,5 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from typing import Callable, Union
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class PairwiseBatchAugment:
         >>> dict(type='mmips.PairwiseBatchAugment', augment=dict(type='CutMix', alpha=1.0))
     """
 
-    def __init__(self, augment: Union[dict, Callable]) -> None:
+    def __init__(self, augment: dict | Callable) -> None:
         self.augment = BATCH_AUGMENTS.build(augment) if isinstance(augment, dict) else augment
 
     @torch.compiler.disable

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from typing import Optional
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ class RankRng:
         seed (int, optional): Fixed seed. Default: None, ``torch.initial_seed()``.
     """
 
-    def __init__(self, seed: Optional[int] = None) -> None:
+    def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
-        self._key: Optional[tuple[int, int]] = None
+        self._key: tuple[int, int] | None = None
         self._rng = np.random.default_rng(0)
 
     def __call__(self) -> np.random.Generator:

@@ -1,6 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from collections.abc import Sequence
-from typing import Callable, Union
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -23,9 +22,9 @@ class SequentialBatchAugment:
         ValueError: If there is none.
     """
 
-    def __init__(self, augments: Sequence[Union[dict, Callable]]) -> None:
+    def __init__(self, augments: Sequence[dict | Callable]) -> None:
         if not augments:
-            raise ValueError(f'augments must name at least one batch augment, but got {augments!r}.')
+            raise ValueError(f'augments must name at least one augment, but got {augments!r}.')
         self.augments = [BATCH_AUGMENTS.build(a) if isinstance(a, dict) else a for a in augments]
 
     def __call__(self, batch_input: Tensor, batch_score: Tensor) -> tuple[Tensor, Tensor]:

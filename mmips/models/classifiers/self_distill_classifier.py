@@ -1,6 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -50,7 +50,7 @@ class SelfDistillClassifier(ImageClassifier):
                  *args: Any,
                  alpha: float = 1.0,
                  gamma: float = 1.0,
-                 distill: Optional[dict] = None,
+                 distill: dict | None = None,
                  ce_on: str = 'both',
                  joint_forward: bool = True,
                  allow_mismatch: bool = False,
@@ -70,7 +70,7 @@ class SelfDistillClassifier(ImageClassifier):
         self._checked = False
         # Not a buffer: a buffer would be broadcast by DDP, averaged by EMA and copied to
         # every checkpoint of a naive `state_dict`.
-        self._stats: Optional[Tensor] = None
+        self._stats: Tensor | None = None
         self._prepare_head()
 
     def _prepare_head(self) -> None:
@@ -150,7 +150,7 @@ class SelfDistillClassifier(ImageClassifier):
         stats = torch.stack((torch.full_like(gap, 1), (~matched).float(), gap * matched)).sum(1)
         self._stats = stats if self._stats is None else self._stats.add_(stats)
 
-    def pop_stats(self) -> Optional[Tensor]:
+    def pop_stats(self) -> Tensor | None:
         """Counts since the last call, float32 (3,) on the device, or None.
 
         Pairs seen, pairs of different labels, and the sum over the other pairs of the

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from typing import Optional
 
 from torch import Tensor, nn
 
@@ -39,7 +38,7 @@ class PairKLLoss(nn.Module):
         self.detach = detach
         self.symmetric = symmetric
 
-    def forward(self, query: Tensor, partner: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+    def forward(self, query: Tensor, partner: Tensor, valid: Tensor | None = None) -> Tensor:
         """Divergence of logits (P, K) and (P, K), a scalar; ``valid`` is bool (P,)."""
         return pair_kl(query, partner, self.temperature, self.scale_by_t2, self.detach,
                        self.symmetric, valid)

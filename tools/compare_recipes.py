@@ -1,0 +1,229 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Train recipes side by side on one dataset, several seeds each, and compare accuracies.
+
+Every recipe of a family sees the same number of images in the same number of steps.
+Examples::
+
+    python tools/compare_recipes.py digits --only hard ips
+    python tools/compare_recipes.py npz --npz data/cifar100.npz --max-classes 20 --per-class 100
+
+Writes ``results.csv``, ``results.md`` and ``curves.png`` to the work directory. A run that is
+finished is not run again; one that was interrupted resumes from its last checkpoint.
+"""
+import argparse
+import contextlib
+import csv
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named way of training: a config and what differs from it."""
+
+    title: str
+    config: str
+    options: dict = field(default_factory=dict)
+
+
+_QUERY_ONLY = {'model.alpha': 0.0, 'model.ce_on': 'query'}
+_NO_SWAP = {'model.train_cfg.augments.0.prob': 0.0}
+FAMILIES = {
+    'digits': {
+        'hard': Recipe('hard label', 'ips/resnet-s_hard_digits.py'),
+        'ips': Recipe('IPS 2x2', 'ips/resnet-s_ips_digits.py'),
+        'no-swap': Recipe('pairs without swap', 'ips/resnet-s_ips_digits.py', _NO_SWAP),
+        'no-distill': Recipe('pairs without distillation', 'ips/resnet-s_ips_digits.py',
+                             {'model.alpha': 0.0}),
+    },
+    'npz': {
+        'hard': Recipe('hard label', 'ips/resnet-s_hard_npz.py'),
+        'ips': Recipe('IPS 4x4', 'ips/resnet-s_ips_npz.py'),
+        'ips-eqcost': Recipe('IPS 4x4, each image once an epoch', 'ips/resnet-s_ips-eqcost_npz.py'),
+        'no-swap': Recipe('pairs without swap', 'ips/resnet-s_ips_npz.py', _NO_SWAP),
+        'no-distill': Recipe('pairs without distillation', 'ips/resnet-s_ips_npz.py',
+                             {'model.alpha': 0.0}),
+        'swap-only': Recipe('"+Swap": query half alone, no KL', 'ips/resnet-s_ips_npz.py',
+                            _QUERY_ONLY),
+    },
+}
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('family', choices=sorted(FAMILIES))
+    parser.add_argument('--only', nargs='+', metavar='RECIPE', help='recipes to run (default: all)')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='runs at a time')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/compare_FAMILY')
+    parser.add_argument('--npz', type=Path, help='.npz with images_train, labels_train, ..._test')
+    parser.add_argument('--max-classes', type=int, default=0, help='first K classes (npz)')
+    parser.add_argument('--per-class', type=int, default=0, help='first M images of each (npz)')
+    args = parser.parse_args(argv)
+    unknown = set(args.only or []) - set(FAMILIES[args.family])
+    if unknown:
+        parser.error(f'no recipe {sorted(unknown)} in {args.family}: choose from '
+                     f'{sorted(FAMILIES[args.family])}')
+    if args.family == 'npz' and not (args.npz and args.npz.is_file()):
+        parser.error(f'--npz must name an existing .npz file, but got {args.npz}')
+    if args.jobs < 1:
+        parser.error(f'--jobs must be at least 1, but got {args.jobs}')
+    args.work_dir = args.work_dir or Path('work_dirs') / f'compare_{args.family}'
+    return args
+
+
+def train_one(recipe: Recipe, seed: int, work_dir: Path) -> dict:
+    """Train one recipe with one seed in this process; returns and stores its result."""
+    result_file = work_dir / 'result.json'
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with open(work_dir / 'train.log', 'a') as log, contextlib.redirect_stdout(log), \
+            contextlib.redirect_stderr(log):
+        result = _train(recipe, seed, work_dir)
+    partial = result_file.with_suffix('.tmp')
+    partial.write_text(json.dumps(result, indent=1))
+    partial.replace(result_file)
+    return result
+
+
+def _train(recipe: Recipe, seed: int, work_dir: Path) -> dict:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+
+    import mmips
+    cfg = Config.fromfile(mmips.cfg(recipe.config))
+    cfg.merge_from_dict({**recipe.options, 'randomness.seed': seed})
+    cfg.work_dir = str(work_dir)
+    cfg.train_cfg.val_interval = max(1, cfg.train_cfg.max_epochs // 12)
+    cfg.resume = (work_dir / 'last_checkpoint').is_file()
+    start = time.time()
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    accuracy, _ = runner.message_hub.get_scalar('val/accuracy/top1').data
+    epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
+              runner.max_epochs]
+    per_epoch = len(runner.train_dataloader.sampler)
+    return dict(
+        recipe=asdict(recipe),
+        seed=seed,
+        images=[epoch * per_epoch for epoch in epochs],
+        accuracy=[float(a) for a in accuracy],
+        seconds=round(time.time() - start, 1),
+        resumed=cfg.resume)
+
+
+def run_all(recipes: dict[str, Recipe], seeds: list[int], jobs: int,
+            work_dir: Path) -> dict[str, list[dict]]:
+    """Train every recipe with every seed, ``jobs`` at a time; results by recipe."""
+    results: dict[str, list[dict]] = {name: [] for name in recipes}
+    # One thread a run: small networks gain nothing from more, and runs do not disturb each other.
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // jobs)))
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_quiet) as pool:
+        todo = {}
+        for seed in seeds:  # seeds outside: an interrupted comparison is still a comparison
+            for name, recipe in recipes.items():
+                run_dir = work_dir / name / f'seed{seed}'
+                if (run_dir / 'result.json').is_file():
+                    results[name].append(json.loads((run_dir / 'result.json').read_text()))
+                else:
+                    todo[pool.submit(train_one, recipe, seed, run_dir)] = (name, run_dir)
+        for number, done in enumerate(as_completed(todo), 1):
+            name, run_dir = todo[done]
+            if done.exception():
+                sys.exit(f'{name} failed ({done.exception()}). Log: {run_dir}/train.log. '
+                         'Finished runs are kept: start again after mending it.')
+            result = done.result()
+            results[name].append(result)
+            print(f'[{number}/{len(todo)}] {recipes[name].title}, seed {result["seed"]}: '
+                  f'{result["accuracy"][-1]:.2f} % in {result["seconds"]:.0f} s', flush=True)
+    return {name: sorted(runs, key=lambda r: r['seed']) for name, runs in results.items()}
+
+
+def _quiet() -> None:
+    import warnings
+
+    import torch
+    warnings.simplefilter('ignore')
+    torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
+
+
+def write_table(results: dict[str, list[dict]], recipes: dict[str, Recipe], work_dir: Path) -> str:
+    """Write ``results.csv`` and ``results.md``; returns the Markdown table."""
+    with open(work_dir / 'results.csv', 'w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['recipe', 'seed', 'images_seen', 'top1', 'seconds'])
+        for name, runs in results.items():
+            writer.writerows([name, r['seed'], r['images'][-1], f'{r["accuracy"][-1]:.2f}',
+                              r['seconds']] for r in runs)
+    rows = ['| recipe | images seen | seeds: top-1 % | mean ± std |', '|---|---|---|---|']
+    for name, runs in results.items():
+        last = [r['accuracy'][-1] for r in runs]
+        std = f' ± {statistics.stdev(last):.2f}' if len(last) > 1 else ''
+        seeds = ', '.join(f'{r["seed"]}: {a:.2f}' for r, a in zip(runs, last))
+        rows.append(f'| {recipes[name].title} | {runs[0]["images"][-1]:,} | {seeds} | '
+                    f'{statistics.mean(last):.2f}{std} |')
+    table = '\n'.join(rows)
+    (work_dir / 'results.md').write_text(table + '\n')
+    return table
+
+
+def plot_curves(results: dict[str, list[dict]], recipes: dict[str, Recipe], path: Path) -> None:
+    """Draw test accuracy over images seen: mean, and a band from the lowest to the highest seed."""
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout='constrained')
+    for index, (name, runs) in enumerate(results.items()):
+        images = runs[0]['images']
+        columns = list(zip(*(r['accuracy'] for r in runs)))
+        mean = [statistics.mean(c) for c in columns]
+        line, = axes.plot(images, mean, marker='o', markersize=3, linewidth=2, color=f'C{index}',
+                          label=f'{recipes[name].title}: {mean[-1]:.1f} %')
+        axes.fill_between(images, [min(c) for c in columns], [max(c) for c in columns],
+                          color=line.get_color(), alpha=0.15, linewidth=0)
+    # The race is decided near the top: the first, low points would squeeze it flat.
+    finals = [r['accuracy'][-1] for runs in results.values() for r in runs]
+    axes.set_ylim(min(finals) - 2.5 * (max(finals) - min(finals)) - 2, min(100, max(finals) + 2))
+    axes.set(xlabel='training images seen', ylabel='test accuracy, top-1 %')
+    axes.xaxis.set_major_formatter(lambda value, _: f'{value / 1000:g}k')
+    axes.grid(alpha=0.3)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.legend(loc='lower right', frameon=False,
+                title=f'mean of {len(next(iter(results.values())))} seeds, band: all of them')
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def compare(family: str, only=None, seeds=(0, 1, 2), jobs=None, work_dir=None) -> str:
+    """Run a family of recipes and write table and plot; returns the Markdown table."""
+    recipes = {n: FAMILIES[family][n] for n in (only or FAMILIES[family])}
+    work_dir.mkdir(parents=True, exist_ok=True)
+    results = run_all(recipes, list(seeds), jobs or os.cpu_count() or 1, work_dir)
+    table = write_table(results, recipes, work_dir)
+    plot_curves(results, recipes, work_dir / 'curves.png')
+    return table
+
+
+def main(argv=None) -> None:
+    """Run the comparison asked for on the command line."""
+    args = parse_args(argv)
+    if args.npz:
+        os.environ.update(
+            MMIPS_NPZ=str(args.npz.resolve()),
+            MMIPS_MAX_CLASSES=str(args.max_classes),
+            MMIPS_PER_CLASS=str(args.per_class))
+    print(compare(args.family, args.only, args.seeds, args.jobs, args.work_dir))
+    print(f'\nCurves: {args.work_dir}/curves.png, runs: {args.work_dir}/*/seed*/')
+
+
+if __name__ == '__main__':
+    main()
