@@ -1,4 +1,4 @@
-"""Hard label, ShuffleNetV1 (3 groups) on CIFAR-100: the twin of the IPS configs of this network.
+"""Hard label, ShuffleNetV1 on CIFAR-100: the twin of the IPS configs of this network.
 
 Paper: Table 3, 71.26 % top-1.
 Command: python tools/train.py configs/ips/shufflenet-v1_hard_cifar100.py

@@ -1,4 +1,4 @@
-"""IPS at the cost of hard label, progressive swap probability, ShuffleNetV1 (3 groups) on CIFAR-100.
+"""IPS at the cost of hard label, progressive swap probability, ShuffleNetV1 on CIFAR-100.
 
 Paper: none; the comparison at an equal number of images that it does not make.
 Command: python tools/train.py configs/ips/shufflenet-v1_ips-prog-eqcost_cifar100.py

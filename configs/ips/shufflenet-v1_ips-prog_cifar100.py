@@ -1,4 +1,4 @@
-"""IPS, progressive swap probability (0.1 rising to 0.5), ShuffleNetV1 (3 groups) on CIFAR-100.
+"""IPS, progressive swap probability (0.1 rising to 0.5), ShuffleNetV1 on CIFAR-100.
 
 Paper: Table 3, 74.32 % top-1 (hard label: 71.26 %).
 Command: python tools/train.py configs/ips/shufflenet-v1_ips-prog_cifar100.py

@@ -1,4 +1,4 @@
-"""IPS, constant swap probability, ShuffleNetV1 (3 groups) on CIFAR-100.
+"""IPS, constant swap probability, ShuffleNetV1 on CIFAR-100.
 
 Paper: Table 14, 74.21 % top-1 (hard label: 71.26 %).
 Command: python tools/train.py configs/ips/shufflenet-v1_ips_cifar100.py

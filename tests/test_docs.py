@@ -1,0 +1,190 @@
+"""What READMEs, docs, docstrings of configs and metafiles name is there."""
+import ast
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mmips
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ('benchmarks', 'configs', 'docs', 'mmips', 'requirements', 'tests', 'tools')
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob('*.md'), *(page for name in ('benchmarks', 'configs', 'docs', 'tools')
+                                       for page in (ROOT / name).rglob('*.md'))])
+CONFIGS = sorted(path.relative_to(ROOT).as_posix()
+                 for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+METAFILES = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / 'configs').rglob('metafile.yml'))
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding='utf-8')
+
+
+def code_blocks(text, *languages):
+    """Contents of the fenced blocks of one of the languages."""
+    blocks = re.findall(r'^```(\w*)\n(.*?)^```', text, re.DOTALL | re.MULTILINE)
+    return [block for language, block in blocks if language in languages]
+
+
+def commands(text):
+    """Shell commands of a page, continued lines joined, comments and prompts left out."""
+    lines = '\n'.join(code_blocks(text, 'shell', 'bash', 'sh', 'console')).replace('\\\n', ' ')
+    found = (line.strip().removeprefix('$ ') for line in lines.splitlines())
+    return [line for line in found if line and not line.startswith('#')]
+
+
+def inline_code(text):
+    return re.findall(r'(?<!`)`([^`\n]+)`(?!`)', re.sub(r'^```.*?^```', '', text,
+                                                        flags=re.DOTALL | re.MULTILINE))
+
+
+def missing_paths(text):
+    """Words of ``text`` that read like a path of this repository but lead nowhere."""
+    folders = '|'.join(FOLDERS)
+    words = re.findall(rf'(?<![\w./:-])(?:\./)?((?:{folders})/[\w./*{{}},<>-]*)', text)
+    words = [word.rstrip('.,') for word in words]
+    # Patterns with placeholders are not names of files.
+    return [word for word in words
+            if not re.search(r'[<>{}]', word) and not list(ROOT.glob(word.rstrip('/')))]
+
+
+def test_there_are_pages_and_configs():
+    assert 'configs/ips/README.md' in PAGES
+    assert 'configs/ips/metafile.yml' in METAFILES
+    assert len(CONFIGS) > 60
+
+
+@pytest.mark.parametrize('text, missing', [
+    ('python tools/train.py configs/ips/nowhere.py', ['configs/ips/nowhere.py']),
+    ('see configs/ips/ and tests/test_docs.py.', []),
+    ('`configs/<method>/README.md` and work_dirs/tools/x.py', []),
+])
+def test_missing_paths_are_found(text, missing):
+    assert missing_paths(text) == missing
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_paths_in_commands_and_code_exist(page):
+    text = read(page)
+    assert missing_paths('\n'.join([*commands(text), *inline_code(text)])) == []
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_links_lead_somewhere(page):
+    # Code is no prose: `a[0](x)` is not a link.
+    text = re.sub(r'^```.*?^```|`[^`\n]+`', '', read(page), flags=re.DOTALL | re.MULTILINE)
+    links = re.findall(r'\]\(([^)\s]+)\)', text) + re.findall(r'src="([^"]+)"', text)
+    local = [link.partition('#')[0] for link in links if '://' not in link]
+    assert [link for link in local if link and not (ROOT / page).parent.joinpath(link).exists()] \
+        == []
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_make_targets_exist(page):
+    targets = set(re.findall(r'^([\w.-]+):', read('Makefile'), re.MULTILINE))
+    words = [*commands(read(page)), *inline_code(read(page))]
+    named = {word for line in words for word in re.findall(r'(?:^|&& )make ([a-z][\w-]*)', line)}
+    assert named <= targets
+
+
+def sources():
+    """All code in which an option of a script of ours may be declared."""
+    files = [path for name in ('tools', 'benchmarks', 'mmips')
+             for path in (ROOT / name).rglob('*.py') if '.mim' not in path.parts]
+    return '\n'.join(path.read_text(encoding='utf-8') for path in files)
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_options_of_our_scripts_exist(page):
+    code = sources()
+    ours = [line for line in commands(read(page)) if re.search(r'(tools|benchmarks)/[\w/]+', line)]
+    options = {word.partition('=')[0] for line in ours for word in shlex.split(line)
+               if re.fullmatch(r'--[a-z][\w-]*(=.*)?', word)}
+    assert {option for option in options
+            if f"'{option}'" not in code and f'"{option}"' not in code} == set()
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_configs_and_parts_in_code_exist(page):
+    text = read(page)
+    code = '\n'.join([*code_blocks(text, 'python', 'py'), *commands(text), *inline_code(text)])
+    for name in re.findall(r"mmips\.cfg\('([\w./-]+)'\)", code):
+        assert Path(mmips.cfg(name)).is_file()
+    for name in re.findall(r"mmips::([\w./-]+\.py)", code):
+        assert Path(mmips.cfg(name)).is_file()
+    registry = importlib.import_module('mmips.registry')
+    known = {part for key in registry.__all__ for part in _parts(getattr(registry, key))}
+    named = set(re.findall(r"type='mmips\.(\w+)'", code))
+    assert named <= known
+
+
+def _parts(registry):
+    registry.import_from_location()
+    return registry.module_dict
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_python_blocks_are_python(page):
+    for block in code_blocks(read(page), 'python', 'py'):
+        ast.parse(block)
+
+
+def docstring(config):
+    return ast.get_docstring(ast.parse(read(config)))
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_config_is_a_lab_note(config):
+    note = docstring(config)
+    assert note, f'{config} has no docstring'
+    command = re.search(r'^Command: (.*)', note, re.MULTILINE)
+    assert command, f'{config} does not say how it is run'
+    assert config in command.group(1)
+    assert missing_paths(note) == []
+    assert re.search(r'^Cost', note, re.MULTILINE), f'{config} does not say what it costs'
+    others = re.findall(r'[\w-]+_[\w-]+\.py', note)
+    assert all((ROOT / config).with_name(name).exists() for name in others)
+
+
+@pytest.mark.parametrize('folder', sorted({Path(config).parent.as_posix() for config in CONFIGS}))
+def test_readme_and_metafile_list_every_config(folder):
+    names = {Path(config).name for config in CONFIGS if config.startswith(f'{folder}/')}
+    readme = read(f'{folder}/README.md')
+    assert {name for name in names if f']({name})' not in readme} == set()
+    entries = [Path(entry['Config']).name
+               for entry in yaml.safe_load(read(f'{folder}/metafile.yml'))['Models']]
+    assert sorted(entries) == sorted(names)
+
+
+@pytest.mark.parametrize('metafile', METAFILES)
+def test_metafile_entries_exist(metafile):
+    content = yaml.safe_load(read(metafile))
+    collections = {entry['Name'] for entry in content['Collections']}
+    for entry in content['Collections']:
+        assert (ROOT / entry['README']).is_file()
+    for entry in content['Models']:
+        assert entry['In Collection'] in collections
+        assert (ROOT / entry['Config']).is_file()
+        assert entry['Name'] == Path(entry['Config']).stem
+        # A result without the weights that show it would be a borrowed number.
+        assert 'Results' not in entry or 'Weights' in entry
+
+
+def test_model_index_imports_every_metafile():
+    imported = yaml.safe_load(read('model-index.yml'))['Import']
+    assert sorted(imported) == METAFILES
+
+
+def test_paper_numbers_in_docstrings_and_tables_agree():
+    readme = read('configs/ips/README.md')
+    rows = dict(re.findall(r'^\| \[([\w-]+)\]\(\S+\) \| ([\d.]+) \|', readme, re.MULTILINE))
+    assert len(rows) >= 24
+    for name, value in rows.items():
+        note = docstring(f'configs/ips/{name}.py')
+        assert re.search(r'^Paper: Table \d+, ([\d.]+) % top-1', note, re.MULTILINE).group(1) == value
