@@ -148,12 +148,14 @@ def load_config(name: str, options: dict | None = None) -> Any:
     """
     from mmengine.config import Config
     path = find_config(name)
+    what = f'The config {path} cannot be used'
     try:
         cfg = Config.fromfile(path)
+        what = f'--cfg-options do not fit the config {path}'
         cfg.merge_from_dict(options or {})
     except Exception as error:
-        raise ValueError(f'The config {path} cannot be used: {type(error).__name__}: '
-                         f'{_text(error)}{_config_hint(error)}') from error
+        raise ValueError(f'{what}: {type(error).__name__}: {_text(error)}'
+                         f'{_config_hint(error)}') from error
     return cfg
 
 
