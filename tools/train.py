@@ -70,8 +70,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train."""
     args = parse_args(argv)
     cfg = merge_args(cli.load_config(args.config, args.cfg_options), args)
-    check_config(cfg)
+    doubts = check_config(cfg)
     runner = cli.build_runner(cfg, ('train_dataloader', 'val_dataloader'))
+    for doubt in doubts:
+        # Only now is there a log file to keep it.
+        runner.logger.warning(doubt)
     cli.watch_first_step(runner)
     runner.train()
 

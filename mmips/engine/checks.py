@@ -7,7 +7,6 @@ of it can be read from the config. Each message names the key, its value, what w
 expected and what to write.
 """
 import inspect
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -92,8 +91,7 @@ def check_config(cfg: Any) -> list[str]:
         cfg (Config): The whole config, command-line options merged.
 
     Returns:
-        list[str]: Warnings, which have been logged too: the run is possible, but
-        perhaps not meant.
+        list[str]: Warnings to log: the run is possible, but perhaps not meant.
 
     Raises:
         ValueError: All mistakes in one message.
@@ -102,18 +100,7 @@ def check_config(cfg: Any) -> list[str]:
     mistakes = [text for check in _ERRORS for text in check(facts)]
     if mistakes:
         raise ValueError('This config cannot train as it is:\n\n' + '\n\n'.join(mistakes))
-    doubts = [text for check in _WARNINGS for text in check(facts)]
-    for text in doubts:
-        _log(text)
-    return doubts
-
-
-def _log(text: str) -> None:
-    from mmengine.logging import print_log
-
-    from mmips.engine.launch import rank
-    if rank() == 0:
-        print_log(text, logger='current', level=logging.WARNING)
+    return [text for check in _WARNINGS for text in check(facts)]
 
 
 def _message(key: str, value: Any, expected: str, advice: str) -> str:

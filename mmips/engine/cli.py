@@ -21,6 +21,8 @@ TRACEBACK = 'MMIPS_TRACEBACK'
 # Errors by which the MM stack tells a user what is wrong with a config; they bear
 # their explanation in their text. Others (RuntimeError of torch ...) need the traceback.
 _EXPLAINED = (ValueError, TypeError, KeyError, OSError, AssertionError, ImportError)
+# What mmips itself raises on purpose; a KeyError from our code would be a fault of ours.
+_OURS = (ValueError, TypeError, OSError, ImportError, RuntimeError)
 _LOST_NEIGHBOUR = ('Connection closed by peer', 'Broken pipe', 'Connection reset by peer')
 
 
@@ -60,7 +62,7 @@ def _explain(error: Exception) -> str | None:
     if _Progress.downloads and _is_network_failure(error):
         return f'{sources.advise(_Progress.downloads)}\n  (the download failed: {_text(error)})'
     frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
-    if _is_ours(frame) and isinstance(error, (*_EXPLAINED, RuntimeError)):
+    if _is_ours(frame) and isinstance(error, _OURS):
         return _text(error)
     if launch.local_rank() and any(words in str(error) for words in _LOST_NEIGHBOUR):
         return f'Process {launch.rank()} lost another one: {_text(error)}'

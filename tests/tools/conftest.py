@@ -1,0 +1,153 @@
+"""What the tests of the command line tools share."""
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+from PIL import Image
+
+import mmips
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Options that bring an ImageNet config down to 32 pixels and a few images a step.
+SMALL_IN1K = {
+    'train_dataloader.batch_size': 8,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.dataset.pipeline.1.scale': 32,
+    'val_dataloader.batch_size': 4,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.dataset.pipeline.1.scale': 36,
+    'val_dataloader.dataset.pipeline.2.crop_size': 32,
+    'test_dataloader.batch_size': 3,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.dataset.pipeline.1.scale': 36,
+    'test_dataloader.dataset.pipeline.2.crop_size': 32,
+    'env_cfg.cudnn_benchmark': False,
+    'default_hooks.logger.interval': 1,
+}
+
+
+def load_tool(name):
+    """Import a tool by its path below ``tools/``."""
+    spec = importlib.util.spec_from_file_location(f'tool_{Path(name).stem}', ROOT / 'tools' / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='session')
+def train_tool():
+    return load_tool('train.py')
+
+
+@pytest.fixture(scope='session')
+def train(train_tool):
+    return train_tool.main
+
+
+@pytest.fixture(scope='session')
+def evaluate():
+    return load_tool('test.py').main
+
+
+@pytest.fixture(scope='session')
+def browse():
+    return load_tool('visualization/browse_pairs.py')
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Run in an empty folder, as the only process, with no state of an earlier run."""
+    for kind in (MMLogger, MessageHub, Visualizer):
+        # A logger of an earlier test writes to that test's captured, now closed, stream.
+        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('MMIPS_TRACEBACK', raising=False)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    return tmp_path
+
+
+@pytest.fixture(scope='session')
+def imagenet(tmp_path_factory):
+    """An ImageNet-format tree of four classes with 6 training and 2 validation images each."""
+    root = tmp_path_factory.mktemp('imagenet')
+    rng = np.random.default_rng(0)
+    for split, count in (('train', 6), ('val', 2)):
+        lines = []
+        for label in range(4):
+            name = f'n0144076{label}'
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                image = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
+                image[..., label % 3] += np.uint8(120)
+                Image.fromarray(image).save(root / split / name / f'{number}.JPEG')
+                lines.append(f'{name}/{number}.JPEG {label}')
+        # With lists, four folders are enough for the thousand classes of the head.
+        (root / 'meta').mkdir(exist_ok=True)
+        (root / 'meta' / f'{split}.txt').write_text('\n'.join(lines))
+    return root
+
+
+@pytest.fixture
+def small_in1k(imagenet):
+    """``--cfg-options`` that run an ImageNet config on the small tree."""
+    roots = {f'{name}_dataloader.dataset.data_root': imagenet for name in ('train', 'val', 'test')}
+    return [f'{key}={value}' for key, value in {**SMALL_IN1K, **roots}.items()]
+
+
+def run(*command, **environment):
+    """Run a command of this Python with mmips on its path; returns the finished process."""
+    path = [str(Path(mmips.__file__).parents[1]), os.environ.get('PYTHONPATH', '')]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)), OMP_NUM_THREADS='1',
+               CUDA_VISIBLE_DEVICES='-1', **environment)
+    env['PATH'] = os.path.dirname(sys.executable) + os.pathsep + env['PATH']
+    env.pop('LOCAL_RANK', None)
+    return subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True,
+                          timeout=300)
+
+
+@pytest.fixture(scope='session')
+def run_command():
+    return run
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
+
+
+def read_scalars(work_dir):
+    """All logged scalars of a work directory, oldest first."""
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(scope='session')
+def scalars():
+    return read_scalars
+
+
+@pytest.fixture
+def digits_config(tmp_path):
+    """A config of seconds over the digits demo; returns its path."""
+    path = tmp_path / 'tiny_digits.py'
+    path.write_text(f"""
+_base_ = [{mmips.cfg('ips/resnet-s_ips_digits.py')!r}]
+train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=1, val_interval=1)
+train_dataloader = dict(num_workers=0)
+val_dataloader = dict(num_workers=0)
+test_dataloader = dict(num_workers=0)
+""")
+    return path
+

@@ -1,0 +1,53 @@
+import pickle
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import mmips
+
+
+@pytest.fixture
+def checkpoint(elsewhere):
+    """Untrained weights of the digits network."""
+    from mmengine.registry import init_default_scope
+    from mmpretrain.registry import MODELS
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
+    cfg.model.data_preprocessor = cfg.data_preprocessor
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), 'w.pth')
+    return 'w.pth'
+
+
+def test_predictions_and_tta(evaluate, digits_config, checkpoint):
+    plain = evaluate([str(digits_config), checkpoint, '--out', 'p.pkl'])
+    with open('p.pkl', 'rb') as file:
+        predictions = pickle.load(file)
+    hits = [int(p['pred_label']) == int(p['gt_label']) for p in predictions]
+    assert plain['accuracy/top1'] == pytest.approx(100 * sum(hits) / len(hits), abs=1e-3)
+    flipped = evaluate([str(digits_config), checkpoint, '--tta', '--out', 'f.pkl'])
+    with open('f.pkl', 'rb') as file:
+        scores = [p['pred_score'] for p in pickle.load(file)]
+    assert not torch.equal(scores[0], predictions[0]['pred_score'])
+    assert set(flipped) == set(plain)
+
+
+@pytest.mark.parametrize('argv, words', [
+    (['absent.pth'], "The checkpoint 'absent.pth', named by load_from"),
+    (['w.pth', '--out-item', 'pred'], '--out-item pred needs --out FILE'),
+    (['w.pth', '--show-dir', 'x', '--cfg-options', 'default_hooks._delete_=True'],
+     'no default_hooks.visualization')])
+def test_messages(evaluate, digits_config, checkpoint, argv, words, capsys):
+    if '--show-dir' in argv:
+        digits_config.write_text(digits_config.read_text()
+                                 + 'default_hooks = dict(_delete_=True)\n')
+        argv = argv[:3]
+    with pytest.raises(SystemExit) as caught:
+        evaluate([str(digits_config), *argv])
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_show_dir_writes_pictures(evaluate, digits_config, checkpoint, elsewhere):
+    evaluate([str(digits_config), checkpoint, '--show-dir', 'pictures', '--interval', '800'])
+    assert list(elsewhere.rglob('*.png'))
