@@ -116,7 +116,7 @@ def test_configs_and_parts_in_code_exist(page):
     code = '\n'.join([*code_blocks(text, 'python', 'py'), *commands(text), *inline_code(text)])
     for name in re.findall(r"mmips\.cfg\('([\w./-]+)'\)", code):
         assert Path(mmips.cfg(name)).is_file()
-    for name in re.findall(r"mmips::([\w./-]+\.py)", code):
+    for name in re.findall(r'mmips::([\w./-]+\.py)', code):
         assert Path(mmips.cfg(name)).is_file()
     registry = importlib.import_module('mmips.registry')
     known = {part for key in registry.__all__ for part in _parts(getattr(registry, key))}
@@ -187,4 +187,5 @@ def test_paper_numbers_in_docstrings_and_tables_agree():
     assert len(rows) >= 24
     for name, value in rows.items():
         note = docstring(f'configs/ips/{name}.py')
-        assert re.search(r'^Paper: Table \d+, ([\d.]+) % top-1', note, re.MULTILINE).group(1) == value
+        noted = re.search(r'^Paper: Table \d+, ([\d.]+) % top-1', note, re.MULTILINE)
+        assert noted.group(1) == value

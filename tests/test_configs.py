@@ -1,0 +1,506 @@
+"""Every config builds and trains; twins differ in the method alone; the README's three lines work.
+
+Tiny data sets in each published format lie below ``data/`` of a temporary folder that the tests
+run in, so the paths in the configs are used as they are. CIFAR-100 alone is replaced by arrays,
+because mmpretrain checks the checksums of its files.
+"""
+import copy
+import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import mat4py
+import mmpretrain
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
+from mmengine.runner import Runner
+
+import mmips
+
+ROOT = Path(__file__).resolve().parents[1]
+MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
+CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix()
+                 for path in (ROOT / 'configs/ips').glob('*.py'))
+IPS = [name for name in CONFIGS if '_ips' in name]
+# GPUs that a config is written for, by the last word of its name; otherwise one.
+GPUS = {'in1k': 8}
+# Million parameters of the CIFAR networks at 100 classes.
+PARAMETERS = {
+    'resnet18': 11.22, 'resnet34': 21.33, 'resnet50': 23.71, 'resnet101': 42.70,
+    'vgg13bn': 9.46, 'vgg16bn': 14.77, 'shufflenet-v1': 0.949, 'shufflenet-v2': 1.356,
+}
+THREE_LINES = """\
+_base_ = 'mmpretrain::resnet/resnet50_8xb32_in1k.py'
+model = dict(
+    type='mmips.SelfDistillClassifier',
+    train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap', grid_size=2)]))
+train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler'))
+"""
+
+
+def last_word(name):
+    return name.removesuffix('.py').rpartition('_')[2]
+
+
+def twin(name):
+    """The hard-label config that an IPS config is to be compared with."""
+    return re.sub(r'_ips[^_]*_', '_hard_', name)
+
+
+def write_images(folder, names):
+    rng = np.random.default_rng(0)
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 255, (40, 40, 3), dtype=np.uint8))
+
+
+def write_imagenet(root):
+    # mmpretrain wants all thousand folders; images in two of them will do.
+    for split in ('train', 'val'):
+        for label in range(1000):
+            (root / split / f'n{label:08d}').mkdir(parents=True)
+        write_images(root / split, [f'n{i % 2:08d}/{i}.JPEG' for i in range(4)])
+
+
+def write_cub(root):
+    names = [f'{i % 2 + 1:03d}.Bird/{i}.jpg' for i in range(8)]
+    write_images(root / 'images', names)
+    columns = {
+        'images': names,
+        'image_class_labels': [i % 2 + 1 for i in range(8)],
+        'train_test_split': [int(i < 4) for i in range(8)],
+    }
+    for file, column in columns.items():
+        lines = (f'{i} {value}\n' for i, value in enumerate(column, 1))
+        (root / f'{file}.txt').write_text(''.join(lines))
+
+
+def write_dogs(root):
+    for split in ('train', 'test'):
+        names = [f'n0{i % 2}-Dog_{i % 2}/{split}{i}.jpg' for i in range(4)]
+        write_images(root / 'Images', names)
+        content = dict(file_list=names, labels=[i % 2 + 1 for i in range(4)])
+        mat4py.savemat(str(root / f'{split}_list.mat'), content)
+
+
+def write_npz(path):
+    images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+    labels = np.array([0, 1, 0, 1])
+    np.savez(path, images_train=images, labels_train=labels, images_test=images,
+             labels_test=labels)
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    """A folder with every data set that the configs name, four training images in each."""
+    root = tmp_path_factory.mktemp('configs')
+    data = root / 'data'
+    write_imagenet(data / 'imagenet')
+    write_cub(data / 'CUB_200_2011')
+    write_dogs(data / 'stanford_dogs')
+    write_images(data / 'custom', [f'{split}/{name}/{i}.png' for split in ('train', 'val')
+                                   for name in 'ab' for i in range(2)])
+    write_npz(data / 'cifar100.npz')
+    return root
+
+
+@pytest.fixture(autouse=True)
+def in_data_root(data_root, monkeypatch):
+    monkeypatch.chdir(data_root)
+    for name in [name for name in os.environ if name.startswith('MMIPS_')]:
+        monkeypatch.delenv(name)
+
+
+@functools.cache
+def _load(name, _environment):
+    return Config.fromfile(mmips.cfg(name))
+
+
+def load(name):
+    """A copy of a parsed config; each is parsed once for each setting of our variables."""
+    own = tuple((key, value) for key, value in os.environ.items() if key.startswith('MMIPS_'))
+    return copy.deepcopy(_load(name, own))
+
+
+def use_arrays(cfg):
+    """Put the .npz file in the place of mmpretrain's CIFAR100."""
+    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = cfg[field].dataset
+        if dataset.type == 'CIFAR100':
+            cfg[field].dataset = dict(type='mmips.ArrayDataset', ann_file='data/cifar100.npz',
+                                      split=dataset.split, pipeline=dataset.pipeline)
+
+
+def shrink(cfg):
+    """Four images a step, without workers, and 64 pixels where there were 224."""
+    use_arrays(cfg)
+    if cfg.train_dataloader.dataset.type == 'mmips.DigitsDataset':
+        cfg.train_dataloader.dataset.indices = [0, 1, 2, 3, 4, 5, 6, 7]
+    sizes = {224: 64, 256: 72}
+    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[field].update(batch_size=4, num_workers=0, persistent_workers=False)
+        # Serialising collects garbage, which takes long beside all that pytest has loaded.
+        cfg[field].dataset.serialize_data = False
+        for step in cfg[field].dataset.pipeline:
+            step.update({key: sizes[step[key]] for key in ('scale', 'crop_size')
+                         if step.get(key) in sizes})
+    cfg.default_hooks.checkpoint = None
+    cfg.train_cfg.val_interval = 1
+    cfg.custom_hooks.append(dict(type=StopAfterTwoSteps))
+    return cfg
+
+
+class StopAfterTwoSteps(Hook):
+    """End the run after the first epoch that leaves two steps or more behind."""
+
+    def after_train_epoch(self, runner):
+        runner.train_loop.stop_training = runner.iter >= 2
+
+
+class Notes(Hook):
+    """Note the initial weights, and what the model reports in every step."""
+
+    def __init__(self):
+        self.losses = []
+
+    def before_train(self, runner):
+        self.weights = {key: value.clone() for key, value in runner.model.state_dict().items()}
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.losses.append({key: value.item() for key, value in outputs.items()})
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_config_builds_takes_two_steps_and_validates(name, tmp_path):
+    cfg = shrink(load(name))
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = f'test_{Path(name).stem}'
+    runner = Runner.from_cfg(cfg)
+    notes = Notes()
+    runner.register_hook(notes)
+
+    runner.train()
+
+    assert 2 <= runner.iter <= 4
+    after = runner.model.state_dict()
+    weights = [key for key in after if key.endswith('weight')]
+    assert all(torch.isfinite(value).all() for value in after.values())
+    changed = [key for key in weights if not torch.equal(notes.weights[key], after[key])]
+    assert len(changed) > 0.9 * len(weights)
+    keys = {'loss', 'loss_ce', 'loss_kd'} if name in IPS else {'loss'}
+    assert all(set(losses) == keys for losses in notes.losses)
+    assert all(np.isfinite(value) for losses in notes.losses for value in losses.values())
+    assert 0 <= runner.message_hub.get_scalar('val/accuracy/top1').current() <= 100
+
+
+def test_there_are_all_three_forms_of_every_cifar_network():
+    forms = ['hard', 'ips', 'ips-eqcost', 'ips-prog', 'ips-prog-eqcost']
+    expected = {f'ips/{net}_{form}_cifar100.py' for net in PARAMETERS for form in forms}
+    assert expected == {name for name in CONFIGS if name.endswith('_cifar100.py')}
+    assert all(twin(name) in CONFIGS for name in IPS)
+
+
+def test_base_names_are_unique():
+    # mim looks a config up by its base name.
+    names = [path.name for path in (ROOT / 'configs').rglob('*.py')]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize('name', IPS)
+def test_ips_config_has_every_part_of_the_method(name):
+    cfg = load(name)
+    assert cfg.default_scope == 'mmpretrain'
+    assert cfg.model.type == 'mmips.SelfDistillClassifier'
+    assert cfg.train_dataloader.sampler.type == 'mmips.PairedClassSampler'
+    augment, = cfg.model.train_cfg.augments
+    assert augment.type == 'mmips.IntraClassPatchSwap'
+    coarse = ('resnet50_ips_in1k', 'mobilenet-v2', 'mvitv2', 'digits')
+    assert augment.grid_size == (2 if any(part in name for part in coarse) else 4)
+    assert augment.prob == 0.5
+    hooks = ['mmips.EpochSeedHook', 'mmips.SelfDistillMonitor']
+    hooks += ['mmips.PatchSwapSchedule'] if '-prog' in name else []
+    assert [hook.type for hook in cfg.custom_hooks] == hooks
+    mode = 'images' if '-eqcost' in name else 'queries'
+    assert cfg.train_dataloader.sampler.epoch == mode
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_resumes_exactly(name):
+    # The parts that tests of the hook show to be what a bit-identical resume takes.
+    cfg = load(name)
+    assert cfg.custom_hooks[0].type == 'mmips.EpochSeedHook'
+    assert cfg.train_dataloader.persistent_workers is False
+    assert cfg.train_dataloader.worker_init_fn.type == 'mmips.seed_worker'
+    assert cfg.randomness.seed == 0
+
+
+@pytest.mark.parametrize('name', IPS)
+def test_twin_differs_in_the_method_alone(name):
+    ips, hard = load(name).to_dict(), load(twin(name)).to_dict()
+    assert hard['model']['type'] == 'ImageClassifier'
+    assert not (hard['model'].get('train_cfg') or {}).get('augments')
+    assert hard['train_dataloader']['sampler']['type'] == 'DefaultSampler'
+    for part in ('backbone', 'neck', 'head'):
+        assert ips['model'][part] == hard['model'][part]
+    same = ['optim_wrapper', 'data_preprocessor', 'val_dataloader', 'val_evaluator', 'randomness',
+            'test_dataloader', 'test_evaluator', 'env_cfg', 'default_scope']
+    if not re.search('(_ips_digits|_ips_npz)', name):  # these have half the epochs of 2N images
+        same += ['param_scheduler', 'train_cfg', 'default_hooks']
+    for key in same:
+        assert ips[key] == hard[key], key
+    for config in (ips, hard):
+        for key in ('sampler', 'batch_size'):
+            del config['train_dataloader'][key]
+    assert ips['train_dataloader'] == hard['train_dataloader']
+
+
+class Labels:
+    """A data set of labels alone: ``classes`` classes of equal size."""
+
+    def __init__(self, size, classes):
+        self.labels = np.arange(size) % classes
+
+    def __len__(self):
+        return len(self.labels)
+
+    def get_gt_labels(self):
+        return self.labels
+
+
+def steps_per_epoch(name, size, classes):
+    cfg = load(name)
+    init_default_scope('mmpretrain')
+    sampler = DATA_SAMPLERS.build(
+        dict(cfg.train_dataloader.sampler),
+        default_args=dict(dataset=Labels(size, classes), seed=0))
+    return -(-len(sampler) // (cfg.train_dataloader.batch_size * GPUS.get(last_word(name), 1)))
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if name.endswith('_cifar100.py')])
+def test_cifar_epoch_is_782_steps(name):
+    assert steps_per_epoch(name, 50_000, 100) == 782
+    assert load(name).train_cfg.max_epochs == 240
+
+
+@pytest.mark.parametrize('name', [name for name in IPS if name.endswith('_in1k.py')])
+def test_imagenet_twins_take_as_many_steps(name):
+    steps = steps_per_epoch(name, 1_281_167, 1000)
+    assert steps == steps_per_epoch(twin(name), 1_281_167, 1000)
+    assert steps == (6673 if 'mvit' in name else 5005)
+
+
+@pytest.mark.parametrize('name', [name for name in IPS if re.search('npz|digits', name)])
+def test_small_data_twins_see_as_many_images(name):
+    seen = []
+    for each in (name, twin(name)):
+        cfg = load(each)
+        doubled = cfg.train_dataloader.sampler.get('epoch') == 'queries'
+        seen.append(cfg.train_cfg.max_epochs * (2 if doubled else 1))
+        cuts = cfg.param_scheduler.get('milestones', [])
+        share = [cut / cfg.train_cfg.max_epochs for cut in cuts]
+        assert share == pytest.approx([0.625, 0.75, 0.875][:len(share)], abs=0.01)
+        assert cfg.param_scheduler.get('T_max', cfg.train_cfg.max_epochs) == \
+            cfg.train_cfg.max_epochs
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_auto_scale_lr_has_the_configs_own_batch(name):
+    cfg = load(name)
+    images = cfg.train_dataloader.batch_size * GPUS.get(last_word(name), 1)
+    assert cfg.auto_scale_lr.base_batch_size == images
+
+
+@pytest.mark.parametrize('form, factor', [
+    ('hard', 1), ('ips', 1), ('ips-prog', 1), ('ips-eqcost', 1), ('ips', 2)])
+def test_auto_scale_lr_changes_nothing_at_the_papers_batch(form, factor, tmp_path):
+    cfg = load(f'ips/resnet18_{form}_cifar100.py')
+    use_arrays(cfg)
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = f'test_auto_scale_lr_{form}_{factor}'
+    cfg.auto_scale_lr.enable = True
+    cfg.train_dataloader.update(num_workers=0)
+    cfg.train_dataloader.batch_size *= factor
+    cfg.default_hooks.checkpoint = None
+    runner = Runner.from_cfg(cfg)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+    assert runner.optim_wrapper.get_lr()['lr'] == [pytest.approx(0.05 * factor)]
+
+
+@pytest.mark.parametrize('net, millions', PARAMETERS.items())
+def test_cifar_networks_have_the_papers_size(net, millions):
+    init_default_scope('mmpretrain')
+    model = MODELS.build(load(f'ips/{net}_hard_cifar100.py').model)
+    number = sum(parameter.numel() for parameter in model.parameters())
+    assert number / 1e6 == pytest.approx(millions, abs=0.006 if millions > 2 else 0.0006)
+
+
+@pytest.mark.parametrize('net', PARAMETERS)
+def test_cifar_recipe_is_the_papers(net):
+    cfg = load(f'ips/{net}_hard_cifar100.py')
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='SGD', lr=0.01 if net.startswith('shuffle') else 0.05, momentum=0.9,
+        weight_decay=5e-4)
+    assert cfg.param_scheduler.milestones == [150, 180, 210]
+    assert cfg.train_pipeline[0] == dict(
+        cfg.train_pipeline[0], type='RandomCrop', crop_size=32, padding=4)
+
+
+@pytest.mark.parametrize('net', PARAMETERS)
+def test_progressive_schedule_is_the_papers(net):
+    schedule = load(f'ips/{net}_ips-prog_cifar100.py').custom_hooks[-1]
+    assert [round(240 * m, 6) for m in schedule.milestones] == [30, 80, 120]
+    assert (schedule['values'][0], schedule['values'][-1]) == (0.1, 0.5)
+
+
+def test_npz_limits_come_from_the_environment(monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / 'five.npz'
+    images = rng.integers(0, 255, (20, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(20) % 5
+    np.savez(path, images_train=images, labels_train=labels, images_test=images,
+             labels_test=labels)
+    monkeypatch.setenv('MMIPS_NPZ', str(path))
+    cfg = load('ips/resnet-s_ips_npz.py')
+    assert (cfg.model.head.num_classes, cfg.data_preprocessor.num_classes) == (5, 5)
+    assert cfg.train_dataloader.dataset.per_class is None
+
+    monkeypatch.setenv('MMIPS_MAX_CLASSES', '3')
+    monkeypatch.setenv('MMIPS_PER_CLASS', '2')
+    cfg = load('ips/resnet-s_hard_npz.py')
+    init_default_scope('mmpretrain')
+    train = Runner.build_dataloader(cfg.train_dataloader, seed=0).dataset
+    test = Runner.build_dataloader(cfg.val_dataloader).dataset
+    assert cfg.model.head.num_classes == 3
+    assert np.bincount(train.get_gt_labels()).tolist() == [2, 2, 2]
+    assert np.bincount(test.get_gt_labels()).tolist() == [4, 4, 4]
+
+
+def test_missing_npz_is_named_with_advice(monkeypatch):
+    monkeypatch.setenv('MMIPS_NPZ', 'nowhere.npz')
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.npz does not exist. Set MMIPS_NPZ'):
+        load('ips/resnet-s_ips_npz.py')
+
+
+def test_missing_custom_folder_is_named_with_advice(monkeypatch):
+    monkeypatch.setenv('MMIPS_DATA', 'nowhere')
+    with pytest.raises(FileNotFoundError, match='nowhere.* does not exist.*MMIPS_DATA'):
+        load('ips/resnet50_ips_custom.py')
+
+
+def test_custom_classes_come_from_the_folders(monkeypatch, tmp_path):
+    write_images(tmp_path, [f'{name}/{i}.jpg' for name in ('cat', 'dog', 'emu') for i in range(5)])
+    monkeypatch.setenv('MMIPS_DATA', str(tmp_path))
+    cfg = load('ips/resnet50_ips_custom.py')
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 3
+    init_default_scope('mmpretrain')
+    train = Runner.build_dataloader(shrink(cfg).train_dataloader, seed=0).dataset
+    val = Runner.build_dataloader(cfg.val_dataloader).dataset
+    assert train.metainfo['classes'] == ('cat', 'dog', 'emu')
+    assert (np.bincount(train.get_gt_labels()).tolist(), len(val)) == ([4, 4, 4], 3)
+
+
+@pytest.mark.parametrize('prefix', ['backbone.', 'none'])
+def test_custom_starts_from_a_published_checkpoint(prefix, monkeypatch, tmp_path):
+    init_default_scope('mmpretrain')
+    source = MODELS.build(load('ips/resnet50_hard_in1k.py').model)
+    part = source if prefix != 'none' else source.backbone
+    torch.save(part.state_dict(), tmp_path / 'published.pth')
+    monkeypatch.setenv('MMIPS_CKPT', str(tmp_path / 'published.pth'))
+    monkeypatch.setenv('MMIPS_CKPT_PREFIX', prefix)
+    cfg = load('ips/resnet50_ips_custom.py')
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model.init_weights()
+    loaded = model.backbone.state_dict()
+    assert all(torch.equal(value, loaded[key])
+               for key, value in source.backbone.state_dict().items())
+
+
+def run_python(code, *args):
+    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+    env = dict(os.environ, PYTHONPATH=path)
+    return subprocess.run([sys.executable, '-c', code, *args], env=env, text=True,
+                          capture_output=True, check=False)
+
+
+def test_custom_config_parses_where_mmips_is_not_imported_yet():
+    code = ('import sys; from mmengine.config import Config; assert "mmips" not in sys.modules;'
+            'cfg = Config.fromfile(sys.argv[1]); print(cfg.pretty_text)')
+    done = run_python(code, str(ROOT / 'configs/ips/resnet50_ips_custom.py'))
+    assert done.returncode == 0, done.stderr
+    assert "type='mmips.PairedClassSampler'" in done.stdout
+    assert 'num_classes=2' in done.stdout
+
+
+def three_lines():
+    """The python block below the marker in the README; the same text until there is one."""
+    readme = ROOT / 'README.md'
+    text = readme.read_text(encoding='utf-8') if readme.exists() else ''
+    match = re.search(r'<!-- three-lines -->\s*```python\n(.*?)```', text, re.DOTALL)
+    return match.group(1) if match else THREE_LINES
+
+
+def shipped_configs():
+    """ImageNet, CIFAR and CUB classification configs of mmpretrain that mmengine can read.
+
+    Yields:
+        tuple[Path, Config]: The file and what it says. Left out are the few that inherit from
+        a file of another kind and cannot be read at all.
+    """
+    for path in sorted(MMPRETRAIN.glob('[!_]*/*.py')):
+        if re.search(r'_(in1k|cifar10|cifar100|cub)\b', path.stem):
+            try:
+                cfg = Config.fromfile(path)
+            except RuntimeError as error:
+                assert 'inheritance chain' in str(error) and 'replknet' in path.stem
+                continue
+            if cfg.model.type == 'ImageClassifier' and 'train_dataloader' in cfg:
+                yield path, cfg
+
+
+def test_three_lines_parse_over_every_shipped_config(tmp_path):
+    found = 0
+    for path, base in shipped_configs():
+        found += 1
+        config = tmp_path / 'x.py'
+        # An absolute path: 'mmpretrain::' reads all metafiles, 0.1 s for each config.
+        text, number = re.subn("_base_ = '.*?'", f"_base_ = '{path}'", three_lines())
+        assert number == 1
+        config.write_text(text)
+        cfg = Config.fromfile(config)
+        assert cfg.model.type == 'mmips.SelfDistillClassifier', path
+        assert [augment.type for augment in cfg.model.train_cfg.augments] == [
+            'mmips.IntraClassPatchSwap'], path
+        sampler = cfg.train_dataloader.sampler
+        assert sampler.type == 'mmips.PairedClassSampler', path
+        assert set(sampler) <= {'type', 'shuffle', 'partner', 'epoch'}, path
+        assert cfg.train_dataloader.batch_size % 2 == 0, path
+        assert cfg.model.backbone == base.model.backbone, path
+        assert cfg.train_dataloader.dataset == base.train_dataloader.dataset, path
+    assert found >= 198
+
+
+@pytest.mark.parametrize('name', [
+    'resnet/resnet50_8xb32_in1k.py', 'resnet/resnet50_8xb8_cub.py',
+    'resnet/resnet50_8xb16_cifar100.py', 'deit/deit-tiny_4xb256_in1k.py'])
+def test_three_lines_build_over_mmpretrain_bases(name, tmp_path):
+    config = tmp_path / 'x.py'
+    config.write_text(re.sub("'mmpretrain::.*?'", f"'mmpretrain::{name}'", three_lines()))
+    cfg = Config.fromfile(config)
+    init_default_scope('mmpretrain')
+    cfg.model.backbone.pop('init_cfg', None)
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    assert type(model).__name__ == 'SelfDistillClassifier'
+    augment, = model.data_preprocessor.batch_augments.augments
+    assert type(augment).__name__ == 'IntraClassPatchSwap'
