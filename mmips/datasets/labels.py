@@ -30,27 +30,34 @@ def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
         TypeError: If labels cannot be read from this kind of dataset.
         ValueError: If images have no label or several.
     """
+    return _walk(dataset, {})
+
+
+def _walk(dataset: Any, seen: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and ids; ``seen`` holds the ids of each plain dataset met, by its ``id()``.
+
+    Numbering whole plain datasets, rather than the items that a wrapper picks from them, keeps
+    two subsets of one dataset comparable and those of two datasets apart.
+    """
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     if hasattr(dataset, 'datasets'):
-        return _join([get_labels(part) for part in dataset.datasets])
-    if hasattr(dataset, 'times'):
-        labels, ids = get_labels(dataset.dataset)
-        return np.tile(labels, dataset.times), np.tile(ids, dataset.times)
-    for attribute in ('repeat_indices', 'indices'):
-        # `indices` also names options of plain datasets; only a wrapper has a `dataset`.
-        if hasattr(dataset, attribute) and hasattr(dataset, 'dataset'):
-            labels, ids = get_labels(dataset.dataset)
-            chosen = np.asarray(getattr(dataset, attribute), dtype=np.int64)
-            return labels[chosen], ids[chosen]
+        labels, ids = zip(*(_walk(part, seen) for part in dataset.datasets))
+        return np.concatenate(labels), np.concatenate(ids)
+    # `times` and `indices` also name options of plain datasets; only a wrapper has a `dataset`.
+    if hasattr(dataset, 'dataset'):
+        if hasattr(dataset, 'times'):
+            labels, ids = _walk(dataset.dataset, seen)
+            return np.tile(labels, dataset.times), np.tile(ids, dataset.times)
+        for attribute in ('repeat_indices', 'indices'):
+            if hasattr(dataset, attribute):
+                labels, ids = _walk(dataset.dataset, seen)
+                chosen = np.asarray(getattr(dataset, attribute), dtype=np.int64)
+                return labels[chosen], ids[chosen]
     labels = _check(dataset, _read(dataset))
-    return labels, np.arange(len(labels))
-
-
-def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    offsets = np.cumsum([0] + [len(ids) for _, ids in parts[:-1]])
-    return (np.concatenate([labels for labels, _ in parts]),
-            np.concatenate([ids + offset for (_, ids), offset in zip(parts, offsets)]))
+    if id(dataset) not in seen:
+        seen[id(dataset)] = np.arange(len(labels)) + sum(map(len, seen.values()))
+    return labels, seen[id(dataset)]
 
 
 def _read(dataset: Any) -> Any:
