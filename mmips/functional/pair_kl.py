@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Kullback-Leibler divergence between the two predictions of a pair."""
+import math
 
 import torch
 import torch.nn.functional as F
@@ -40,16 +41,18 @@ def pair_kl(query: Tensor,
         Tensor: Scalar of dtype float32 (float64 for float64 logits).
 
     Raises:
-        ValueError: For shapes that differ, T <= 0 or an unknown ``detach``.
+        ValueError: For shapes that do not fit, T <= 0 or an unknown ``detach``.
+        TypeError: For a ``valid`` that is not boolean.
     """
     if query.shape != partner.shape or query.ndim != 2:
         raise ValueError('pair_kl expects two tensors of one shape (P, K), but got '
                          f'{tuple(query.shape)} and {tuple(partner.shape)}.')
-    if not temperature > 0:
-        raise ValueError(f'temperature must be positive, but got {temperature}.')
+    if not 0 < temperature < math.inf:
+        raise ValueError(f'temperature must be positive and finite, but got {temperature}.')
     if detach not in DETACH:
         raise ValueError(f'detach must be one of {DETACH}, but got {detach!r}.')
     if valid is not None:
+        _check_valid(valid, len(query))
         # Blank the logits rather than the divergence: backward would turn an infinite
         # logit of an excluded pair into 0 * inf = NaN.
         blank = query.new_zeros(())
@@ -64,6 +67,15 @@ def pair_kl(query: Tensor,
     if scale_by_t2:
         total = total * temperature**2
     return total / (len(query) if valid is None else valid.sum().clamp(min=1))
+
+
+def _check_valid(valid: Tensor, num_pairs: int) -> None:
+    if valid.dtype != torch.bool:
+        raise TypeError(f'valid must be a bool tensor, but got {valid.dtype}.')
+    # Others would broadcast, silently, against the classes.
+    if valid.shape != (num_pairs, ):
+        raise ValueError(f'valid must have shape ({num_pairs},), one value a pair, but got '
+                         f'{tuple(valid.shape)}.')
 
 
 def _log_softmax(logits: Tensor, temperature: float) -> Tensor:

@@ -82,7 +82,7 @@ def swap_patches(x: Tensor, mask: Tensor, inplace: bool = False) -> Tensor:
 
     Args:
         x (Tensor): Images of shape (2P, C, H, W), pairs interleaved
-            (:mod:`mmips.structures.pairs`), any dtype, device and memory format.
+            (:mod:`mmips.structures.pairs`), any dtype (complex128 aside), device and memory format.
         mask (Tensor): Bool of shape (P, rows, cols): the cells to exchange. Give it on the
             device of ``x``. Sizes that the grid does not divide are cut by
             :func:`cell_edges`.
@@ -93,7 +93,7 @@ def swap_patches(x: Tensor, mask: Tensor, inplace: bool = False) -> Tensor:
 
     Raises:
         ValueError: For shapes that do not fit.
-        TypeError: For a mask that is not boolean.
+        TypeError: For a mask that is not boolean, and images of complex128.
     """
     _check(x, mask)
     out = x.detach() if inplace else x.detach().clone()
@@ -112,6 +112,8 @@ def _check(x: Tensor, mask: Tensor) -> None:
     if x.ndim != 4:
         raise ValueError(f'swap_patches expects images (N, C, H, W), but got {tuple(x.shape)}.')
     check_even(len(x))
+    if x.element_size() not in _BITS:
+        raise TypeError(f'swap_patches knows elements of up to 8 bytes, but got {x.dtype}.')
     if mask.dtype != torch.bool:
         raise TypeError(f'The mask must be a bool tensor, but got {mask.dtype}.')
     if mask.ndim != 3 or len(mask) != len(x) // 2:

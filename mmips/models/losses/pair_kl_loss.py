@@ -1,4 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import math
 
 from torch import Tensor, nn
 
@@ -29,8 +30,8 @@ class PairKLLoss(nn.Module):
                  detach: str = 'none',
                  symmetric: bool = True) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f'temperature must be positive, but got {temperature}.')
+        if not 0 < temperature < math.inf:
+            raise ValueError(f'temperature must be positive and finite, but got {temperature}.')
         if detach not in DETACH:
             raise ValueError(f'detach must be one of {DETACH}, but got {detach!r}.')
         self.temperature = temperature
