@@ -33,7 +33,7 @@ class CutOut:
             raise ValueError(f'length must be a positive number of pixels, but got {length!r}.')
         self.length = length
         self.fill = fill
-        self._rng = RankRng(seed)
+        self._rng = RankRng(seed, stream='CutOut')
 
     @torch.compiler.disable
     @torch.no_grad()

@@ -54,6 +54,10 @@ class IntraClassPatchSwap:
         cells = self.grid_size[0] * self.grid_size[1]
         self.min_patches = min_patches
         self.max_patches = cells - 1 if max_patches is None else max_patches
+        for name in ('min_patches', 'max_patches'):
+            if type(getattr(self, name)) is not int:
+                raise TypeError(f'{name} must be a number of cells, but got '
+                                f'{getattr(self, name)!r}.')
         if not 1 <= self.min_patches <= self.max_patches <= cells:
             raise ValueError(
                 f'Need 1 <= min_patches <= max_patches <= {cells} for a grid of {self.grid_size}, '

@@ -7,6 +7,9 @@ from torch import Tensor
 from mmips.registry import BATCH_AUGMENTS
 from mmips.structures import fold_pairs, unfold_pairs
 
+from .building import build_augment
+from .intra_class_patch_swap import IntraClassPatchSwap
+
 __all__ = ['PairwiseBatchAugment']
 
 
@@ -24,12 +27,21 @@ class PairwiseBatchAugment:
         augment (dict | Callable): Config of any batch augment, mmpretrain's or ours, that
             treats the channels of an image alike.
 
+    Raises:
+        TypeError: For what is neither a config nor callable.
+        ValueError: For the patch swap, which works on pairs by itself.
+
     Example:
         >>> dict(type='mmips.PairwiseBatchAugment', augment=dict(type='CutMix', alpha=1.0))
     """
 
     def __init__(self, augment: dict | Callable) -> None:
-        self.augment = BATCH_AUGMENTS.build(augment) if isinstance(augment, dict) else augment
+        self.augment = build_augment(augment)
+        if isinstance(self.augment, IntraClassPatchSwap):
+            raise ValueError(
+                'PairwiseBatchAugment would swap patches between different pairs, not inside them. '
+                'Put mmips.IntraClassPatchSwap beside it in augments=[...] of '
+                'mmips.SequentialBatchAugment.')
 
     @torch.compiler.disable
     def __call__(self, batch_input: Tensor, batch_score: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,17 +17,20 @@ class RankRng:
 
     Args:
         seed (int, optional): Fixed seed. Default: None, ``torch.initial_seed()``.
+        stream (str): Sets augments apart, which under one seed would else draw alike: the
+            squares of CutOut would depend on the cells of the patch swap. Default: ''.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, stream: str = '') -> None:
         self.seed = seed
-        self._key: tuple[int, int] | None = None
+        self._stream = tuple(stream.encode())
+        self._key: tuple[int, ...] | None = None
         self._rng = np.random.default_rng(0)
 
     def __call__(self) -> np.random.Generator:
         """The generator of this rank, at its present position."""
         seed = torch.initial_seed() if self.seed is None else self.seed
-        key = (seed % 2**64, get_rank())
+        key = (seed % 2**64, get_rank(), *self._stream)
         if key != self._key:
             self._key = key
             self._rng = np.random.default_rng(key)

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from mmips.registry import BATCH_AUGMENTS
 
+from .building import build_augment
+
 __all__ = ['SequentialBatchAugment']
 
 
@@ -20,12 +22,16 @@ class SequentialBatchAugment:
 
     Raises:
         ValueError: If there is none.
+        TypeError: If they are not a list, or one is neither a config nor callable.
     """
 
     def __init__(self, augments: Sequence[dict | Callable]) -> None:
+        if not isinstance(augments, (list, tuple)):
+            raise TypeError('augments must be a list of batch augments, augments=[dict(type=...)], '
+                            f'but got {augments!r}.')
         if not augments:
             raise ValueError(f'augments must name at least one augment, but got {augments!r}.')
-        self.augments = [BATCH_AUGMENTS.build(a) if isinstance(a, dict) else a for a in augments]
+        self.augments = [build_augment(a) for a in augments]
 
     def __call__(self, batch_input: Tensor, batch_score: Tensor) -> tuple[Tensor, Tensor]:
         """Augment images (N, C, H, W) and their labels (N, K); may write into them."""
