@@ -1,0 +1,369 @@
+"""The swap against a slow reference that visits every pixel, and the drawing of masks."""
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmips.functional import cell_edges, draw_patch_mask, patch_swap, swap_patches
+
+# Every cell is worth a slice, or none is.
+SLICES, BITS = 0, 1 << 40
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+SAME_WIDTH = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+@pytest.fixture(params=[SLICES, BITS], ids=['slices', 'bits'])
+def path(request, monkeypatch):
+    """Force each of the two implementations, whatever the size."""
+    monkeypatch.setattr(patch_swap, '_SLICE_BYTES', request.param)
+    return request.param
+
+
+def reference(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Swap by visiting pixel after pixel, with its own idea of the cells."""
+    rows, cols = mask.shape[1:]
+    row_of, col_of = cell_of_pixels(x.shape[2], rows), cell_of_pixels(x.shape[3], cols)
+    out = x.copy()
+    for image in range(len(x)):
+        other = image + 1 if image % 2 == 0 else image - 1
+        for i in range(x.shape[2]):
+            for j in range(x.shape[3]):
+                if mask[image // 2, row_of[i], col_of[j]]:
+                    out[image, :, i, j] = x[other, :, i, j]
+    return out
+
+
+def cell_of_pixels(size: int, cells: int) -> list:
+    """Cell of every pixel: the largest cell whose exact border i * size / cells is not
+    beyond the pixel's far edge, walked along the axis in whole numbers."""
+    out, cell = [], 0
+    for pixel in range(size):
+        while cell + 1 < cells and (cell + 1) * size < (pixel + 1) * cells:
+            cell += 1
+        out.append(cell)
+    return out
+
+
+@st.composite
+def problems(draw, dtype=None):
+    """Images whose every value is unique, and a mask, of awkward sizes."""
+    pairs, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    height, width = draw(st.integers(1, 11)), draw(st.integers(1, 11))
+    rows, cols = draw(st.integers(1, height)), draw(st.integers(1, width))
+    bits = draw(st.lists(st.booleans(), min_size=pairs * rows * cols,
+                         max_size=pairs * rows * cols))
+    shape = (2 * pairs, channels, height, width)
+    dtype = dtype or draw(st.sampled_from([torch.float32, torch.float64, torch.int64]))
+    x = torch.arange(1, int(np.prod(shape)) + 1).view(shape).to(dtype)
+    return x, torch.tensor(bits).view(pairs, rows, cols)
+
+
+def both_paths(x, mask):
+    """The result, after checking that the two implementations agree on it."""
+    results = []
+    for limit in (SLICES, BITS):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(patch_swap, '_SLICE_BYTES', limit)
+            results.append(swap_patches(x, mask))
+    assert torch.equal(*results)
+    return results[0]
+
+
+@given(problems())
+def test_every_pixel_comes_from_where_the_mask_says(problem):
+    x, mask = problem
+    expected = reference(x.numpy(), mask.numpy())
+    np.testing.assert_array_equal(both_paths(x, mask).numpy(), expected)
+
+
+@given(problems())
+def test_twice_is_the_identity(problem):
+    x, mask = problem
+    assert torch.equal(both_paths(both_paths(x, mask), mask), x)
+
+
+@given(problems())
+def test_a_pair_s_pixels_are_conserved_at_every_position(problem):
+    x, mask = problem
+    before = x.view(-1, 2, *x.shape[1:]).sort(1).values
+    after = both_paths(x, mask).view(-1, 2, *x.shape[1:]).sort(1).values
+    assert torch.equal(before, after)
+
+
+@given(problems())
+def test_empty_mask_changes_nothing_and_full_mask_exchanges(problem):
+    x, mask = problem
+    assert torch.equal(both_paths(x, torch.zeros_like(mask)), x)
+    exchanged = x.view(-1, 2, *x.shape[1:]).flip(1).reshape(x.shape)
+    assert torch.equal(both_paths(x, torch.ones_like(mask)), exchanged)
+
+
+@given(problems())
+def test_pairs_do_not_touch_each_other(problem):
+    x, mask = problem
+    alone = [swap_patches(x[2 * i:2 * i + 2], mask[i:i + 1]) for i in range(len(mask))]
+    assert torch.equal(torch.cat(alone), both_paths(x, mask))
+
+
+@given(size=st.integers(1, 300), data=st.data())
+def test_cells_partition_the_axis_in_sizes_that_differ_by_at_most_one(size, data):
+    cells = data.draw(st.integers(1, size))
+    edges = cell_edges(size, cells)
+    sizes = np.diff(edges)
+    assert len(edges) == cells + 1 and edges[0] == 0 and edges[-1] == size
+    assert sizes.min() >= 1 and sizes.max() - sizes.min() <= 1
+    expected = np.repeat(np.arange(cells), sizes)
+    assert expected.tolist() == cell_of_pixels(size, cells)
+    # The other path asks for the cell of a pixel instead of the pixels of a cell.
+    assert patch_swap._cell_of_pixel(size, cells, torch.device('cpu')).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(('size', 'cells', 'edges'), [
+    (32, 4, [0, 8, 16, 24, 32]), (224, 2, [0, 112, 224]), (7, 3, [0, 2, 4, 7]), (5, 5, range(6))])
+def test_cell_edges_by_example(size, cells, edges):
+    assert cell_edges(size, cells) == list(edges)
+
+
+@pytest.mark.parametrize('dtype', FLOATS)
+def test_bits_survive_in_every_float_dtype(path, dtype):
+    """NaN payloads, infinities, signed zeros and subnormals arrive bit for bit."""
+    generator = torch.Generator().manual_seed(1)
+    integers = SAME_WIDTH[dtype.itemsize]
+    info = torch.iinfo(integers)
+    bits = torch.randint(info.min, info.max, (4, 2, 5, 7), generator=generator, dtype=integers)
+    special = torch.tensor([torch.nan, torch.inf, -torch.inf, -0.0], dtype=dtype).view(integers)
+    bits[0, 0, 0, :4] = special
+    bits[1, 0, 0, 0] = special[0] + 1  # another NaN
+    mask = torch.rand(2, 3, 2, generator=generator) < .5
+    mask[0, 0, 0] = True
+    out = swap_patches(bits.view(dtype), mask)
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out.view(integers).numpy(), reference(bits.numpy(), mask.numpy()))
+    assert out.view(integers)[1, 0, 0, 0] == special[0]
+
+
+def test_whole_numbers_and_booleans_too(path):
+    mask = torch.tensor([[[True, False]]])
+    for dtype in (torch.uint8, torch.int8, torch.bool, torch.int16, torch.int32, torch.complex64):
+        x = torch.tensor([1, 1, 0, 0]).view(2, 1, 1, 2).to(dtype)
+        assert swap_patches(x, mask).flatten().tolist() == [0, 1, 1, 0]
+        assert swap_patches(x, mask).dtype == dtype
+
+
+@pytest.mark.parametrize('inplace', [False, True])
+def test_channels_last_is_kept(path, inplace):
+    x = torch.randn(4, 3, 6, 5).contiguous(memory_format=torch.channels_last)
+    expected = reference(x.numpy(), np.ones((2, 1, 1), dtype=bool))
+    out = swap_patches(x, torch.ones(2, 1, 1, dtype=torch.bool), inplace=inplace)
+    assert out.stride() == x.stride()
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_array_equal(out.numpy(), expected)
+
+
+VIEWS = {
+    'every second image': lambda: torch.randn(8, 2, 6, 5)[::2],
+    'a window': lambda: torch.randn(4, 2, 9, 9)[:, :, 1:7, 2:7],
+    'transposed': lambda: torch.randn(4, 2, 5, 6).transpose(2, 3),
+    'expanded channels': lambda: torch.randn(4, 1, 6, 5).expand(4, 2, 6, 5),
+    'mirrored channels': lambda: torch.randn(4, 4, 6, 5)[:, 1::2],
+}
+
+
+@pytest.mark.parametrize('name', [n for n in VIEWS if n != 'expanded channels'])
+def test_views_are_written_in_place_and_nothing_around_them(path, name):
+    torch.manual_seed(3)
+    x = VIEWS[name]()
+    base = x._base
+    before, expected_in = base.clone(), x.clone().numpy()
+    mask = torch.tensor([[[True, False], [False, False]], [[False, True], [True, True]]])
+    assert swap_patches(x, mask, inplace=True) is x
+    np.testing.assert_array_equal(x.numpy(), reference(expected_in, mask.numpy()))
+    swap_patches(x, mask, inplace=True)
+    assert torch.equal(base, before)
+
+
+@pytest.mark.parametrize('name', VIEWS)
+def test_views_out_of_place(path, name):
+    x = VIEWS[name]()
+    mask = torch.tensor([[[True, False], [False, False]], [[False, True], [True, True]]])
+    np.testing.assert_array_equal(
+        swap_patches(x, mask).numpy(), reference(x.numpy(), mask.numpy()))
+
+
+def test_input_is_untouched_unless_inplace(path):
+    x = torch.randn(4, 3, 8, 8)
+    before, mask = x.clone(), torch.rand(2, 4, 4) < .5
+    mask[0, 0, 0] = True
+    mask_before = mask.clone()
+    out = swap_patches(x, mask)
+    assert torch.equal(x, before) and torch.equal(mask, mask_before)
+    assert out.data_ptr() != x.data_ptr() and not torch.equal(out, x)
+    # Even an empty mask must not hand out the caller's own memory.
+    assert swap_patches(x, torch.zeros_like(mask)).data_ptr() != x.data_ptr()
+
+
+def test_inplace_returns_the_very_tensor_and_allocates_no_other(path):
+    x = torch.randn(4, 3, 8, 8)
+    pointer, mask = x.data_ptr(), torch.ones(2, 2, 2, dtype=torch.bool)
+    expected = swap_patches(x, mask)
+    assert swap_patches(x, mask, inplace=True) is x
+    assert x.data_ptr() == pointer and torch.equal(x, expected)
+
+
+def test_images_that_require_gradients_are_swapped_without_recording(path):
+    leaf = torch.randn(2, 1, 4, 4, requires_grad=True)
+    mask = torch.ones(1, 2, 2, dtype=torch.bool)
+    out = swap_patches(leaf, mask)
+    assert not out.requires_grad and out.grad_fn is None
+    assert torch.equal(out, leaf.detach().flip(0))
+    before = leaf.detach().clone()
+    assert swap_patches(leaf, mask, inplace=True) is leaf
+    assert leaf.requires_grad and leaf.is_leaf
+    assert torch.equal(leaf.detach(), before.flip(0))
+
+
+def test_non_contiguous_mask(path):
+    x = torch.randn(6, 2, 6, 4)
+    mask = (torch.rand(2, 3, 3) < .5).permute(1, 2, 0)
+    np.testing.assert_array_equal(
+        swap_patches(x, mask).numpy(), reference(x.numpy(), mask.numpy()))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('dtype', FLOATS)
+def test_cuda_gives_the_cpu_s_bits_and_never_waits(dtype):
+    x = torch.randn(8, 3, 17, 13).to(dtype)
+    mask = torch.rand(4, 4, 3) < .5
+    on_device, device_mask = x.cuda(), mask.cuda()
+    swap_patches(on_device.clone(), device_mask)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        out = swap_patches(on_device, device_mask)
+        swap_patches(on_device, device_mask, inplace=True)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert torch.equal(out.cpu(), swap_patches(x, mask))
+    assert torch.equal(on_device.cpu(), out.cpu())
+
+
+class TestMessages:
+    images, mask = torch.zeros(4, 3, 8, 8), torch.zeros(2, 2, 2, dtype=torch.bool)
+
+    def test_images_without_a_batch(self):
+        with pytest.raises(ValueError, match=r'images \(N, C, H, W\), but got \(3, 8, 8\)'):
+            swap_patches(self.images[0], self.mask)
+
+    def test_odd_batch(self):
+        with pytest.raises(ValueError, match='even number.*got 3.*PairedClassSampler'):
+            swap_patches(self.images[:3], self.mask)
+
+    def test_mask_of_numbers(self):
+        with pytest.raises(TypeError, match='bool tensor, but got torch.float32'):
+            swap_patches(self.images, self.mask.float())
+
+    @pytest.mark.parametrize('shape', [(3, 2, 2), (4, 2, 2), (2, 2)])
+    def test_mask_of_another_shape(self, shape):
+        with pytest.raises(ValueError, match=r'shape \(2, rows, cols\) for 4 images, but got \('):
+            swap_patches(self.images, torch.zeros(shape, dtype=torch.bool))
+
+    @pytest.mark.parametrize('shape', [(2, 9, 2), (2, 2, 16), (2, 0, 2)])
+    def test_grid_finer_than_the_image_on_both_paths(self, path, shape):
+        with pytest.raises(ValueError, match='grid_size counts cells, not pixels.*between 1 and 8'):
+            swap_patches(self.images, torch.zeros(shape, dtype=torch.bool))
+
+    @pytest.mark.parametrize('cells', [0, -1, 6])
+    def test_edges(self, cells):
+        with pytest.raises(ValueError, match=f'Cannot cut 5 pixels into {cells} cells'):
+            cell_edges(5, cells)
+
+    def test_elements_wider_than_any_integer(self):
+        with pytest.raises(TypeError, match='up to 8 bytes, but got torch.complex128'):
+            swap_patches(self.images.to(torch.complex128), self.mask)
+
+    def test_a_refused_swap_has_written_nothing(self, path):
+        x = torch.randn(2, 1, 4, 4)
+        before = x.clone()
+        with pytest.raises(ValueError, match='Cannot cut 4 pixels into 5'):
+            swap_patches(x, torch.ones(1, 2, 5, dtype=torch.bool), inplace=True)
+        assert torch.equal(x, before)
+
+
+def draw(seed, num_pairs=20000, grid=(2, 3), prob=1.0, **kwargs):
+    return draw_patch_mask(num_pairs, grid, prob, rng=np.random.default_rng(seed), **kwargs)
+
+
+class TestDrawPatchMask:
+
+    def test_form(self):
+        mask = draw(0, 5, (2, 3))
+        assert mask.shape == (5, 2, 3) and mask.dtype == torch.bool
+        assert mask.device.type == 'cpu'
+
+    @pytest.mark.parametrize(('kwargs', 'counts'), [
+        ({}, range(1, 6)), (dict(max_patches=6), range(1, 7)),
+        (dict(min_patches=2, max_patches=4), range(2, 5)),
+        (dict(min_patches=3, max_patches=3), [3])])
+    def test_number_of_cells_is_uniform_in_its_range(self, kwargs, counts):
+        found = draw(1, **kwargs).flatten(1).sum(1)
+        share = torch.bincount(found, minlength=7) / len(found)
+        expected = torch.zeros(7)
+        expected[list(counts)] = 1 / len(counts)
+        # Five standard deviations of a share of 20,000 draws are at most 0.018.
+        assert (share[expected == 0] == 0).all()
+        torch.testing.assert_close(share, expected, atol=.018, rtol=0)
+
+    def test_every_cell_and_every_couple_of_cells_equally_often(self):
+        mask = draw(2, min_patches=2, max_patches=2).flatten(1).double()
+        together = mask.T @ mask / len(mask)
+        expected = torch.full((6, 6), 2 / 6 * 1 / 5).double().fill_diagonal_(2 / 6)
+        torch.testing.assert_close(together, expected, atol=.018, rtol=0)
+
+    @pytest.mark.parametrize('prob', [0.1, 0.5, 0.9])
+    def test_share_of_swapped_pairs(self, prob):
+        share = draw(3, prob=prob).flatten(1).any(1).double().mean()
+        assert abs(share - prob) < 5 * (prob * (1 - prob) / 20000)**.5
+
+    def test_pairs_are_decided_independently(self):
+        swapped = draw(4, prob=.5).flatten(1).any(1).double()
+        neighbours = torch.corrcoef(torch.stack((swapped[:-1], swapped[1:])))[0, 1]
+        assert abs(neighbours) < 5 / 20000**.5
+
+    def test_being_swapped_says_nothing_about_the_cells(self):
+        always, half = draw(5, prob=1.), draw(5, prob=.5)
+        taken = half.flatten(1).any(1)
+        share = always[taken].double().mean() - always[~taken].double().mean()
+        assert abs(share) < .02
+
+    def test_never_and_always(self):
+        assert not draw(6, prob=0.).any()
+        assert draw(6, prob=1.).flatten(1).any(1).all()
+
+    def test_the_default_never_exchanges_whole_images(self):
+        assert not draw(7, grid=(1, 2)).flatten(1).all(1).any()
+        assert draw(7, grid=(1, 2), max_patches=2).flatten(1).all(1).any()
+
+    def test_one_seed_one_mask(self):
+        assert torch.equal(draw(8, 50), draw(8, 50))
+        assert not torch.equal(draw(8, 50), draw(9, 50))
+
+    def test_torch_and_numpy_global_states_are_left_alone(self):
+        torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+        draw(10, 8)
+        assert torch.equal(torch.get_rng_state(), torch_state)
+        assert (np.random.get_state()[1] == numpy_state).all()
+
+    @pytest.mark.parametrize('prob', [0., .3, 1.])
+    def test_prob_only_thins_out_and_does_not_shift_the_stream(self, prob):
+        """A schedule of prob leaves every other decision as it was."""
+        one, other = np.random.default_rng(11), np.random.default_rng(11)
+        full = draw_patch_mask(200, (2, 2), 1., rng=one)
+        thin = draw_patch_mask(200, (2, 2), prob, rng=other)
+        taken = thin.flatten(1).any(1)
+        assert torch.equal(thin, full & taken[:, None, None])
+        assert one.bit_generator.state == other.bit_generator.state
+
+    def test_a_larger_prob_keeps_the_pairs_of_a_smaller_one(self):
+        small, large = (draw(12, 500, prob=p).flatten(1).any(1) for p in (.2, .6))
+        assert (large | ~small).all() and large.sum() > small.sum()
