@@ -142,7 +142,8 @@ def _as_grid(grid_size: Any) -> tuple[int, int]:
 def find_patch_swaps(model: torch.nn.Module) -> list[IntraClassPatchSwap]:
     """All patch swaps in a model's data preprocessor, however deep they are nested."""
     inner = model.module if is_model_wrapper(model) else model
-    todo = [getattr(getattr(inner, 'data_preprocessor', None), 'batch_augments', None)]
+    preprocessor = getattr(inner, 'data_preprocessor', None)
+    todo: list[Any] = [getattr(preprocessor, 'batch_augments', None)]
     found = []
     while todo:
         augment = todo.pop(0)
