@@ -7,16 +7,23 @@ from hypothesis import strategies as st
 
 from mmips.functional import cell_edges, draw_patch_mask, patch_swap, swap_patches
 
-# Every cell is worth a slice, or none is.
-SLICES, BITS = 0, 1 << 40
+# The limits that send every size one way: (_ROW_BYTES, _SLICE_BYTES). Cells that the grid
+# cuts unevenly have no rows of one length, and go the way of slices or bits.
+SLICES, ROWS, BITS = (range(0), 0), (range(1 << 40), 0), (range(0), 1 << 40)
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 SAME_WIDTH = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-@pytest.fixture(params=[SLICES, BITS], ids=['slices', 'bits'])
+def force(patch, way):
+    """Send every size one way."""
+    for name, limit in zip(('_ROW_BYTES', '_SLICE_BYTES'), way):
+        patch.setattr(patch_swap, name, limit)
+
+
+@pytest.fixture(params=[SLICES, ROWS, BITS], ids=['slices', 'rows', 'bits'])
 def path(request, monkeypatch):
-    """Force each of the two implementations, whatever the size."""
-    monkeypatch.setattr(patch_swap, '_SLICE_BYTES', request.param)
+    """Force each of the three implementations, whatever the size."""
+    force(monkeypatch, request.param)
     return request.param
 
 
@@ -59,14 +66,14 @@ def problems(draw, dtype=None):
     return x, torch.tensor(bits).view(pairs, rows, cols)
 
 
-def both_paths(x, mask):
-    """The result, after checking that the two implementations agree on it."""
+def all_paths(x, mask):
+    """The result, after checking that the three implementations agree on it."""
     results = []
-    for limit in (SLICES, BITS):
+    for way in (SLICES, ROWS, BITS):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(patch_swap, '_SLICE_BYTES', limit)
+            force(patch, way)
             results.append(swap_patches(x, mask))
-    assert torch.equal(*results)
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
     return results[0]
 
 
@@ -74,36 +81,36 @@ def both_paths(x, mask):
 def test_every_pixel_comes_from_where_the_mask_says(problem):
     x, mask = problem
     expected = reference(x.numpy(), mask.numpy())
-    np.testing.assert_array_equal(both_paths(x, mask).numpy(), expected)
+    np.testing.assert_array_equal(all_paths(x, mask).numpy(), expected)
 
 
 @given(problems())
 def test_twice_is_the_identity(problem):
     x, mask = problem
-    assert torch.equal(both_paths(both_paths(x, mask), mask), x)
+    assert torch.equal(all_paths(all_paths(x, mask), mask), x)
 
 
 @given(problems())
 def test_a_pair_s_pixels_are_conserved_at_every_position(problem):
     x, mask = problem
     before = x.view(-1, 2, *x.shape[1:]).sort(1).values
-    after = both_paths(x, mask).view(-1, 2, *x.shape[1:]).sort(1).values
+    after = all_paths(x, mask).view(-1, 2, *x.shape[1:]).sort(1).values
     assert torch.equal(before, after)
 
 
 @given(problems())
 def test_empty_mask_changes_nothing_and_full_mask_exchanges(problem):
     x, mask = problem
-    assert torch.equal(both_paths(x, torch.zeros_like(mask)), x)
+    assert torch.equal(all_paths(x, torch.zeros_like(mask)), x)
     exchanged = x.view(-1, 2, *x.shape[1:]).flip(1).reshape(x.shape)
-    assert torch.equal(both_paths(x, torch.ones_like(mask)), exchanged)
+    assert torch.equal(all_paths(x, torch.ones_like(mask)), exchanged)
 
 
 @given(problems())
 def test_pairs_do_not_touch_each_other(problem):
     x, mask = problem
     alone = [swap_patches(x[2 * i:2 * i + 2], mask[i:i + 1]) for i in range(len(mask))]
-    assert torch.equal(torch.cat(alone), both_paths(x, mask))
+    assert torch.equal(torch.cat(alone), all_paths(x, mask))
 
 
 @given(size=st.integers(1, 300), data=st.data())
@@ -159,6 +166,21 @@ def test_channels_last_is_kept(path, inplace):
     assert out.stride() == x.stride()
     assert out.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(out.numpy(), expected)
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, *FLOATS])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_rows_of_cells_in_both_memory_formats(monkeypatch, dtype, layout):
+    """Grids that divide the image, as nearly all do, move whole rows of cells."""
+    force(monkeypatch, ROWS)
+    monkeypatch.setattr(patch_swap, '_swap_bits', None)  # the other ways would fail
+    monkeypatch.setattr(patch_swap, '_swap_slices', None)
+    x = torch.randint(0, 99, (6, 3, 6, 8)).to(dtype).contiguous(memory_format=layout)
+    mask = torch.rand(3, 3, 4) < .5
+    out = swap_patches(x, mask)
+    assert out.stride() == x.stride()
+    expected = reference(x.double().numpy(), mask.numpy())
+    np.testing.assert_array_equal(out.double().numpy(), expected)
 
 
 VIEWS = {
@@ -269,7 +291,7 @@ class TestMessages:
             swap_patches(self.images, torch.zeros(shape, dtype=torch.bool))
 
     @pytest.mark.parametrize('shape', [(2, 9, 2), (2, 2, 16), (2, 0, 2)])
-    def test_grid_finer_than_the_image_on_both_paths(self, path, shape):
+    def test_grid_finer_than_the_image_on_all_paths(self, path, shape):
         with pytest.raises(ValueError, match='grid_size counts cells, not pixels.*between 1 and 8'):
             swap_patches(self.images, torch.zeros(shape, dtype=torch.bool))
 
