@@ -133,9 +133,10 @@ class PairedClassSampler(Sampler):
 
     def _part_copies(self, query: np.ndarray, partner: np.ndarray) -> None:
         """Exchange partners where the matching has put two copies of an image together."""
-        same = self._ids[query] == self._ids[partner]
-        for pair in np.flatnonzero(same):
+        for pair in np.flatnonzero(self._ids[query] == self._ids[partner]):
             mine = self._ids[query[pair]]
+            if mine != self._ids[partner[pair]]:
+                continue  # an earlier exchange has parted these too
             other = ((self._labels[query] == self._labels[query[pair]]) &
                      (self._ids[query] != mine) & (self._ids[partner] != mine))
             if other.any():

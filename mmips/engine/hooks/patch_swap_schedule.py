@@ -55,9 +55,9 @@ class PatchSwapSchedule(Hook):
         """Find the augments and turn fractions into epochs or iterations."""
         self._swaps = find_patch_swaps(runner.model)
         if not self._swaps:
-            raise ValueError('PatchSwapSchedule found no mmips.IntraClassPatchSwap to schedule: add '
-                             "train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap')]) "
-                             'to the model, or remove the hook.')
+            raise ValueError('PatchSwapSchedule found no mmips.IntraClassPatchSwap to schedule: '
+                             "add train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap')])"
+                             ' to the model, or remove the hook.')
         length = runner.max_epochs if self.by_epoch else runner.max_iters
         # The nearest whole epoch, so that 30/240 of 240 is epoch 30 whatever floats say.
         self._borders = [round(m * length) if isinstance(m, float) else m for m in self.milestones]

@@ -1,0 +1,205 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmips.datasets.samplers import PairedClassSampler
+from mmips.datasets.samplers import paired_class_sampler as module
+
+
+class Labels:
+    """A dataset that has labels and, should anybody ask for one, no image."""
+
+    metainfo: dict = {}
+
+    def __init__(self, labels):
+        self.labels = np.asarray(labels)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        raise AssertionError('an image was loaded')
+
+    def get_gt_labels(self):
+        return self.labels
+
+    def full_init(self):
+        pass
+
+
+class Repeated(Labels):
+    """What RepeatDataset looks like from outside."""
+
+    def __init__(self, labels, times):
+        super().__init__(np.tile(labels, times))
+        self.dataset, self.times = Labels(labels), times
+
+
+def pairs(sampler, epoch=0):
+    sampler.set_epoch(epoch)
+    indices = np.array(list(sampler))
+    assert len(indices) == len(sampler)
+    return indices[0::2], indices[1::2]
+
+
+def on_rank(monkeypatch, rank, world, *args, **kwargs):
+    monkeypatch.setattr(module, 'get_dist_info', lambda: (rank, world))
+    return PairedClassSampler(*args, **kwargs)
+
+
+class_sizes = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(lambda s: max(s) > 1)
+
+
+def shuffled_labels(sizes, seed=0):
+    return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+
+
+@given(class_sizes, st.integers(0, 50), st.booleans())
+def test_queries_epoch_holds_every_image_once_as_query(sizes, epoch, shuffle):
+    labels = shuffled_labels(sizes)
+    query, partner = pairs(PairedClassSampler(Labels(labels), shuffle=shuffle, seed=3), epoch)
+    assert sorted(query) == list(range(len(labels)))
+    assert (labels[query] == labels[partner]).all()
+    alone = np.bincount(labels)[labels[query]] == 1
+    assert ((query == partner) == alone).all()
+
+
+@given(class_sizes, st.integers(0, 50), st.booleans())
+def test_images_epoch_matches_every_image_once(sizes, epoch, shuffle):
+    labels = shuffled_labels(sizes)
+    sampler = PairedClassSampler(Labels(labels), epoch='images', shuffle=shuffle, seed=3)
+    query, partner = pairs(sampler, epoch)
+    assert (labels[query] == labels[partner]).all()
+    sizes = np.bincount(labels)
+    seen = Counter([*query, *partner])
+    for label, size in enumerate(sizes):
+        members = np.flatnonzero(labels == label)
+        counts = sorted(seen[m] for m in members)
+        if size == 1:
+            assert counts == [2]
+        else:  # one sits out of an odd class, nobody is seen twice
+            assert counts == [0] * (size % 2) + [1] * (size - size % 2)
+
+
+def test_nobody_sits_out_twice_running_and_everybody_does_in_turn():
+    labels = shuffled_labels([3, 5, 4, 7])
+    sampler = PairedClassSampler(Labels(labels), epoch='images', seed=1)
+    out = [set(range(len(labels))) - {*np.concatenate(pairs(sampler, e))} for e in range(14)]
+    assert all(len(o) == 3 for o in out)
+    assert all(not a & b for a, b in zip(out, out[1:]))
+    assert {labels[i] for i in set.union(*out)} == {0, 1, 3}
+    assert set.union(*out) == set(np.flatnonzero(labels != 2))
+
+
+def test_partners_are_uniform_over_the_others():
+    sampler = PairedClassSampler(Labels([0] * 5), seed=0)
+    counts = Counter()
+    for epoch in range(4000):
+        counts.update(zip(*pairs(sampler, epoch)))
+    assert len(counts) == 20  # all ordered pairs of two different images
+    # 800 on average for each, standard deviation 24.5
+    assert all(abs(count - 1000) < 140 for count in counts.values())
+
+
+def test_matchings_are_uniform():
+    sampler = PairedClassSampler(Labels([0] * 4), epoch='images', seed=0)
+    counts = Counter()
+    for epoch in range(3000):
+        counts[frozenset(frozenset(map(int, p)) for p in zip(*pairs(sampler, epoch)))] += 1
+    assert len(counts) == 3
+    assert all(abs(count - 1000) < 120 for count in counts.values())
+
+
+def test_deterministic_in_seed_and_epoch():
+    labels = shuffled_labels([6, 7, 8])
+
+    def epochs(seed):
+        sampler = PairedClassSampler(Labels(labels), seed=seed)
+        return [np.stack(pairs(sampler, e)).tolist() for e in (0, 1, 0)]
+
+    first, second, again = epochs(5)
+    assert first == again != second
+    assert epochs(5)[1] == second
+    assert epochs(6)[0] != first
+    assert epochs(6)[0] != second  # a sum of seed and epoch would make these two equal
+
+
+def test_exact_order_without_shuffle():
+    sampler = PairedClassSampler(Labels([1, 0, 1, 0, 1, 2]), shuffle=False, seed=0)
+    assert list(sampler) == [0, 2, 1, 3, 2, 4, 3, 1, 4, 0, 5, 5]
+    matching = PairedClassSampler(Labels([1, 0, 1, 0, 1, 2]), shuffle=False, epoch='images', seed=0)
+    assert [np.stack(pairs(matching, e), 1).tolist() for e in range(2)] == [
+        [[1, 3], [2, 4], [5, 5]], [[0, 4], [1, 3], [5, 5]]]
+
+
+@pytest.mark.parametrize('epoch', ['queries', 'images'])
+@pytest.mark.parametrize('world', [1, 2, 3, 4, 7])
+def test_ranks_share_out_whole_pairs(monkeypatch, world, epoch):
+    labels = Labels(shuffled_labels([5, 6, 8, 3]))
+    whole = Counter(zip(*map(tuple, pairs(PairedClassSampler(labels, epoch=epoch, seed=2), 4))))
+    shares, exact = Counter(), Counter()
+    for rank in range(world):
+        padded = on_rank(monkeypatch, rank, world, labels, epoch=epoch, seed=2)
+        shares.update(zip(*map(tuple, pairs(padded, 4))))
+        part = on_rank(monkeypatch, rank, world, labels, epoch=epoch, seed=2, round_up=False)
+        exact.update(zip(*map(tuple, pairs(part, 4))))
+        assert len(padded) == 2 * -(-whole.total() // world)
+    assert exact == whole
+    assert set(shares) == set(whole)
+    assert shares.total() - whole.total() == -whole.total() % world
+
+
+def test_self_pairs_need_no_labels():
+
+    class Unlabelled(Labels):
+        get_gt_labels = None
+
+    query, partner = pairs(PairedClassSampler(Unlabelled([0] * 9), partner='self', seed=0))
+    assert (query == partner).all() and sorted(query) == list(range(9))
+
+
+@pytest.mark.parametrize('epoch', ['queries', 'images'])
+@pytest.mark.parametrize('sizes,times', [([2, 3], 2), ([4, 2, 5], 3), ([3], 4)])
+def test_an_image_is_not_paired_with_its_own_copy(sizes, times, epoch):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    repeated = Repeated(labels, times)
+    sampler = PairedClassSampler(repeated, epoch=epoch, seed=0)
+    for e in range(20):
+        query, partner = pairs(sampler, e)
+        assert (labels[query % len(labels)] == labels[partner % len(labels)]).all()
+        assert (query % len(labels) != partner % len(labels)).all()
+
+
+def test_imagenet_scale_is_ordinary():
+    labels = np.random.default_rng(0).integers(0, 1000, 1_281_167)
+    sampler = PairedClassSampler(Labels(labels), seed=0)
+    query, partner = pairs(sampler)
+    assert len(sampler) == 2 * 1_281_167
+    assert (labels[query] == labels[partner]).all() and (query != partner).all()
+
+
+@pytest.mark.parametrize('labels,kwargs,error,message', [
+    ([0, 0], dict(partner='twin'), ValueError, "partner must be 'class' or 'self', but got 'twin'"),
+    ([0, 0], dict(epoch='all'), ValueError, "epoch must be 'queries' or 'images', but got 'all'"),
+    ([0, 0], dict(partner='self', epoch='images'), ValueError, 'Use epoch=.queries.'),
+    ([], {}, ValueError, 'empty: check data_root'),
+    ([0, 1, 2], {}, ValueError, r'No class .* has two images \(3 images in 3 classes\).*self'),
+    ([[0, 1], [1, 2]], {}, ValueError, r'one integer label per image.*\[0 1\]|array\(\[0, 1\]\)'),
+])
+def test_refuses(labels, kwargs, error, message):
+    with pytest.raises(error, match=message):
+        PairedClassSampler(Labels(labels), seed=0, **kwargs)
+
+
+def test_refuses_unlabelled_data():
+
+    class NoLabels:
+
+        def __len__(self):
+            return 4
+
+    with pytest.raises(TypeError, match="Cannot read labels from NoLabels.*partner='self'"):
+        PairedClassSampler(NoLabels(), seed=0)

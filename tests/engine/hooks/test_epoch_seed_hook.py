@@ -1,0 +1,63 @@
+import logging
+import random
+
+import numpy as np
+import pytest
+import torch
+
+WORKERS = {'train_dataloader.num_workers': 2, 'val_dataloader.num_workers': 2}
+
+
+def final_state(runner, work_dir):
+    checkpoint = torch.load(f'{work_dir}/epoch_3.pth', weights_only=False)
+    momentum = checkpoint['optimizer']['state']
+    return checkpoint['state_dict'], [momentum[k]['momentum_buffer'] for k in sorted(momentum)]
+
+
+@pytest.mark.parametrize('workers', [{}, WORKERS], ids=['no-worker', 'two-workers'])
+def test_killed_and_resumed_ends_in_the_same_bits(make_runner, workers):
+    whole = make_runner(work_dir='whole', **workers)
+    whole.train()
+    # 3 steps an epoch: stopped in the middle of the second epoch, after one checkpoint.
+    with pytest.raises(InterruptedError):
+        make_runner(work_dir='killed', stop_at=4, **workers).train()
+    # Whatever a new process starts with.
+    random.seed(99), np.random.seed(99), torch.manual_seed(99)
+    resumed = make_runner(work_dir='killed', resume=True, **workers)
+    resumed.train()
+    weights, momentum = final_state(whole, whole.work_dir)
+    weights_2, momentum_2 = final_state(resumed, resumed.work_dir)
+    assert all(torch.equal(weights[name], weights_2[name]) for name in weights)
+    assert all(torch.equal(a, b) for a, b in zip(momentum, momentum_2))
+
+
+def test_without_the_hook_a_resumed_run_goes_elsewhere(make_runner):
+    """The test above can fail: it does without the hook."""
+    runs = []
+    for stop_at in (None, 4):
+        options = dict(work_dir=f'run{stop_at}', custom_hooks=[])
+        if stop_at is not None:
+            with pytest.raises(InterruptedError):
+                make_runner(stop_at=stop_at, **options).train()
+        runs.append(make_runner(resume=stop_at is not None, **options))
+        runs[-1].train()
+    a, b = (run.model.state_dict()['head.fc.weight'] for run in runs)
+    assert not torch.equal(a, b)
+
+
+def test_a_resumed_seed_reaches_the_sampler(make_runner):
+    with pytest.raises(InterruptedError):
+        make_runner(stop_at=4, **{'randomness.seed': 7}).train()
+    resumed = make_runner(resume=True, **{'randomness.seed': None})
+    resumed.train()
+    assert resumed.seed == 7
+    assert resumed.train_dataloader.sampler.seed == 7
+
+
+def test_warns_where_exactness_is_lost(make_runner, caplog):
+    runner = make_runner(**{**WORKERS, 'train_dataloader.persistent_workers': True,
+                            'train_cfg.max_epochs': 1})
+    runner.logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.WARNING):
+        runner.train()
+    assert 'persistent_workers=True' in caplog.text

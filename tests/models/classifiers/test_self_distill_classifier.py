@@ -1,0 +1,252 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import nn
+
+from mmips.functional import pair_kl
+
+PLAIN = dict(
+    backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1),
+                  out_indices=(1, ), stem_channels=4, base_channels=4, zero_init_residual=False),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=3, in_channels=8))
+SWAP = dict(augments=[dict(type='mmips.IntraClassPatchSwap', grid_size=2)])
+
+
+def build(type='mmips.SelfDistillClassifier', **kwargs):
+    torch.manual_seed(0)
+    return MODELS.build({**copy.deepcopy(PLAIN), 'type': type, **kwargs})
+
+
+def batch(labels=(0, 0, 2, 2, 1, 1)):
+    images = torch.randn(len(labels), 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    return images, [DataSample().set_gt_label(label) for label in labels]
+
+
+def raw_batch(labels=(0, 0, 2, 2, 1, 1)):
+    """A batch as the loader gives it; the preprocessor asks it for the number of classes."""
+    images, samples = batch(labels)
+    for sample in samples:
+        sample.set_field(3, 'num_classes')
+    return dict(inputs=images, data_samples=samples)
+
+
+@pytest.fixture
+def logits():
+    """A classifier whose logits are a parameter, for exact expectations."""
+
+    def make(**kwargs):
+        model = build(**kwargs)
+        model.table = nn.Parameter(torch.randn(6, 3))
+        model.extract_feat = lambda inputs: (inputs.flatten(1)[:, :1].long(), )
+        model.head.forward = lambda feats: model.table[feats[0].flatten()]
+        return model, torch.arange(6.).view(6, 1, 1, 1).expand(6, 3, 8, 8)
+
+    return make
+
+
+def test_loss_is_weighted_cross_entropy_and_kl(logits):
+    model, images = logits(alpha=0.5, gamma=2.0)
+    _, samples = batch()
+    losses = model.loss(images, samples)
+    labels = torch.tensor([0, 0, 2, 2, 1, 1])
+    assert sorted(losses) == ['loss_ce', 'loss_kd']
+    expected = [F.cross_entropy(model.table[half::2], labels[half::2]) for half in (0, 1)]
+    assert torch.allclose(losses['loss_ce'], 2.0 * sum(expected) / 2)
+    assert torch.allclose(losses['loss_kd'], 0.5 * pair_kl(model.table[0::2], model.table[1::2]))
+
+
+def test_query_half_alone_without_kl_is_the_swap_ablation(logits):
+    model, images = logits(alpha=0.0, ce_on='query')
+    losses = model.loss(images, batch()[1])
+    assert torch.allclose(losses['loss_ce'],
+                          F.cross_entropy(model.table[0::2], torch.tensor([0, 2, 1])))
+    sum(losses.values()).backward()
+    assert losses['loss_kd'] == 0
+    assert (model.table.grad[0::2] != 0).all() and (model.table.grad[1::2] == 0).all()
+
+
+def test_distill_settings_reach_the_loss(logits):
+    settings = dict(type='mmips.PairKLLoss', temperature=2., detach='partner', symmetric=False,
+                    scale_by_t2=False)
+    model, images = logits(distill=settings, gamma=0.0)
+    losses = model.loss(images, batch()[1])
+    expected = pair_kl(model.table[0::2], model.table[1::2], 2., False, 'partner', False)
+    assert torch.allclose(losses['loss_kd'], expected)
+    sum(losses.values()).backward()
+    assert (model.table.grad[1::2] == 0).all()
+
+
+def test_mismatched_pairs_stay_out_of_the_kl(logits):
+    model, images = logits(allow_mismatch=True)
+    losses = model.loss(images, batch((0, 0, 2, 1, 1, 1))[1])
+    expected = pair_kl(model.table[[0, 4]], model.table[[1, 5]])
+    assert torch.allclose(losses['loss_kd'], expected)
+    pairs, mismatched, gap = model.pop_stats().tolist()
+    prob = model.table.softmax(1).detach()
+    gaps = [(prob[0, 0] - prob[1, 0]).abs(), (prob[4, 1] - prob[5, 1]).abs()]
+    assert (pairs, mismatched) == (3, 1) and gap == pytest.approx(float(sum(gaps)))
+    assert model.pop_stats() is None
+
+
+def test_soft_labels(logits):
+    model, images = logits()
+    scores = torch.tensor([[.7, .3, 0], [0, .5, .5], [1, 0, 0]]).repeat_interleave(2, 0)
+    samples = [DataSample().set_gt_score(score) for score in scores]
+    losses = model.loss(images, samples)
+    assert torch.allclose(losses['loss_ce'], F.cross_entropy(model.table, scores))
+    assert torch.allclose(losses['loss_kd'], pair_kl(model.table[0::2], model.table[1::2]))
+
+
+def test_joint_and_separate_forward_differ_by_batch_statistics_alone():
+    joint, separate = build(), build(joint_forward=False)
+    inputs = batch()
+    assert not torch.allclose(joint.loss(*inputs)['loss_ce'], separate.loss(*inputs)['loss_ce'])
+    joint.eval(), separate.eval()
+    for name, value in joint.loss(*inputs).items():
+        # Statistics were updated once by 6 images and twice by 3: compare with equal ones.
+        separate.load_state_dict(joint.state_dict())
+        assert torch.allclose(value, separate.loss(*inputs)[name], atol=1e-6)
+
+
+def test_checkpoint_features_and_predictions_are_mmpretrains():
+    ours, plain = build(train_cfg=SWAP), build('ImageClassifier')
+    ours.train_step(raw_batch(), OptimWrapper(torch.optim.SGD(ours.parameters(), 0.1)))
+    assert list(ours.state_dict()) == list(plain.state_dict())
+    plain.load_state_dict(ours.state_dict())
+    ours.eval(), plain.eval()
+    images, _ = batch()
+    assert type(ours).predict is ImageClassifier.predict
+    for a, b in zip(ours.predict(images), plain.predict(images)):
+        assert torch.equal(a.pred_score, b.pred_score)
+    assert torch.equal(ours.extract_feat(images)[0], plain.extract_feat(images)[0])
+
+
+def steps(model, wrapper, count=3, labels=(0, 0, 2, 2, 1, 1)):
+    return [model.train_step(raw_batch(labels), wrapper) for _ in range(count)]
+
+
+def test_training_lowers_the_loss():
+    model = build(train_cfg=SWAP)
+    logs = steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 30)
+    assert logs[-1]['loss'] < 0.3 * logs[0]['loss']
+    assert set(logs[0]) == {'loss', 'loss_ce', 'loss_kd'}
+
+
+def test_amp_keeps_the_kl_in_float32():
+    model = build(train_cfg=SWAP)
+    seen = []
+    model.distill.register_forward_hook(
+        lambda module, args, out: seen.append((args[0].dtype, out.dtype)))
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model(**model.data_preprocessor(raw_batch(), True), mode='loss')
+    assert seen == [(torch.bfloat16, torch.float32)]
+    assert losses['loss_kd'].dtype == torch.float32
+
+
+@pytest.mark.gpu
+def test_a_step_never_waits_for_the_gpu():
+    model = build(train_cfg=SWAP).cuda()
+    wrapper = AmpOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), 0.1))
+    steps(model, wrapper, 1)  # the check of the first step may wait
+    data = model.data_preprocessor.cast_data(raw_batch())
+    samples = data['data_samples']
+    scores = F.one_hot(torch.tensor([0, 0, 2, 2, 1, 1]), 3).cuda()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        inputs, scores = model.data_preprocessor.batch_augments(data['inputs'], scores)
+        for sample, score in zip(samples, scores):
+            sample.set_gt_score(score)
+        sum(model.loss(inputs, samples).values()).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
+def test_gradient_accumulation_equals_one_large_step():
+    model = build(train_cfg=dict(augments=[
+        dict(type='mmips.IntraClassPatchSwap', grid_size=2, prob=0.)]))
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1), accumulative_counts=2)
+    before = copy.deepcopy(model.state_dict())
+    wrapper.initialize_count_status(model, 0, 4)
+    steps(model, wrapper, 1)
+    assert torch.equal(model.head.fc.weight, before['head.fc.weight'])
+    steps(model, wrapper, 1)
+    assert not torch.equal(model.head.fc.weight, before['head.fc.weight'])
+
+
+def test_compiled_train_step_gives_the_same_losses():
+    eager, compiled = build(train_cfg=SWAP), build(train_cfg=SWAP)
+    compiled.train_step = torch.compile(compiled.train_step, backend='eager')
+    results = []
+    for model in (eager, compiled):
+        torch.manual_seed(0)
+        results.append(steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 4))
+    for a, b in zip(*results):
+        assert torch.allclose(a['loss_kd'], b['loss_kd'], rtol=1e-4)
+    assert compiled.pop_stats()[0] == 12
+
+
+@pytest.mark.parametrize('backbone,neck,head,size', [
+    (dict(type='VisionTransformer', img_size=32, patch_size=8,
+          arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)), None,
+     dict(type='VisionTransformerClsHead', in_channels=16), 32),
+    (dict(type='MobileNetV2', widen_factor=0.25), dict(type='GlobalAveragePooling'),
+     dict(type='LinearClsHead', in_channels=1280), 32),
+    (dict(type='PoolFormer', arch='s12'), dict(type='GlobalAveragePooling'),
+     dict(type='StackedLinearClsHead', in_channels=512, mid_channels=[8]), 32),
+])
+def test_other_backbones_and_heads(backbone, neck, head, size):
+    model = build(backbone=backbone, neck=neck, head=dict(num_classes=3, **head))
+    losses = model.loss(torch.randn(4, 3, size, size), batch((1, 1, 0, 0))[1])
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_odd_batch_is_refused_before_the_forward():
+    model = build()
+    model.extract_feat = None
+    with pytest.raises(ValueError, match='even number of images, but got 5.*PairedClassSampler'):
+        model.loss(*batch((0, 0, 1, 1, 2)))
+
+
+def test_unpaired_batch_is_refused_before_any_weight_changes():
+    model = build(train_cfg=SWAP)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match='2 of 3 pairs .* different labels.*PairedClassSampler'):
+        steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 1, (0, 1, 2, 2, 0, 1))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_only_the_first_step_waits_for_the_check():
+    model = build()
+    model.loss(*batch())
+    model.loss(*batch((0, 1, 2, 2, 0, 1)))  # later mismatches are counted, not raised
+    assert model.pop_stats().tolist()[:2] == [6, 2]
+
+
+@pytest.mark.parametrize('kwargs,error,message', [
+    (dict(alpha=-1.), ValueError, 'alpha=-1.0'),
+    (dict(gamma=-0.5), ValueError, 'gamma=-0.5'),
+    (dict(ce_on='partner'), ValueError, "ce_on must be 'both' or 'query', but got 'partner'"),
+    (dict(distill=dict(type='mmips.PairKLLoss', temperature=0)), ValueError, 'positive, but got 0'),
+    (dict(head=dict(type='ConformerHead', num_classes=3, in_channels=[8, 8])), TypeError,
+     "ConformerHead does not compute .* dict\\(type='LinearClsHead'"),
+    (dict(head=None), TypeError, 'NoneType does not compute'),
+])
+def test_refuses(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        build(**kwargs)
+
+
+def test_training_accuracy_is_switched_off_beside_augments():
+    head = dict(PLAIN['head'], cal_acc=True)
+    assert build(head=head).head.cal_acc is True
+    model = build(head=head, train_cfg=SWAP)
+    assert 'loss_ce' in steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 1)[0]
