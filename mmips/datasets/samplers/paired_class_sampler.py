@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 import math
 from collections.abc import Iterator, Sized
+from itertools import chain
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -83,9 +84,11 @@ class PairedClassSampler(Sampler):
         self._order, self._start, self._size = _sort_by_class(labels)
         # Copies of an image, as RepeatDataset makes them, count once as a partner.
         first, self._image = _first_copies(ids)
-        self._pool, self._pool_start, self._pool_size = _sort_by_class(labels[first])
+        self._pool, self._pool_start, self._pool_size = (
+            (self._order, self._start, self._size) if len(first) == len(ids) else
+            _sort_by_class(labels[first]))
         self._place = np.empty(len(first), dtype=np.int64)
-        starts = self._pool_start[labels[first[self._pool]]]
+        starts = np.repeat(self._pool_start, self._pool_size)
         self._place[self._pool] = np.arange(len(first)) - starts
         self._pool = first[self._pool]
         if self._pool_size.max() < 2:
@@ -146,10 +149,11 @@ class PairedClassSampler(Sampler):
     def _indices(self, epoch: int) -> Iterator[int]:
         """This rank's share of an epoch."""
         query, partner = self._pairs(epoch)
-        mine = np.arange(self.rank, self._total, self.world_size) % self.num_pairs
-        pairs = join_index_pairs(query[mine], partner[mine])
-        for start in range(0, len(pairs), _CHUNK):
-            yield from pairs[start:start + _CHUNK].tolist()
+        # `resize` goes on from the beginning where it runs out.
+        pairs = join_index_pairs(*(np.resize(members, self._total)[self.rank::self.world_size]
+                                   for members in (query, partner)))
+        return chain.from_iterable(pairs[start:start + _CHUNK].tolist()
+                                   for start in range(0, len(pairs), _CHUNK))
 
     @property
     def _total(self) -> int:
