@@ -85,7 +85,7 @@ class PairedClassSampler(Sampler):
         # Copies of an image, as RepeatDataset makes them, count once as a partner.
         first, self._image = _first_copies(ids)
         self._pool, self._pool_start, self._pool_size = (
-            (self._order, self._start, self._size) if len(first) == len(ids) else
+            (self._order, self._start, self._size) if first is ids else
             _sort_by_class(labels[first]))
         self._place = np.empty(len(first), dtype=np.int64)
         starts = np.repeat(self._pool_start, self._pool_size)

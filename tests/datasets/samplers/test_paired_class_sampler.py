@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import Subset
 
 from mmips.datasets.samplers import PairedClassSampler
 from mmips.datasets.samplers import paired_class_sampler as module
@@ -171,6 +172,18 @@ def test_an_image_is_not_paired_with_its_own_copy(sizes, times, epoch):
         query, partner = pairs(sampler, e)
         assert (labels[query % len(labels)] == labels[partner % len(labels)]).all()
         assert (query % len(labels) != partner % len(labels)).all()
+
+
+@given(class_sizes, st.integers(0, 50), st.sampled_from(['queries', 'images']))
+def test_subset_in_any_order(sizes, epoch, mode):
+    """Indices are those of the subset, images those of the dataset behind it."""
+    labels = shuffled_labels(sizes)
+    chosen = np.random.default_rng(1).permutation(len(labels))
+    subset = Subset(Labels(labels), chosen.tolist())
+    query, partner = pairs(PairedClassSampler(subset, epoch=mode, seed=0), epoch)
+    of_query, of_partner = labels[chosen][query], labels[chosen][partner]
+    assert (of_query == of_partner).all()
+    assert ((query == partner) == (np.bincount(labels)[of_query] == 1)).all()
 
 
 def test_imagenet_scale_is_ordinary():
