@@ -52,28 +52,44 @@ def cell_of_pixels(size: int, cells: int) -> list:
     return out
 
 
+LAYOUTS = {
+    'contiguous': lambda x: x,
+    'channels last': lambda x: x.contiguous(memory_format=torch.channels_last),
+    'window': lambda x: torch.nn.functional.pad(x, (1, 2, 2, 1))[:, :, 2:-1, 1:-2],
+    'channels last window': lambda x: torch.nn.functional.pad(x, (1, 2, 2, 1)).contiguous(
+        memory_format=torch.channels_last)[:, :, 2:-1, 1:-2],
+    'every second channel': lambda x: x.repeat_interleave(2, 1)[:, ::2],
+    'transposed': lambda x: x.transpose(2, 3).contiguous().transpose(2, 3),
+}
+
+
 @st.composite
-def problems(draw, dtype=None):
-    """Images whose every value is unique, and a mask, of awkward sizes."""
+def problems(draw):
+    """Images whose every value is unique, and a mask, of awkward sizes and layouts."""
     pairs, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     height, width = draw(st.integers(1, 11)), draw(st.integers(1, 11))
     rows, cols = draw(st.integers(1, height)), draw(st.integers(1, width))
+    if draw(st.booleans()):  # as nearly always in use, a grid that divides the image
+        height, width = height // rows * rows, width // cols * cols
     bits = draw(st.lists(st.booleans(), min_size=pairs * rows * cols,
                          max_size=pairs * rows * cols))
     shape = (2 * pairs, channels, height, width)
-    dtype = dtype or draw(st.sampled_from([torch.float32, torch.float64, torch.int64]))
+    dtype = draw(st.sampled_from([torch.float32, torch.float64, torch.int64]))
     x = torch.arange(1, int(np.prod(shape)) + 1).view(shape).to(dtype)
-    return x, torch.tensor(bits).view(pairs, rows, cols)
+    layout = draw(st.sampled_from(sorted(LAYOUTS)))
+    return LAYOUTS[layout](x), torch.tensor(bits).view(pairs, rows, cols)
 
 
 def all_paths(x, mask):
-    """The result, after checking that the three implementations agree on it."""
+    """The result, after checking that the three implementations agree, in place or not."""
     results = []
     for way in (SLICES, ROWS, BITS):
         with pytest.MonkeyPatch.context() as patch:
             force(patch, way)
             results.append(swap_patches(x, mask))
-    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+            mine = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).copy_(x)
+            results.append(swap_patches(mine, mask, inplace=True))
+    assert all(torch.equal(results[0], other) for other in results[1:])
     return results[0]
 
 
@@ -93,8 +109,8 @@ def test_twice_is_the_identity(problem):
 @given(problems())
 def test_a_pair_s_pixels_are_conserved_at_every_position(problem):
     x, mask = problem
-    before = x.view(-1, 2, *x.shape[1:]).sort(1).values
-    after = all_paths(x, mask).view(-1, 2, *x.shape[1:]).sort(1).values
+    before = x.reshape(-1, 2, *x.shape[1:]).sort(1).values
+    after = all_paths(x, mask).reshape(-1, 2, *x.shape[1:]).sort(1).values
     assert torch.equal(before, after)
 
 
@@ -102,7 +118,7 @@ def test_a_pair_s_pixels_are_conserved_at_every_position(problem):
 def test_empty_mask_changes_nothing_and_full_mask_exchanges(problem):
     x, mask = problem
     assert torch.equal(all_paths(x, torch.zeros_like(mask)), x)
-    exchanged = x.view(-1, 2, *x.shape[1:]).flip(1).reshape(x.shape)
+    exchanged = x.reshape(-1, 2, *x.shape[1:]).flip(1).reshape(x.shape)
     assert torch.equal(all_paths(x, torch.ones_like(mask)), exchanged)
 
 
@@ -159,10 +175,13 @@ def test_whole_numbers_and_booleans_too(path):
 
 
 @pytest.mark.parametrize('inplace', [False, True])
-def test_channels_last_is_kept(path, inplace):
-    x = torch.randn(4, 3, 6, 5).contiguous(memory_format=torch.channels_last)
-    expected = reference(x.numpy(), np.ones((2, 1, 1), dtype=bool))
-    out = swap_patches(x, torch.ones(2, 1, 1, dtype=torch.bool), inplace=inplace)
+@pytest.mark.parametrize('size', [(6, 5), (6, 6), (4, 1)])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_channels_last_is_kept(path, inplace, size, channels):
+    x = torch.randn(4, channels, *size).contiguous(memory_format=torch.channels_last)
+    mask = torch.tensor([[[True], [False]], [[False], [True]]])
+    expected = reference(x.numpy(), mask.numpy())
+    out = swap_patches(x, mask, inplace=inplace)
     assert out.stride() == x.stride()
     assert out.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(out.numpy(), expected)
@@ -243,6 +262,21 @@ def test_images_that_require_gradients_are_swapped_without_recording(path):
     assert swap_patches(leaf, mask, inplace=True) is leaf
     assert leaf.requires_grad and leaf.is_leaf
     assert torch.equal(leaf.detach(), before.flip(0))
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(('size', 'grid'), [
+    ((32, 32), 4), ((32, 32), 2), ((224, 224), 2), ((224, 224), 4), ((33, 30), 4),
+    ((225, 223), 4), ((8, 8), 8), ((16, 24), (2, 3))])
+def test_sizes_of_real_use_by_whichever_way_is_chosen_for_them(size, grid, layout):
+    x = torch.randn(4, 3, *size).contiguous(memory_format=layout)
+    mask = torch.rand(2, *((grid, grid) if isinstance(grid, int) else grid)) < .5
+    row, col = (torch.tensor(cell_of_pixels(*axis)) for axis in zip(size, mask.shape[1:]))
+    pixels = mask[:, row][:, :, col].repeat_interleave(2, 0)[:, None]
+    partner = x[[1, 0, 3, 2]]
+    expected = torch.where(pixels, partner, x)
+    assert torch.equal(swap_patches(x, mask), expected)
+    assert torch.equal(swap_patches(x, mask, inplace=True), expected)
 
 
 def test_non_contiguous_mask(path):
