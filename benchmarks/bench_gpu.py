@@ -1,0 +1,134 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""What only a GPU can show: no synchronisation, and images per second end to end."""
+import os.path as osp
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import mmips
+from benchmarks.steps import make_batch, make_model
+from benchmarks.timing import Options, table
+
+__all__ = ['RECIPES', 'images_per_second', 'run']
+
+_VARIANTS: dict[str, dict[str, Any]] = {
+    'float32': {},
+    'float32, channels-last': dict(channels_last=True),
+    'AMP': dict(amp=True),
+    'AMP, channels-last': dict(amp=True, channels_last=True),
+    'AMP, channels-last, compile': dict(amp=True, channels_last=True, compile=True),
+}
+RECIPES = {'plain': 'ips/resnet18_hard_cifar100.py', 'IPS': 'ips/resnet18_ips_cifar100.py'}
+
+
+def run(options: Options) -> list[str]:
+    """Tables of the GPU alone."""
+    return [_no_sync(options), _throughput(options)]
+
+
+def _no_sync(options: Options) -> str:
+    """Augment and loss under torch's sync debugging, which raises at the first wait."""
+    model: Any = make_model(32, 'ips', options)
+    batch = make_batch(32, 128)
+    data = model.data_preprocessor(batch, training=True)
+    model.loss(**data)  # the first step checks the pairs, and may wait for that
+    scores = torch.stack([sample.gt_score for sample in data['data_samples']])
+    augment = model.data_preprocessor.batch_augments.augments[0]
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        augment(data['inputs'], scores)
+        losses = model.loss(**data)
+        (losses['loss_ce'] + losses['loss_kd']).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    return table('Waits of the host for the device', ['', ''], [['augment and loss', 'none']])
+
+
+def _throughput(options: Options) -> str:
+    rows = []
+    for variant, settings in _VARIANTS.items():
+        speed = {name: images_per_second(config, options, **settings)
+                 for name, config in RECIPES.items()}
+        overhead = 100 * (speed['plain'] / speed['IPS'] - 1)
+        rows.append([variant, speed['plain'], speed['IPS'], f'{overhead:+.1f} %'])
+    return table('CIFAR-100, ResNet-18, Runner end to end, 4 workers: images per second',
+                 ['', 'plain', 'IPS', 'overhead'], rows)
+
+
+def images_per_second(config: str,
+                      options: Options,
+                      amp: bool = False,
+                      channels_last: bool = False,
+                      compile: bool = False) -> float:
+    """Train on random images of CIFAR's size with the Runner, and count.
+
+    Args:
+        config (str): One of our CIFAR-100 configs.
+        options (Options): Number of steps.
+        amp (bool): Mixed precision. Default: False.
+        channels_last (bool): Memory format of the model. Default: False.
+        compile (bool): ``torch.compile`` through the Runner. Default: False.
+    """
+    batch = 8 if options.tiny else 128
+    clock = _Clock(*((1, 2) if options.tiny else (30, 300)))
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = _config(config, folder, batch, clock.stop, workers=0 if options.tiny else 4)
+        cfg.optim_wrapper.type = 'AmpOptimWrapper' if amp else 'OptimWrapper'
+        cfg.compile = compile
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(clock)
+        if channels_last:
+            runner.model.to(memory_format=torch.channels_last)
+        runner.train()
+    return (clock.stop - clock.start) * batch / clock.seconds
+
+
+def _config(name: str, folder: str, batch: int, steps: int, workers: int) -> Config:
+    """The recipe of ``name``: fewer steps, no validation, random images of CIFAR's number."""
+    file = osp.join(folder, 'images.npz')
+    rng = np.random.default_rng(0)
+    images = 50_000 if workers else 1_000
+    np.savez(file, images=rng.integers(256, size=(images, 32, 32, 3), dtype=np.uint8),
+             labels=rng.integers(100, size=images))
+    cfg = Config.fromfile(mmips.cfg(name))
+    cfg.train_dataloader.update(batch_size=batch, num_workers=workers)
+    cfg.train_dataloader.dataset = dict(
+        type='mmips.ArrayDataset', ann_file=file, pipeline=cfg.train_dataloader.dataset.pipeline)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps)
+    cfg.param_scheduler = None
+    for key in ('val_cfg', 'val_dataloader', 'val_evaluator',
+                'test_cfg', 'test_dataloader', 'test_evaluator'):
+        cfg[key] = None
+    # The hook that seeds each epoch wants epochs; all others stay.
+    hooks = cfg.get('custom_hooks') or []
+    cfg.custom_hooks = [hook for hook in hooks if hook.type != 'mmips.EpochSeedHook']
+    cfg.default_hooks.checkpoint = None
+    cfg.merge_from_dict(dict(work_dir=folder, log_level='ERROR', visualizer=None))
+    cfg.experiment_name = osp.basename(folder)
+    return cfg
+
+
+class _Clock(Hook):
+    """Take the time between two steps, the device's queue emptied at both."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, warm: int, steps: int) -> None:
+        self.start, self.stop = warm, warm + steps
+        self.seconds = 0.0
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
+        """Start or stop."""
+        if runner.iter + 1 not in (self.start, self.stop):
+            return
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.seconds = now - self.seconds
