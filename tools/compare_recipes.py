@@ -46,6 +46,9 @@ FAMILIES = {
     'npz': {
         'hard': Recipe('hard label', 'ips/resnet-s_hard_npz.py'),
         'ips': Recipe('IPS 4x4', 'ips/resnet-s_ips_npz.py'),
+        'ips-2x2': Recipe('IPS 2x2', 'ips/resnet-s_ips_npz.py',
+                          {'model.train_cfg.augments.0.grid_size': 2}),
+        'ips-prog': Recipe('IPS 4x4, progressive', 'ips/resnet-s_ips-prog_npz.py'),
         'ips-eqcost': Recipe('IPS 4x4, each image once an epoch', 'ips/resnet-s_ips-eqcost_npz.py'),
         'no-swap': Recipe('pairs without swap', 'ips/resnet-s_ips_npz.py', _NO_SWAP),
         'no-distill': Recipe('pairs without distillation', 'ips/resnet-s_ips_npz.py',
