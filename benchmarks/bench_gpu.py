@@ -35,7 +35,7 @@ def run(options: Options) -> list[str]:
 def _no_sync(options: Options) -> str:
     """Augment and loss under torch's sync debugging, which raises at the first wait."""
     model: Any = make_model(32, 'ips', options)
-    batch = make_batch(32, 128)
+    batch = make_batch(32, 128, classes=100)
     data = model.data_preprocessor(batch, training=True)
     model.loss(**data)  # the first step checks the pairs, and may wait for that
     scores = torch.stack([sample.gt_score for sample in data['data_samples']])

@@ -45,24 +45,44 @@ def make_model(size: int, kind: str, options: Options) -> torch.nn.Module:
     return MODELS.build(config).to(options.device).train()
 
 
-def make_batch(size: int, images: int) -> dict:
+def make_batch(pixels: int, images: int, classes: int) -> dict:
     """Random uint8 images in pairs of one label, as a data loader hands them out."""
-    classes = NETWORKS[size][3]
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (images, 3, size, size), dtype=torch.uint8, generator=generator)
+    shape = (images, 3, pixels, pixels)
+    inputs = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
     labels = torch.randint(classes, (images // 2,), generator=generator).repeat_interleave(2)
     samples = [DataSample().set_gt_label(label) for label in labels.tolist()]
-    return dict(inputs=list(pixels), data_samples=samples)
+    return dict(inputs=list(inputs), data_samples=samples)
 
 
-def make_step(size: int, kind: str, options: Options) -> tuple[Callable[[], object], int]:
-    """A function that takes one training step, and the number of images in it."""
-    images = 2 if options.tiny else NETWORKS[size][-1]
-    if options.device != 'cpu' and not options.tiny:
-        images = 128
+def make_step(size: int,
+              kind: str,
+              options: Options,
+              bare: bool = False) -> tuple[Callable[[], object], int]:
+    """A function that takes one training step, and the number of images in it.
+
+    ``bare`` leaves the backbone out, so that what remains can be timed exactly.
+    """
+    pixels, images = size, NETWORKS[size][-1] if options.device == 'cpu' else 128
+    if options.tiny:
+        pixels, images = 32, 2
     model: Any = make_model(size, kind, options)
-    batch = make_batch(size, images)
+    if bare:
+        model.backbone = _MeanColour(NETWORKS[size][2])
+    batch = make_batch(pixels, images, NETWORKS[size][3])
     # A tiny rate: the weights of both models stay put and their steps comparable.
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=5e-4)
     wrapper = OptimWrapper(optimizer)
     return (lambda: model.train_step(batch, wrapper)), images
+
+
+class _MeanColour(torch.nn.Module):
+    """Stands in for a backbone at next to no cost."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        """Mean of the first channel as every feature, (N, features, 1, 1)."""
+        return (x[:, :1].mean((2, 3), keepdim=True).repeat(1, self.features, 1, 1), )
