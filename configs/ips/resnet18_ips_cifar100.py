@@ -1,6 +1,6 @@
 """IPS, constant swap probability, ResNet-18 on CIFAR-100.
 
-Paper: Table 14, 80.27 % top-1 (hard label: 77.92 %).
+Paper: Table 15, 80.27 % top-1 (hard label: 77.92 %).
 Command: python tools/train.py configs/ips/resnet18_ips_cifar100.py
 Cost: 240 epochs x 100,000 images (2N: every image is a query once, with a partner)
 = 24 M images seen, twice the twin's; 782 steps an epoch, as many as the twin's.

@@ -1,6 +1,6 @@
 """IPS, constant swap probability, ShuffleNetV2 1x on CIFAR-100.
 
-Paper: Table 14, 75.51 % top-1 (hard label: 72.62 %).
+Paper: Table 15, 75.51 % top-1 (hard label: 72.62 %).
 Command: python tools/train.py configs/ips/shufflenet-v2_ips_cifar100.py
 Cost: 240 epochs x 100,000 images (2N: every image is a query once, with a partner)
 = 24 M images seen, twice the twin's; 782 steps an epoch, as many as the twin's.
