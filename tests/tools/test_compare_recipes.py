@@ -1,0 +1,73 @@
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).parents[2] / 'tools' / 'compare_recipes.py'
+TINY = {'train_cfg.max_epochs': 2, 'model.backbone.base_channels': 4,
+        'model.backbone.stem_channels': 4, 'model.head.in_channels': 16}
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    # By name rather than by path: worker processes import it too.
+    monkeypatch.syspath_prepend(str(PATH.parent))
+    return importlib.import_module('compare_recipes')
+
+
+@pytest.fixture
+def family(tool, npz, monkeypatch):
+    """Two recipes small enough for a test."""
+    recipes = {
+        'hard': tool.Recipe('hard label', 'ips/resnet-s_hard_npz.py', TINY),
+        'ips': tool.Recipe('IPS', 'ips/resnet-s_ips-eqcost_npz.py', TINY),
+    }
+    monkeypatch.setitem(tool.FAMILIES, 'tiny', recipes)
+    return recipes
+
+
+def test_runs_compares_and_never_repeats_finished_work(tool, family, tmp_path, capsys):
+    table = tool.compare('tiny', seeds=[0, 1], jobs=1, work_dir=tmp_path / 'out')
+    out = tmp_path / 'out'
+    results = sorted(out.glob('*/seed*/result.json'))
+    assert len(results) == 4
+    result = json.loads(results[0].read_text())
+    assert result['images'] == [24, 48] and len(result['accuracy']) == 2
+    assert '| hard label | 48 | 0: ' in table and ' ± ' in table
+    assert table == (out / 'results.md').read_text().strip()
+    assert len((out / 'results.csv').read_text().splitlines()) == 5
+    assert (out / 'curves.png').stat().st_size > 10_000
+    capsys.readouterr()
+
+    times = [path.stat().st_mtime_ns for path in results]
+    assert tool.compare('tiny', seeds=[0, 1], jobs=1, work_dir=out) == table
+    assert [path.stat().st_mtime_ns for path in results] == times
+    assert capsys.readouterr().out == ''
+
+
+def test_a_failed_run_names_its_log(tool, family, tmp_path):
+    bad = {'bad': tool.Recipe('bad', 'ips/resnet-s_hard_npz.py', {'model.head.in_channels': 5})}
+    with pytest.raises(SystemExit, match='bad failed .*train.log. Finished runs are kept'):
+        tool.run_all(bad, [0], 1, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('argv,message', [
+    (['digits', '--only', 'magic'], r"no recipe \['magic'\] in digits: choose from \['hard'"),
+    (['npz', '--npz', 'nowhere.npz'], '--npz must name an existing .npz file, but got nowhere.npz'),
+    (['npz'], '--npz must name an existing .npz file, but got None'),
+    (['digits', '--jobs', '0'], '--jobs must be at least 1, but got 0'),
+])
+def test_refuses(tool, argv, message, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_args(argv)
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_recipes_of_a_family_differ_by_what_their_names_say(tool):
+    npz = tool.FAMILIES['npz']
+    assert npz['swap-only'].options == {'model.alpha': 0.0, 'model.ce_on': 'query'}
+    assert npz['no-swap'].options == {'model.train_cfg.augments.0.prob': 0.0}
+    assert npz['no-distill'].options == {'model.alpha': 0.0}
+    assert npz['ips'].options == npz['hard'].options == {}
