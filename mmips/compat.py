@@ -31,7 +31,9 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     'mmcv': {
         MAINTAINED: ('onedl-mmcv', ),
-        UPSTREAM: ('mmcv', 'mmcv-lite', 'mmcv-full')
+        # PyPI has mmcv 2.1.0 as source only, which setuptools >= 82 cannot build (no
+        # pkg_resources); mmcv-lite is a wheel of the same files, without compiled ops.
+        UPSTREAM: ('mmcv-lite', 'mmcv', 'mmcv-full')
     },
     'mmpretrain': {
         MAINTAINED: ('onedl-mmpretrain', ),
@@ -46,6 +48,8 @@ DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         UPSTREAM: ('mmdet', )
     },
 }
+# line -> the distribution of mmcv from which its compiled ops can be built.
+MMCV_SOURCE = {MAINTAINED: 'onedl-mmcv', UPSTREAM: 'mmcv'}
 TOOLBOXES = ('mmpretrain', 'mmseg', 'mmdet')
 # What was tried, as in docs: the stack that the tests run on, and the oldest one.
 VERSIONS = {
@@ -137,10 +141,14 @@ def ops_command() -> str:
     pip's isolated build hides torch from mmcv's setup, which then leaves the ops
     out in silence, and pip's cache does not tell such a wheel from a complete one.
     """
-    options = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall', '--no-deps')
-    build = install_command('mmcv', options=options)
-    prefix = 'MMCV_WITH_OPS=1 ' if installed_line() == UPSTREAM else ''
-    return f"pip install 'setuptools>=80,<82' wheel ninja psutil && {prefix}{build}"
+    line = installed_line()
+    options = '--no-build-isolation --no-cache-dir --force-reinstall --no-deps'
+    build = f"pip install {options} {MMCV_SOURCE[line]}=={VERSIONS[line]['mmcv']}"
+    if line == UPSTREAM:
+        build = f'MMCV_WITH_OPS=1 {build}'
+        if 'mmcv-lite' in installed_distributions('mmcv'):
+            build = f'pip uninstall -y mmcv-lite && {build}'  # The two overwrite each other.
+    return f"pip install 'setuptools>=80,<82' wheel ninja psutil && {build}"
 
 
 def has_mmcv_ops() -> bool:

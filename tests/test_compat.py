@@ -94,7 +94,16 @@ def test_missing_package_is_named_with_its_command(environment, missing):
 def test_missing_package_of_an_upstream_environment_stays_upstream(environment):
     environment(packages=[name for name in PACKAGES if name != 'mmcv'],
                 distributions={k: v for k, v in UPSTREAM.items() if k != 'mmcv'})
-    assert problem().endswith('pip install mmcv==2.1.0')
+    assert problem().endswith('pip install mmcv-lite==2.1.0')
+
+
+@pytest.mark.parametrize('mmcv', ['mmcv', 'mmcv-lite'])
+def test_ops_of_upstream_come_from_its_complete_distribution(environment, mmcv):
+    others = {name: version for name, version in UPSTREAM.items() if name != 'mmcv'}
+    environment(distributions={**others, mmcv: '2.1.0'})
+    command = compat.ops_command()
+    assert command.endswith(' mmcv==2.1.0') and 'MMCV_WITH_OPS=1 pip install' in command
+    assert ('pip uninstall -y mmcv-lite && ' in command) == (mmcv == 'mmcv-lite')
 
 
 def test_no_toolbox_at_all(environment):
@@ -213,7 +222,9 @@ def test_mmseg_bases_are_mended_only_without_upstream(environment, monkeypatch, 
     assert MODULE2PACKAGE['mmseg'] == expected
 
 
+# Upstream's mmengine looks for installed packages by the deprecated pkg_resources.
 def test_mmips_bases_are_found_however_mmips_is_installed():
+    warnings.filterwarnings('ignore', 'pkg_resources')
     from mmengine.config.utils import MODULE2PACKAGE
     from mmengine.utils import get_installed_path, is_installed
     assert is_installed(MODULE2PACKAGE['mmips'])
@@ -242,8 +253,12 @@ def run_hidden(hidden: str, code: str) -> subprocess.CompletedProcess:
                           capture_output=True, text=True)
 
 
-def test_registry_imports_without_mmpretrain():
-    done = run_hidden('mmpretrain', """
+def test_registry_imports_without_mmpretrain(tmp_path):
+    # Where no other toolbox is installed, an empty mmseg stands for one: mmips wants one of them.
+    (tmp_path / 'mmseg').mkdir()
+    (tmp_path / 'mmseg' / '__init__.py').touch()
+    done = run_hidden('mmpretrain', f"""
+        sys.path.append({str(tmp_path)!r})
         import mmips.registry as registry
         assert not hasattr(registry, 'BATCH_AUGMENTS')
         from mmengine.registry import MODELS, DATA_SAMPLERS
