@@ -170,7 +170,7 @@ def test_environments_are_apart_and_keyed_on_the_requirements(target):
 def test_pytest_is_the_last_step_of_make_test():
     if shutil.which('make') is None:
         pytest.skip('needs make')
-    plan = run('make', '-n', 'test', cwd=ROOT).strip().splitlines()
+    plan = run('make', '--no-print-directory', '-n', 'test', cwd=ROOT).strip().splitlines()
     assert '-m pytest' in plan[-1]
     assert 'ruff check' in plan[-3] and 'mypy' in plan[-2]
 
