@@ -37,8 +37,9 @@ def main(argv=None) -> None:
           'class, 20,000 images seen in each run ...', flush=True)
     table = compare('digits', ['hard', 'ips'], args.seeds, args.jobs, args.work_dir)
     pairs = args.work_dir / 'pairs.png'
+    browse = Path(__file__).parent / 'visualization' / 'browse_pairs.py'
     subprocess.run([
-        sys.executable, str(Path(__file__).parent / 'visualization' / 'browse_pairs.py'),
+        sys.executable, '-W', 'ignore', str(browse),
         FAMILIES['digits']['ips'].config, '--out', str(pairs)
     ], check=True, stdout=subprocess.DEVNULL)
     print(f'\n{table}\n\nCurves: {args.work_dir}/curves.png\nPairs:  {pairs}\n'
