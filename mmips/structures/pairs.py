@@ -16,7 +16,7 @@ __all__ = [
     'unfold_pairs'
 ]
 
-T = TypeVar('T', bound=Tensor | Sequence)
+T = TypeVar('T', bound=Tensor | np.ndarray | Sequence)
 
 
 def check_even(num_images: int) -> None:
@@ -39,10 +39,10 @@ def split_pairs(batch: T) -> tuple[T, T]:
     """Split a batch into its queries and its partners.
 
     Args:
-        batch (Tensor | Sequence): 2P items along the first dimension.
+        batch (Tensor | np.ndarray | Sequence): 2P items along the first dimension.
 
     Returns:
-        tuple: (queries, partners), P items each. Of a tensor they are views, so
+        tuple: (queries, partners), P items each. Of a tensor or array they are views, so
         writing to them writes to the batch.
 
     Raises:

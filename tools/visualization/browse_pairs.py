@@ -15,6 +15,7 @@ from typing import Any
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
 from mmips.engine import cli, sources
 from mmips.engine.checks import find_augments, find_preprocessor
+from mmips.structures import split_pairs
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -93,7 +94,7 @@ def pair_names(samples: Sequence[Any], classes: Sequence[str]) -> list[str]:
     names = [str(classes[label]) if label < len(classes) else f'class {label}'
              for label in labels]
     return [query if query == partner else f'{query} / {partner}'
-            for query, partner in zip(names[::2], names[1::2])]
+            for query, partner in zip(*split_pairs(names))]
 
 
 def is_bgr(cfg: Any, preprocessor: Any) -> bool:

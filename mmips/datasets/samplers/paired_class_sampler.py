@@ -9,7 +9,7 @@ from torch.utils.data import Sampler
 
 from mmips.datasets.labels import get_labels
 from mmips.registry import DATA_SAMPLERS
-from mmips.structures import join_index_pairs
+from mmips.structures import join_index_pairs, split_pairs
 
 __all__ = ['PairedClassSampler']
 
@@ -129,7 +129,7 @@ class PairedClassSampler(Sampler):
         order = rng.permutation(len(keep)) if self.shuffle else np.arange(len(keep))
         order = order[keep[order]]
         order = order[self._labels[order].argsort(kind='stable')]
-        query, partner = order[0::2].copy(), order[1::2].copy()
+        query, partner = (half.copy() for half in split_pairs(order))
         self._part_copies(query, partner)
         alone = out[self._size[odd] == 1]
         return np.concatenate((query, alone)), np.concatenate((partner, alone))
