@@ -1,5 +1,7 @@
 """What every test shares."""
 import os
+import re
+from pathlib import Path
 
 # Several test processes share the cores; before torch is imported by anything.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -35,6 +37,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker('gpu') is not None:
             item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+
+@pytest.fixture(scope='session')
+def three_lines():
+    """The config that the README prints below its marker."""
+    text = (Path(__file__).parents[1] / 'README.md').read_text(encoding='utf-8')
+    return re.search(r'<!-- three-lines -->\s*```python\n(.*?)```', text, re.DOTALL).group(1)
 
 
 class StopAt(Hook):

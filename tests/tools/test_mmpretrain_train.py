@@ -7,16 +7,10 @@ import mmpretrain
 import torch
 
 TOOL = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'train.py'
-CONFIG = """
-_base_ = 'mmpretrain::resnet/resnet50_8xb32_in1k.py'
-model = dict(type='mmips.SelfDistillClassifier', train_cfg=dict(augments=[
-    dict(type='mmips.IntraClassPatchSwap', grid_size=2)]))
-train_dataloader = dict(batch_size=64, sampler=dict(type='mmips.PairedClassSampler'))
-"""
 
 
-def test_three_lines_over_mmpretrains_config(run_command, small_in1k, elsewhere):
-    Path('mine.py').write_text(CONFIG)
+def test_three_lines_over_mmpretrains_config(run_command, small_in1k, elsewhere, three_lines):
+    Path('mine.py').write_text(three_lines)
     command = [sys.executable, TOOL, 'mine.py', '--work-dir', 'w', '--no-persistent-workers',
                '--no-pin-memory', '--cfg-options', *small_in1k]
     done = run_command(*command, 'train_cfg.max_epochs=1')

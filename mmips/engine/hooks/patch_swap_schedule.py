@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmips.models.batch_augments import find_patch_swaps
 from mmips.registry import HOOKS
@@ -30,7 +30,8 @@ class PatchSwapSchedule(Hook):
 
     Raises:
         ValueError: For milestones that do not increase or values that do not fit them; at the
-            start of training for a model without ``mmips.IntraClassPatchSwap``.
+            start of training for a model without ``mmips.IntraClassPatchSwap``, and for
+            epochs in an iteration-based run.
     """
 
     def __init__(self,
@@ -58,6 +59,9 @@ class PatchSwapSchedule(Hook):
             raise ValueError('PatchSwapSchedule found no mmips.IntraClassPatchSwap to schedule: '
                              "add train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap')])"
                              ' to the model, or remove the hook.')
+        if self.by_epoch and isinstance(getattr(runner, 'train_loop', None), IterBasedTrainLoop):
+            raise ValueError('PatchSwapSchedule(by_epoch=True) counts epochs, and this run is '
+                             'iteration-based: write by_epoch=False.')
         length = runner.max_epochs if self.by_epoch else runner.max_iters
         # The nearest whole epoch, so that 30/240 of 240 is epoch 30 whatever floats say.
         self._borders = [round(m * length) if isinstance(m, float) else m for m in self.milestones]

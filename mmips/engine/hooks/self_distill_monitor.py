@@ -23,7 +23,8 @@ class SelfDistillMonitor(Hook):
     - ``conf_gap``: mean ``|p1(y) - p2(y)|`` between the two predictions of a pair, swapped or
       not: the difference in "event difficulty" of IPS, Section 3.2; between 0 and 1.
     - ``swap_rate``: share of pairs in which patches were swapped.
-    - ``mismatch_rate``: share of pairs of different labels, left out of swap and KL.
+    - ``mismatch_rate``: share of pairs of different labels, left out of swap and KL; the first
+      time it is not 0 there is a warning, unless the model has ``allow_mismatch=True``.
 
     They are counted on the device and read at the log interval, so that training never waits
     for them.
@@ -53,6 +54,7 @@ class SelfDistillMonitor(Hook):
                              f'is {type(model).__name__}. Remove the hook or set model.type.')
         self._model = model
         self._swaps = find_patch_swaps(model)
+        self._warned = False
         loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self._interval = self.interval or (loggers[0].interval if loggers else 10)
 
@@ -60,8 +62,15 @@ class SelfDistillMonitor(Hook):
         """Read the counters where a log line is due."""
         due = self.every_n_inner_iters(batch_idx, self._interval)
         if due or self.end_of_epoch(runner.train_dataloader, batch_idx):
-            for name, value in self._read().items():
+            log = self._read()
+            for name, value in log.items():
                 runner.message_hub.update_scalar(f'train/{name}', value)
+            if log.get('mismatch_rate') and not (self._warned or self._model.allow_mismatch):
+                self._warned = True
+                runner.logger.warning(
+                    f'{log["mismatch_rate"]:.1%} of the last pairs have two different labels and '
+                    'were left out of the KL. If that is not meant, check the sampler and the '
+                    'batch augments.')
 
     def _read(self) -> dict[str, float]:
         stats = self._model.pop_stats()

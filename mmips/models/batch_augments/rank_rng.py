@@ -23,14 +23,19 @@ class RankRng:
 
     def __init__(self, seed: int | None = None, stream: str = '') -> None:
         self.seed = seed
-        self._stream = tuple(stream.encode())
+        self.stream = stream
+        #: Place among augments of one stream in a sequence, set by it: two equal swaps in a row
+        #: would else undo each other.
+        self.place = 0
         self._key: tuple[int, ...] | None = None
         self._rng = np.random.default_rng(0)
 
     def __call__(self) -> np.random.Generator:
         """The generator of this rank, at its present position."""
         seed = torch.initial_seed() if self.seed is None else self.seed
-        key = (seed % 2**64, get_rank(), *self._stream)
+        key = (seed % 2**64, get_rank(), *self.stream.encode())
+        if self.place:
+            key += (self.place, )
         if key != self._key:
             self._key = key
             self._rng = np.random.default_rng(key)

@@ -1,4 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from torch import Tensor
@@ -6,6 +7,7 @@ from torch import Tensor
 from mmips.registry import BATCH_AUGMENTS
 
 from .building import build_augment
+from .rank_rng import RankRng
 
 __all__ = ['SequentialBatchAugment']
 
@@ -32,6 +34,12 @@ class SequentialBatchAugment:
         if not augments:
             raise ValueError(f'augments must name at least one augment, but got {augments!r}.')
         self.augments = [build_augment(a) for a in augments]
+        seen: Counter[str] = Counter()
+        for augment in self.augments:
+            rng = getattr(getattr(augment, 'augment', augment), '_rng', None)
+            if isinstance(rng, RankRng):
+                rng.place = seen[rng.stream]
+                seen[rng.stream] += 1
 
     def __call__(self, batch_input: Tensor, batch_score: Tensor) -> tuple[Tensor, Tensor]:
         """Augment images (N, C, H, W) and their labels (N, K); may write into them."""

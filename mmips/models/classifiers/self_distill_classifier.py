@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmpretrain.models import ClsHead, ImageClassifier
+from mmpretrain.models import ClsHead, DeiTClsHead, EfficientFormerClsHead, ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -24,8 +24,9 @@ class SelfDistillClassifier(ImageClassifier):
     checkpoint, is ``ImageClassifier``'s: no parameter, buffer or key is added.
 
     The first training step checks, before any weight changes, that the batch consists of
-    pairs of one label. Later steps leave pairs of different labels out of the KL and count
-    them (``mmips.SelfDistillMonitor`` logs the share).
+    pairs of one label (an ordinary batch can pass by chance only where it and the classes are
+    very few). Later steps leave pairs of different labels out of the KL and count them;
+    ``mmips.SelfDistillMonitor`` logs the share and warns.
 
     Args:
         *args: As ``ImageClassifier``.
@@ -75,11 +76,11 @@ class SelfDistillClassifier(ImageClassifier):
 
     def _prepare_head(self) -> None:
         head = self.head
-        plain = isinstance(head, ClsHead) and type(head)._get_loss is ClsHead._get_loss
-        if not plain:
+        if not takes_plain_loss(head):
             raise TypeError(
-                f'{type(head).__name__} does not compute its loss from one logit tensor. '
-                "SelfDistillClassifier needs a head like dict(type='LinearClsHead', ...).")
+                f'{type(head).__name__} does not compute its loss from one logit tensor alone, or '
+                'has a second classifier for a teacher. SelfDistillClassifier needs a head like '
+                "dict(type='LinearClsHead', ...).")
         if head.cal_acc and self.data_preprocessor.batch_augments is not None:
             # mmpretrain refuses it beside batch augments, since labels arrive as scores.
             print_log('Training accuracy (cal_acc) is switched off beside batch augments.',
@@ -158,6 +159,22 @@ class SelfDistillClassifier(ImageClassifier):
         """
         stats, self._stats = self._stats, None
         return stats
+
+
+def takes_plain_loss(head: Any) -> bool:
+    """Whether a head's loss is that of one logit tensor, which is what pairs are made of.
+
+    Heads with a loss of their own (ArcFace needs the target for its margin) would be trained
+    without it, and those with a classifier for a teacher (distilled DeiT, LeViT,
+    EfficientFormer) would have it trained by labels.
+    """
+    if not isinstance(head, ClsHead) or type(head)._get_loss is not ClsHead._get_loss:
+        return False
+    taught = isinstance(head, DeiTClsHead) or any(
+        getattr(head, name, False) for name in ('distillation', 'dist'))
+    # EfficientFormer's own `loss` only refuses to distil.
+    plain = type(head).loss is ClsHead.loss or isinstance(head, EfficientFormerClsHead)
+    return plain and not taught
 
 
 def _stack_targets(data_samples: Sequence[DataSample]) -> Tensor:

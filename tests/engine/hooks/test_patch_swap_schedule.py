@@ -2,6 +2,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from mmips.engine.hooks import PatchSwapSchedule
@@ -72,6 +73,14 @@ def test_by_iteration_and_in_nested_augments():
 def test_refuses(kwargs, message):
     with pytest.raises(ValueError, match=message):
         PatchSwapSchedule(**kwargs)
+
+
+def test_refuses_epochs_where_there_are_none():
+    runner = runner_of(IntraClassPatchSwap())
+    runner.train_loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    with pytest.raises(ValueError, match='write by_epoch=False'):
+        PatchSwapSchedule().before_train(runner)
+    PatchSwapSchedule(by_epoch=False).before_train(runner)
 
 
 def test_refuses_before_training():

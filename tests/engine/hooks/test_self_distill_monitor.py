@@ -37,6 +37,16 @@ def test_reads_at_the_interval_and_at_the_end_of_an_epoch(make_runner):
     assert log_of(runner)[-1]['swap_rate'] == 0
 
 
+def test_warns_once_about_pairs_of_different_labels(make_runner, caplog):
+    plain = dict(_delete_=True, type='DefaultSampler', shuffle=True)
+    runner = make_runner(**{'train_cfg.max_epochs': 1, 'train_dataloader.sampler': plain})
+    runner.model._checked = True  # as after a first batch that happened to match
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert caplog.text.count('have two different labels') == 1
+    assert log_of(runner)[-1]['mismatch_rate'] > 0
+
+
 def test_refuses():
     with pytest.raises(ValueError, match='interval must be at least 1, but got 0'):
         SelfDistillMonitor(interval=0)

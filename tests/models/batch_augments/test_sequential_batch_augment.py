@@ -123,3 +123,13 @@ def test_no_list(augments):
 def test_a_list_of_names():
     with pytest.raises(TypeError, match=r"config like dict\(type='CutMix'.*but got 'CutMix'"):
         SequentialBatchAugment(['CutMix'])
+
+
+def test_two_equal_swaps_do_not_undo_each_other():
+    images = torch.rand(64, 3, 8, 8)
+    swap = dict(type='mmips.IntraClassPatchSwap', grid_size=4, prob=1.0)
+    augment = SequentialBatchAugment([swap, dict(swap)])
+    scores = torch.eye(2).repeat_interleave(32, 0)
+    swapped, _ = augment(images.clone(), scores)
+    changed = (swapped != images).flatten(1).any(1)
+    assert changed.float().mean() > 0.9

@@ -168,16 +168,16 @@ def test_a_step_never_waits_for_the_gpu():
         torch.cuda.set_sync_debug_mode('default')
 
 
-def test_gradient_accumulation_equals_one_large_step():
-    model = build(train_cfg=dict(augments=[
-        dict(type='mmips.IntraClassPatchSwap', grid_size=2, prob=0.)]))
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1), accumulative_counts=2)
-    before = copy.deepcopy(model.state_dict())
-    wrapper.initialize_count_status(model, 0, 4)
-    steps(model, wrapper, 1)
-    assert torch.equal(model.head.fc.weight, before['head.fc.weight'])
-    steps(model, wrapper, 1)
-    assert not torch.equal(model.head.fc.weight, before['head.fc.weight'])
+def test_accumulating_a_batch_twice_equals_one_step_on_it():
+    weights = []
+    for counts in (1, 2):
+        model = build()
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1), accumulative_counts=counts)
+        wrapper.initialize_count_status(model, 0, counts)
+        steps(model, wrapper, counts)
+        weights.append(model.head.fc.weight.detach())
+    assert torch.allclose(*weights, atol=1e-7)
+    assert not torch.equal(weights[0], build().head.fc.weight)
 
 
 def test_compiled_train_step_gives_the_same_losses():
@@ -198,6 +198,8 @@ def test_compiled_train_step_gives_the_same_losses():
      dict(type='VisionTransformerClsHead', in_channels=16), 32),
     (dict(type='MobileNetV2', widen_factor=0.25), dict(type='GlobalAveragePooling'),
      dict(type='LinearClsHead', in_channels=1280), 32),
+    (dict(type='MobileNetV2', widen_factor=0.25), dict(type='GlobalAveragePooling'),
+     dict(type='EfficientFormerClsHead', in_channels=1280, distillation=False), 32),
     (dict(type='PoolFormer', arch='s12'), dict(type='GlobalAveragePooling'),
      dict(type='StackedLinearClsHead', in_channels=512, mid_channels=[8]), 32),
 ])
@@ -240,6 +242,14 @@ def test_only_the_first_step_waits_for_the_check():
     (dict(head=dict(type='ConformerHead', num_classes=3, in_channels=[8, 8])), TypeError,
      "ConformerHead does not compute .* dict\\(type='LinearClsHead'"),
     (dict(head=None), TypeError, 'NoneType does not compute'),
+    (dict(head=dict(type='ArcFaceClsHead', num_classes=3, in_channels=8)), TypeError,
+     'ArcFaceClsHead does not compute'),
+    (dict(head=dict(type='LeViTClsHead', num_classes=3, in_channels=8)), TypeError,
+     'LeViTClsHead .* second classifier for a teacher'),
+    (dict(head=dict(type='DeiTClsHead', num_classes=3, in_channels=8)), TypeError,
+     'DeiTClsHead .* second classifier'),
+    (dict(head=dict(type='EfficientFormerClsHead', num_classes=3, in_channels=8)), TypeError,
+     'EfficientFormerClsHead .* second classifier'),
 ])
 def test_refuses(kwargs, error, message):
     with pytest.raises(error, match=message):
