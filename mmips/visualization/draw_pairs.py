@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmips.functional.patch_swap import cell_edges
+from mmips.structures import split_pairs
 
 __all__ = ['draw_pairs']
 
@@ -66,11 +67,10 @@ def draw_pairs(before: np.ndarray,
     figure = Figure(figsize=(width, height), facecolor='white')
     FigureCanvasAgg(figure)
     _caption(figure, height, title, _subtitle(mask, prob, note))
-    for number in range(pairs):
+    for number, images in enumerate(zip(*split_pairs(before), *split_pairs(after))):
         row, column = divmod(number, columns)
         left = column * _PAIR_WIDTH + (_PAIR_WIDTH - _ROW_WIDTH) / 2
         bottom = height - _TOP - (row + 1) * _PAIR_HEIGHT + 0.25
-        images = [*before[2 * number:2 * number + 2], *after[2 * number:2 * number + 2]]
         _draw_pair(figure, (left, bottom), images, None if mask is None else mask[number],
                    labels[number])
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)

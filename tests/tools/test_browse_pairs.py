@@ -63,6 +63,20 @@ def test_a_config_without_a_swap(browse, monkeypatch, elsewhere):
     assert np.array_equal(given['before'], given['after'])
 
 
+@pytest.mark.parametrize('line', [
+    "data_preprocessor = dict(type='ClsDataPreprocessor')",
+    "data_preprocessor = dict(type='mmpretrain.ClsDataPreprocessor', batch_augments=None)",
+    "data_preprocessor = dict(_delete_=True, type='mmengine.ImgDataPreprocessor')\n"
+    'model = dict(train_cfg=None)',
+    'data_preprocessor = None\nmodel = dict(train_cfg=None)',
+])
+def test_any_preprocessor_or_none(browse, digits_config, monkeypatch, line):
+    digits_config.write_text(f'{digits_config.read_text()}\n{line}\n')
+    given = drawn(browse, monkeypatch, digits_config, '--num-pairs', 2)
+    assert given['before'].shape == given['after'].shape == (4, 16, 16, 3)
+    assert (given['mask'] is None) == ('train_cfg=None' in line)
+
+
 def test_mixing_before_the_swap(browse, digits_config, monkeypatch):
     digits_config.write_text(digits_config.read_text() + """
 mix = dict(type='mmips.PairwiseBatchAugment', augment=dict(type='CutMix', alpha=1.0))

@@ -15,7 +15,7 @@ from typing import Any
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
 from mmips.engine import cli, sources
 from mmips.engine.checks import find_augments, find_preprocessor
-from mmips.structures import split_pairs
+from mmips.structures import join_index_pairs, split_pairs
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,12 +52,14 @@ def build_loader(cfg: Any, num_pairs: int, seed: int) -> Any:
 def build_preprocessors(cfg: Any) -> tuple[Any, Any]:
     """The model's data preprocessor without and with its batch augments."""
     from mmpretrain.registry import MODELS
-    settings = dict(type='ClsDataPreprocessor', **find_preprocessor(cfg).to_dict())
-    plain = MODELS.build({**settings, 'batch_augments': None})
+    settings = {'type': 'ClsDataPreprocessor', **find_preprocessor(cfg)}
+    # Left out rather than None: a preprocessor of another type may not know the argument.
+    settings.pop('batch_augments', None)
+    plain = MODELS.build(dict(settings))
     augments = find_augments(cfg)[1]
     if not augments.get('augments'):
         return plain, plain
-    return plain, MODELS.build({**settings, 'batch_augments': augments.to_dict()})
+    return plain, MODELS.build({**settings, 'batch_augments': dict(augments)})
 
 
 def record_masks(augmenting: Any, prob: float | None) -> tuple[Any, list]:
@@ -101,13 +103,14 @@ def is_bgr(cfg: Any, preprocessor: Any) -> bool:
     """Whether the network sees blue, green, red: read from files and never turned round."""
     _, data = next(sources.iter_datasets(cfg.train_dataloader.dataset, ''))
     steps = [sources.type_name(step) for step in data.get('pipeline') or ()]
-    return 'LoadImageFromFile' in steps and not preprocessor.to_rgb
+    return 'LoadImageFromFile' in steps and not getattr(preprocessor, 'to_rgb', False)
 
 
 def draw(cfg: Any, args: argparse.Namespace) -> str:
     """Load one batch, augment it and draw some of its pairs."""
     import copy
 
+    import numpy as np
     from mmengine.runner import set_random_seed
 
     from mmips.visualization import denormalize, draw_pairs
@@ -123,7 +126,7 @@ def draw(cfg: Any, args: argparse.Namespace) -> str:
     mask = masks[0].numpy() & equal_labels(names)[:, None, None] if masks else None
     swapped = mask.any((1, 2)) if mask is not None else [False] * len(names)
     shown = choose(names, swapped, min(args.num_pairs, len(names)))
-    both = [image for pair in shown for image in (2 * pair, 2 * pair + 1)]
+    both = join_index_pairs(*(half[shown] for half in split_pairs(np.arange(len(before)))))
     note = (f'{sum(swapped)} of {len(names)} pairs of this batch swapped' if swap else
             'no patch swap')
     return draw_pairs(before[both], after[both], None if mask is None else mask[shown],
