@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli
+from mmips.engine import cli, sources
 from mmips.engine.checks import check_config
 
 
@@ -35,8 +35,11 @@ def use_amp(cfg: Any) -> None:
     if not torch.cuda.is_available():
         raise ValueError('--amp: mixed precision needs a GPU, and torch sees none here. '
                          'Leave --amp out.')
-    wrapper = cfg.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+    wrapper = cfg.get('optim_wrapper')
+    if wrapper is None:
+        raise ValueError('--amp: the config has no optim_wrapper to switch to mixed precision. '
+                         "Write optim_wrapper = dict(optimizer=dict(type='SGD', lr=...)).")
+    if sources.type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
         raise ValueError(f'--amp: optim_wrapper.type={wrapper.type!r} is neither OptimWrapper nor '
                          'AmpOptimWrapper. Set mixed precision in the config.')
     wrapper.type = 'AmpOptimWrapper'

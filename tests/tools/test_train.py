@@ -3,6 +3,7 @@ import os
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmpretrain.models import ResNet
 
 import mmips
@@ -83,6 +84,18 @@ def test_amp(train_tool, monkeypatch):
     assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
     with pytest.raises(ValueError, match="type='Own' is neither"):
         use_amp(Config(dict(optim_wrapper=dict(type='Own'))))
+    with pytest.raises(ValueError, match='--amp: the config has no optim_wrapper'):
+        use_amp(Config(dict()))
+
+
+@pytest.mark.parametrize('wrapper', [
+    dict(), dict(type='mmengine.OptimWrapper'), dict(type='mmengine.AmpOptimWrapper'),
+    dict(type=OptimWrapper)])
+def test_amp_knows_the_wrapper_by_any_name(train_tool, monkeypatch, wrapper):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    cfg = Config(dict(optim_wrapper=wrapper))
+    train_tool.use_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
 
 
 def ends_in(capsys, train, argv):
