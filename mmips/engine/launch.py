@@ -54,13 +54,19 @@ def prepare_distributed(cfg: Any) -> None:
             ``model_wrapper_cfg`` is written.
 
     Raises:
-        ValueError: More processes than GPUs, or a wrapper that cannot run on CPUs.
+        ValueError: More processes than GPUs, a wrapper that cannot run on CPUs, or an
+            Apple GPU (mps), for which torch has no process group.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
         return
     import torch
     from mmengine.device import get_device
+    if get_device() == 'mps':
+        # No rehearsal on the CPU here: the Runner moves every model to get_device(),
+        # and gloo cannot reduce tensors that live on an Apple GPU.
+        raise ValueError(f'--launcher={launcher}: torch cannot train in several processes on an '
+                         'Apple GPU (mps). Start one process, without --launcher.')
     if get_device() != 'cpu':
         if torch.cuda.is_available() and local_rank() >= torch.cuda.device_count():
             raise ValueError(

@@ -112,6 +112,20 @@ def test_more_processes_than_gpus(monkeypatch):
         launch.prepare_distributed(Config(dict(launcher='pytorch')))
 
 
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_an_apple_gpu_is_refused_before_any_process_group(one_process, monkeypatch, launcher):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'mps')
+    cfg = Config(dict(launcher=launcher))
+    with pytest.raises(ValueError, match=rf'--launcher={launcher}: .*\(mps\)\. Start one process'):
+        launch.prepare_distributed(cfg)
+    assert 'model_wrapper_cfg' not in cfg and not torch.distributed.is_initialized()
+
+
+def test_an_apple_gpu_trains_in_one_process(monkeypatch):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'mps')
+    launch.prepare_distributed(Config(dict(launcher='none')))
+
+
 class _Failure:
 
     def __init__(self, exitcode):
