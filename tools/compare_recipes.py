@@ -86,14 +86,11 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 def train_one(recipe: Recipe, seed: int, work_dir: Path) -> dict:
     """Train one recipe with one seed in this process; returns and stores its result."""
-    result_file = work_dir / 'result.json'
     work_dir.mkdir(parents=True, exist_ok=True)
     with open(work_dir / 'train.log', 'a') as log, contextlib.redirect_stdout(log), \
             contextlib.redirect_stderr(log):
         result = _train(recipe, seed, work_dir)
-    partial = result_file.with_suffix('.tmp')
-    partial.write_text(json.dumps(result, indent=1))
-    partial.replace(result_file)
+    _write_json(work_dir / 'result.json', result)
     return result
 
 
@@ -109,18 +106,66 @@ def _train(recipe: Recipe, seed: int, work_dir: Path) -> dict:
     cfg.resume = (work_dir / 'last_checkpoint').is_file()
     start = time.time()
     runner = Runner.from_cfg(cfg)
+    scores = work_dir / 'scores.json'
+    runner.register_hook(_score_keeper(scores), priority='LOWEST')
     runner.train()
-    accuracy, _ = runner.message_hub.get_scalar('val/accuracy/top1').data
+    accuracy = _read_scores(scores)
     epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
               runner.max_epochs]
+    missing = [epoch for epoch in epochs if epoch not in accuracy]
+    if missing:
+        raise RuntimeError(f'{scores} has no accuracy of the epochs {missing}: train anew, with '
+                           '--fresh.')
     per_epoch = len(runner.train_dataloader.sampler)
     return dict(
         recipe=asdict(recipe),
         seed=seed,
         images=[epoch * per_epoch for epoch in epochs],
-        accuracy=[float(a) for a in accuracy],
+        accuracy=[accuracy[epoch] for epoch in epochs],
         seconds=round(time.time() - start, 1),
         resumed=cfg.resume)
+
+
+def _read_scores(path: Path) -> dict[int, float]:
+    """Accuracy in percent by epoch, empty where no epoch was validated yet."""
+    return {int(epoch): float(value) for epoch, value in json.loads(path.read_text()).items()
+            } if path.is_file() else {}
+
+
+def _write_json(path: Path, content: dict) -> None:
+    # In one step: a kill leaves the old file or the new one, never half of it.
+    partial = path.with_suffix('.tmp')
+    partial.write_text(json.dumps(content, indent=1))
+    partial.replace(path)
+
+
+def _score_keeper(path: Path):
+    """A hook that keeps the accuracy of every epoch, whatever becomes of the process."""
+    from mmengine.hooks import Hook
+
+    class ScoreKeeper(Hook):
+        """Writes each validation; makes up for one that a kill has prevented."""
+
+        def before_train(self, runner) -> None:
+            # A checkpoint is saved before its epoch is validated, and a resumed run goes on
+            # with the next epoch, of which there is none after the last.
+            epoch = runner.epoch
+            due = epoch % runner.val_interval == 0 or epoch == runner.max_epochs
+            if epoch and due and epoch not in _read_scores(path):
+                runner.val_loop.run()
+
+        def after_val_epoch(self, runner, metrics=None) -> None:
+            _write_json(path, {**_read_scores(path), runner.epoch: metrics['accuracy/top1']})
+
+    return ScoreKeeper()
+
+
+def _read_result(path: Path) -> dict:
+    result = json.loads(path.read_text())
+    if len(result['images']) != len(result['accuracy']) or not result['accuracy']:
+        sys.exit(f'{path} has {len(result["accuracy"])} accuracies at {len(result["images"])} '
+                 'numbers of images, but each needs the other. Train this run anew, with --fresh.')
+    return result
 
 
 def run_all(recipes: dict[str, Recipe], seeds: list[int], jobs: int,
@@ -136,7 +181,7 @@ def run_all(recipes: dict[str, Recipe], seeds: list[int], jobs: int,
             for name, recipe in recipes.items():
                 run_dir = work_dir / name / f'seed{seed}'
                 if (run_dir / 'result.json').is_file():
-                    results[name].append(json.loads((run_dir / 'result.json').read_text()))
+                    results[name].append(_read_result(run_dir / 'result.json'))
                 else:
                     todo[pool.submit(train_one, recipe, seed, run_dir)] = (name, run_dir)
         for number, done in enumerate(as_completed(todo), 1):
@@ -179,6 +224,13 @@ def write_table(results: dict[str, list[dict]], recipes: dict[str, Recipe], work
     return table
 
 
+def common_points(runs: list[dict]) -> tuple[list[int], list[list[float]]]:
+    """Numbers of images at which every run was tested, and the accuracies of all runs there."""
+    curves = [dict(zip(run['images'], run['accuracy'])) for run in runs]
+    images = sorted(set.intersection(*map(set, curves)))
+    return images, [[curve[x] for curve in curves] for x in images]
+
+
 def plot_curves(results: dict[str, list[dict]], recipes: dict[str, Recipe], path: Path) -> None:
     """Draw test accuracy over images seen: mean, and a band from the lowest to the highest seed."""
     import matplotlib
@@ -186,11 +238,11 @@ def plot_curves(results: dict[str, list[dict]], recipes: dict[str, Recipe], path
     import matplotlib.pyplot as plt
     figure, axes = plt.subplots(figsize=(7, 4.2), layout='constrained')
     for index, (name, runs) in enumerate(results.items()):
-        images = runs[0]['images']
-        columns = list(zip(*(r['accuracy'] for r in runs)))
+        images, columns = common_points(runs)
         mean = [statistics.mean(c) for c in columns]
+        final = statistics.mean(r['accuracy'][-1] for r in runs)
         line, = axes.plot(images, mean, marker='o', markersize=3, linewidth=2, color=f'C{index}',
-                          label=f'{recipes[name].title}: {mean[-1]:.1f} %')
+                          label=f'{recipes[name].title}: {final:.1f} %')
         axes.fill_between(images, [min(c) for c in columns], [max(c) for c in columns],
                           color=line.get_color(), alpha=0.15, linewidth=0)
     # The race is decided near the top: the first, low points would squeeze it flat.

@@ -1,13 +1,16 @@
+import contextlib
 import importlib
 import json
 import re
 from pathlib import Path
 
 import pytest
+from mmengine.runner import ValLoop
 
 PATH = Path(__file__).parents[2] / 'tools' / 'compare_recipes.py'
 TINY = {'train_cfg.max_epochs': 2, 'model.backbone.base_channels': 4,
-        'model.backbone.stem_channels': 4, 'model.head.in_channels': 16}
+        'model.backbone.stem_channels': 4, 'model.head.in_channels': 16,
+        'default_hooks.checkpoint.interval': 1}
 
 
 @pytest.fixture
@@ -45,6 +48,61 @@ def test_runs_compares_and_never_repeats_finished_work(tool, family, tmp_path, c
     assert tool.compare('tiny', seeds=[0, 1], jobs=1, work_dir=out) == table
     assert [path.stat().st_mtime_ns for path in results] == times
     assert capsys.readouterr().out == ''
+
+
+@contextlib.contextmanager
+def killed(epoch, after):
+    """Break a run off before, or right after, the validation of an epoch."""
+    validate = ValLoop.run
+
+    def run(loop):
+        metrics = validate(loop) if after or loop.runner.epoch != epoch else None
+        if loop.runner.epoch == epoch:
+            raise InterruptedError
+        return metrics
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(ValLoop, 'run', run)
+        yield
+
+
+@pytest.fixture(scope='module')
+def unbroken():
+    """Cache of the one run that the killed ones are compared with."""
+    return {}
+
+
+@pytest.mark.parametrize('epoch, after', [(2, False), (3, False), (3, True)])
+def test_a_killed_run_loses_no_score(tool, family, tmp_path, unbroken, epoch, after):
+    options = {**TINY, 'train_cfg.max_epochs': 3, 'optim_wrapper.optimizer.lr': 0.3}
+    recipe = tool.Recipe('hard label', 'ips/resnet-s_hard_npz.py', options)
+    if not unbroken:
+        unbroken.update(tool.train_one(recipe, 0, tmp_path / 'unbroken'))
+    assert unbroken['images'] == [24, 48, 72] and not unbroken['resumed']
+    work_dir = tmp_path / 'killed'
+    with killed(epoch, after):
+        tool.train_one(recipe, 0, work_dir)
+    assert (work_dir / 'last_checkpoint').read_text().endswith(f'epoch_{epoch}.pth')
+    assert not (work_dir / 'result.json').exists()
+    kept = json.loads((work_dir / 'scores.json').read_text())
+    assert sorted(kept) == [str(number) for number in range(1, epoch + after)]
+
+    result = tool.train_one(recipe, 0, work_dir)
+    assert result['resumed'] and result['images'] == unbroken['images']
+    assert result['accuracy'] == unbroken['accuracy']
+
+
+def test_curves_of_unequal_runs_meet_where_both_were_tested(tool):
+    runs = [dict(images=[10, 20, 40], accuracy=[1., 2., 4.]),
+            dict(images=[20, 30, 40], accuracy=[5., 6., 7.])]
+    assert tool.common_points(runs) == ([20, 40], [[2., 5.], [4., 7.]])
+
+
+def test_a_result_without_all_scores_is_refused(tool, family, tmp_path):
+    path = tmp_path / 'result.json'
+    path.write_text(json.dumps(dict(images=[24, 48], accuracy=[50.])))
+    with pytest.raises(SystemExit, match='result.json has 1 accuracies at 2 numbers of images'):
+        tool._read_result(path)
 
 
 def test_a_failed_run_names_its_log(tool, family, tmp_path):
