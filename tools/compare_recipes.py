@@ -19,7 +19,8 @@ import os
 import statistics
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,13 @@ FAMILIES = {
 }
 
 
+def cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def parse_args(argv=None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -66,7 +74,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('family', choices=sorted(FAMILIES))
     parser.add_argument('--only', nargs='+', metavar='RECIPE', help='recipes to run (default: all)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='runs at a time')
+    parser.add_argument('--jobs', type=int, default=cores(), help='runs at a time (default: '
+                        'one per core)')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/compare_FAMILY')
     parser.add_argument('--npz', type=Path, help='.npz with images_train, labels_train, ..._test')
     parser.add_argument('--max-classes', type=int, default=0, help='first K classes (npz)')
@@ -172,28 +181,48 @@ def run_all(recipes: dict[str, Recipe], seeds: list[int], jobs: int,
             work_dir: Path) -> dict[str, list[dict]]:
     """Train every recipe with every seed, ``jobs`` at a time; results by recipe."""
     results: dict[str, list[dict]] = {name: [] for name in recipes}
-    # One thread a run: small networks gain nothing from more, and runs do not disturb each other.
-    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // jobs)))
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_quiet) as pool:
-        todo = {}
-        for seed in seeds:  # seeds outside: an interrupted comparison is still a comparison
-            for name, recipe in recipes.items():
-                run_dir = work_dir / name / f'seed{seed}'
-                if (run_dir / 'result.json').is_file():
-                    results[name].append(_read_result(run_dir / 'result.json'))
-                else:
-                    todo[pool.submit(train_one, recipe, seed, run_dir)] = (name, run_dir)
-        for number, done in enumerate(as_completed(todo), 1):
-            name, run_dir = todo[done]
-            if done.exception():
-                sys.exit(f'{name} failed ({done.exception()}). Log: {run_dir}/train.log. '
-                         'Finished runs are kept: start again after mending it.')
-            result = done.result()
-            results[name].append(result)
-            print(f'[{number}/{len(todo)}] {recipes[name].title}, seed {result["seed"]}: '
-                  f'{result["accuracy"][-1]:.2f} % in {result["seconds"]:.0f} s', flush=True)
+    todo = []
+    for seed in seeds:  # seeds outside: an interrupted comparison is still a comparison
+        for name, recipe in recipes.items():
+            run_dir = work_dir / name / f'seed{seed}'
+            if (run_dir / 'result.json').is_file():
+                results[name].append(_read_result(run_dir / 'result.json'))
+            else:
+                todo.append((name, recipe, seed, run_dir))
+    for number, (name, result) in enumerate(_finish(todo, jobs), 1):
+        results[name].append(result)
+        print(f'[{number}/{len(todo)}] {recipes[name].title}, seed {result["seed"]}: '
+              f'{result["accuracy"][-1]:.2f} % in {result["seconds"]:.0f} s', flush=True)
     return {name: sorted(runs, key=lambda r: r['seed']) for name, runs in results.items()}
+
+
+def _finish(todo: list[tuple], jobs: int) -> Iterator[tuple[str, dict]]:
+    """Train ``(name, recipe, seed, folder)``, ``jobs`` at a time; yields name and result."""
+    # The cores are shared out among the runs; OMP_NUM_THREADS of the user's own wins.
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores() // jobs)))
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context('spawn'),
+                               initializer=_quiet)
+    waiting, running = list(todo), {}
+    try:
+        while waiting or running:
+            # No more than can run: what the pool has queued for its workers it cannot cancel.
+            while waiting and len(running) < jobs:
+                name, recipe, seed, run_dir = waiting.pop(0)
+                running[pool.submit(train_one, recipe, seed, run_dir)] = (name, run_dir)
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                name, run_dir = running.pop(done)
+                if done.exception():
+                    sys.exit(_failure(name, run_dir, done.exception(), len(running)))
+                yield name, done.result()
+    finally:
+        # Not waiting, so that a failure is reported at once.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _failure(name: str, run_dir: Path, error: BaseException | None, running: int) -> str:
+    others = f' {running} running now will end first.' if running else ''
+    return (f'{name} failed ({error}). Log: {run_dir}/train.log. Finished runs are kept: start '
+            f'again after mending it.{others}')
 
 
 def _quiet() -> None:
@@ -262,7 +291,7 @@ def compare(family: str, only=None, seeds=(0, 1, 2), jobs=None, work_dir=None) -
     """Run a family of recipes and write table and plot; returns the Markdown table."""
     recipes = {n: FAMILIES[family][n] for n in (only or FAMILIES[family])}
     work_dir.mkdir(parents=True, exist_ok=True)
-    results = run_all(recipes, list(seeds), jobs or os.cpu_count() or 1, work_dir)
+    results = run_all(recipes, list(seeds), jobs or cores(), work_dir)
     table = write_table(results, recipes, work_dir)
     plot_curves(results, recipes, work_dir / 'curves.png')
     return table

@@ -2,6 +2,7 @@ import contextlib
 import importlib
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -105,10 +106,23 @@ def test_a_result_without_all_scores_is_refused(tool, family, tmp_path):
         tool._read_result(path)
 
 
-def test_a_failed_run_names_its_log(tool, family, tmp_path):
+def test_a_failed_run_names_its_log_and_stops_the_queue(tool, family, tmp_path):
     bad = {'bad': tool.Recipe('bad', 'ips/resnet-s_hard_npz.py', {'model.head.in_channels': 5})}
-    with pytest.raises(SystemExit, match='bad failed .*train.log. Finished runs are kept'):
+    bad['next'] = bad['last'] = tool.Recipe('hard label', 'ips/resnet-s_hard_npz.py', TINY)
+    with pytest.raises(SystemExit, match='bad failed .*train.log. Finished runs are kept') as end:
         tool.run_all(bad, [0], 1, tmp_path / 'out')
+    assert str(end.value).endswith('after mending it.')
+    # The worker takes what is queued at once, so a run that was cancelled too late would show.
+    time.sleep(1)
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['bad']
+
+
+def test_jobs_are_the_cores_that_may_be_used(tool, monkeypatch):
+    monkeypatch.setattr('os.sched_getaffinity', lambda pid: {3, 5, 7}, raising=False)
+    assert tool.cores() == tool.parse_args(['digits']).jobs == 3
+    monkeypatch.delattr('os.sched_getaffinity')
+    monkeypatch.setattr('os.cpu_count', lambda: None)
+    assert tool.cores() == 1
 
 
 @pytest.mark.parametrize('argv,message', [
