@@ -8,14 +8,18 @@ Examples::
     python tools/compare_recipes.py npz --npz data/cifar100.npz --max-classes 20 --per-class 100
 
 Writes ``results.csv``, ``results.md`` and ``curves.png`` to the work directory. A run that is
-finished is not run again; one that was interrupted resumes from its last checkpoint.
+finished is not run again; one that was interrupted resumes from its last checkpoint. Both only
+with the config and the data of its start: for others give ``--fresh`` or another ``--work-dir``.
 """
 import argparse
 import contextlib
 import csv
+import hashlib
+import io
 import json
 import multiprocessing
 import os
+import shutil
 import statistics
 import sys
 import time
@@ -77,6 +81,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--jobs', type=int, default=cores(), help='runs at a time (default: '
                         'one per core)')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/compare_FAMILY')
+    parser.add_argument('--fresh', action='store_true',
+                        help='train the chosen recipes and seeds anew, forget their old runs')
     parser.add_argument('--npz', type=Path, help='.npz with images_train, labels_train, ..._test')
     parser.add_argument('--max-classes', type=int, default=0, help='first K classes (npz)')
     parser.add_argument('--per-class', type=int, default=0, help='first M images of each (npz)')
@@ -93,6 +99,48 @@ def parse_args(argv=None) -> argparse.Namespace:
     return args
 
 
+def load_recipe(recipe: Recipe):
+    """The config of a recipe, its options merged."""
+    import mmips
+    from mmips.engine import cli
+    cfg = cli.load_config(mmips.cfg(recipe.config), recipe.options)
+    cfg.train_cfg.val_interval = max(1, cfg.train_cfg.max_epochs // 12)
+    return cfg
+
+
+def fingerprint(cfg) -> dict:
+    """What a run's numbers depend on, its seed aside: the merged config and the data file."""
+    # As JSON: pretty_text takes a second a config.
+    text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
+    mark: dict = {'config': hashlib.sha256(text.encode()).hexdigest()}
+    if cfg.get('npz_file'):
+        stat = os.stat(cfg.npz_file)
+        mark.update(npz=os.path.abspath(cfg.npz_file), size=stat.st_size, mtime=stat.st_mtime_ns,
+                    max_classes=cfg.max_classes, per_class=cfg.per_class)
+    return mark
+
+
+def check_folder(run_dir: Path, mark: dict) -> None:
+    """Raise where a folder holds a run of another config or other data.
+
+    Args:
+        run_dir (Path): Folder of one run.
+        mark (dict): The :func:`fingerprint` of the run to be.
+
+    Raises:
+        ValueError: It names the folder, what differs and what to do.
+    """
+    if not any((run_dir / name).exists() for name in ('result.json', 'last_checkpoint')):
+        return
+    stored = run_dir / 'fingerprint.json'
+    old = json.loads(stored.read_text()) if stored.is_file() else {}
+    if old != mark:
+        differing = [key for key in {**mark, **old} if old.get(key) != mark.get(key)]
+        what = f'another setup (differing: {", ".join(differing)})' if old else 'an unknown setup'
+        raise ValueError(f'{run_dir} holds a run of {what}. Train anew with --fresh, or give '
+                         'another --work-dir.')
+
+
 def train_one(recipe: Recipe, seed: int, work_dir: Path) -> dict:
     """Train one recipe with one seed in this process; returns and stores its result."""
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -104,14 +152,12 @@ def train_one(recipe: Recipe, seed: int, work_dir: Path) -> dict:
 
 
 def _train(recipe: Recipe, seed: int, work_dir: Path) -> dict:
-    from mmengine.config import Config
     from mmengine.runner import Runner
-
-    import mmips
-    cfg = Config.fromfile(mmips.cfg(recipe.config))
-    cfg.merge_from_dict({**recipe.options, 'randomness.seed': seed})
-    cfg.work_dir = str(work_dir)
-    cfg.train_cfg.val_interval = max(1, cfg.train_cfg.max_epochs // 12)
+    cfg = load_recipe(recipe)
+    mark = fingerprint(cfg)
+    check_folder(work_dir, mark)
+    _write_json(work_dir / 'fingerprint.json', mark)
+    cfg.merge_from_dict({'randomness.seed': seed, 'work_dir': str(work_dir)})
     cfg.resume = (work_dir / 'last_checkpoint').is_file()
     start = time.time()
     runner = Runner.from_cfg(cfg)
@@ -177,14 +223,20 @@ def _read_result(path: Path) -> dict:
     return result
 
 
-def run_all(recipes: dict[str, Recipe], seeds: list[int], jobs: int,
-            work_dir: Path) -> dict[str, list[dict]]:
+def run_all(recipes: dict[str, Recipe], seeds: list[int], jobs: int, work_dir: Path,
+            fresh: bool = False) -> dict[str, list[dict]]:
     """Train every recipe with every seed, ``jobs`` at a time; results by recipe."""
     results: dict[str, list[dict]] = {name: [] for name in recipes}
     todo = []
+    # mmengine announces the variables of a config; each run's own log has that too.
+    with contextlib.redirect_stdout(io.StringIO()):
+        marks = {name: fingerprint(load_recipe(recipe)) for name, recipe in recipes.items()}
     for seed in seeds:  # seeds outside: an interrupted comparison is still a comparison
         for name, recipe in recipes.items():
             run_dir = work_dir / name / f'seed{seed}'
+            if fresh:
+                shutil.rmtree(run_dir, ignore_errors=True)
+            check_folder(run_dir, marks[name])
             if (run_dir / 'result.json').is_file():
                 results[name].append(_read_result(run_dir / 'result.json'))
             else:
@@ -287,11 +339,15 @@ def plot_curves(results: dict[str, list[dict]], recipes: dict[str, Recipe], path
     plt.close(figure)
 
 
-def compare(family: str, only=None, seeds=(0, 1, 2), jobs=None, work_dir=None) -> str:
+def compare(family: str, only=None, seeds=(0, 1, 2), jobs=None, work_dir=None,
+            fresh=False) -> str:
     """Run a family of recipes and write table and plot; returns the Markdown table."""
     recipes = {n: FAMILIES[family][n] for n in (only or FAMILIES[family])}
     work_dir.mkdir(parents=True, exist_ok=True)
-    results = run_all(recipes, list(seeds), jobs or cores(), work_dir)
+    try:
+        results = run_all(recipes, list(seeds), jobs or cores(), work_dir, fresh)
+    except ValueError as error:  # of a config or a folder, before anything has started
+        sys.exit(str(error))
     table = write_table(results, recipes, work_dir)
     plot_curves(results, recipes, work_dir / 'curves.png')
     return table
@@ -305,7 +361,7 @@ def main(argv=None) -> None:
             MMIPS_NPZ=str(args.npz.resolve()),
             MMIPS_MAX_CLASSES=str(args.max_classes),
             MMIPS_PER_CLASS=str(args.per_class))
-    print(compare(args.family, args.only, args.seeds, args.jobs, args.work_dir))
+    print(compare(args.family, args.only, args.seeds, args.jobs, args.work_dir, args.fresh))
     print(f'\nCurves: {args.work_dir}/curves.png, runs: {args.work_dir}/*/seed*/')
 
 

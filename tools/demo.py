@@ -7,7 +7,6 @@ Prints the accuracies and writes a curve plot and a picture of swapped pairs. Ru
 finished are not run again; ``--fresh`` starts anew.
 """
 import argparse
-import shutil
 import subprocess
 import sys
 import time
@@ -30,12 +29,11 @@ def parse_args(argv=None) -> argparse.Namespace:
 def main(argv=None) -> None:
     """Run the demo."""
     args = parse_args(argv)
-    if args.fresh:
-        shutil.rmtree(args.work_dir, ignore_errors=True)
     start = time.time()
     print(f'Training 2 recipes x {len(args.seeds)} seeds on handwritten digits, 10 labels per '
           'class, 20,000 images seen in each run ...', flush=True)
-    table = compare('digits', ['hard', 'ips'], args.seeds, args.jobs, args.work_dir)
+    table = compare('digits', ['hard', 'ips'], args.seeds, args.jobs, args.work_dir,
+                    args.fresh)
     pairs = args.work_dir / 'pairs.png'
     browse = Path(__file__).parent / 'visualization' / 'browse_pairs.py'
     subprocess.run([

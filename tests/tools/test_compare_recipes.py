@@ -1,6 +1,7 @@
 import contextlib
 import importlib
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -32,7 +33,8 @@ def family(tool, npz, monkeypatch):
     return recipes
 
 
-def test_runs_compares_and_never_repeats_finished_work(tool, family, tmp_path, capsys):
+def test_runs_compares_and_never_repeats_finished_work(tool, family, tmp_path, capsys,
+                                                        monkeypatch):
     table = tool.compare('tiny', seeds=[0, 1], jobs=1, work_dir=tmp_path / 'out')
     out = tmp_path / 'out'
     results = sorted(out.glob('*/seed*/result.json'))
@@ -49,6 +51,41 @@ def test_runs_compares_and_never_repeats_finished_work(tool, family, tmp_path, c
     assert tool.compare('tiny', seeds=[0, 1], jobs=1, work_dir=out) == table
     assert [path.stat().st_mtime_ns for path in results] == times
     assert capsys.readouterr().out == ''
+
+    monkeypatch.setitem(tool.FAMILIES, 'tiny', {'hard': tool.Recipe(
+        'hard label', 'ips/resnet-s_hard_npz.py', {**TINY, 'train_cfg.max_epochs': 1})})
+    again = dict(family='tiny', seeds=[1], jobs=1, work_dir=out)
+    with pytest.raises(SystemExit, match=r'hard/seed1 holds .*differing: config\)\. .*--fresh'):
+        tool.compare(**again)
+    assert '| hard label | 24 | 1: ' in tool.compare(**again, fresh=True)
+    # Those that were not asked for stay.
+    assert (out / 'hard' / 'seed0' / 'result.json').stat().st_mtime_ns == times[0]
+
+
+@pytest.mark.parametrize('left', ['result.json', 'last_checkpoint'])
+def test_a_run_of_other_data_is_refused(tool, npz, tmp_path, monkeypatch, left):
+    recipe = tool.Recipe('hard label', 'ips/resnet-s_hard_npz.py', TINY)
+    mark = tool.fingerprint(tool.load_recipe(recipe))
+    assert mark == tool.fingerprint(tool.load_recipe(recipe))
+    tool._write_json(tmp_path / 'fingerprint.json', mark)
+    (tmp_path / left).touch()
+    tool.check_folder(tmp_path, json.loads(json.dumps(mark)))
+
+    def refuses(words):
+        with pytest.raises(ValueError, match=f'{tmp_path} holds a run of {words}.*--work-dir'):
+            tool.check_folder(tmp_path, tool.fingerprint(tool.load_recipe(recipe)))
+
+    monkeypatch.setenv('MMIPS_PER_CLASS', '2')
+    refuses(r'another setup \(differing: config, per_class\)')
+    monkeypatch.delenv('MMIPS_PER_CLASS')
+    os.utime(npz, ns=(1, 1))
+    refuses(r'another setup \(differing: mtime\)')
+    monkeypatch.setenv('MMIPS_NPZ', str(npz.rename(tmp_path / 'other.npz')))
+    refuses(r'another setup \(differing: config, npz, mtime\)')
+    (tmp_path / 'fingerprint.json').unlink()
+    refuses('an unknown setup')
+    (tmp_path / left).unlink()
+    tool.check_folder(tmp_path, mark)
 
 
 @contextlib.contextmanager
