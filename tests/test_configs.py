@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,7 @@ from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
 import mmips
+from mmips.models.batch_augments import find_patch_swaps
 
 ROOT = Path(__file__).resolve().parents[1]
 MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
@@ -44,6 +46,8 @@ model = dict(
     train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap', grid_size=2)]))
 train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler'))
 """
+# The augmentations of the paper's Table 13, and its best probability of the swap beside each.
+MIXING = {'cutmix': 0.1, 'mixup': 0.5, 'cutout': 0.3}
 
 
 def last_word(name):
@@ -51,8 +55,14 @@ def last_word(name):
 
 
 def twin(name):
-    """The hard-label config that an IPS config is to be compared with."""
-    return re.sub(r'_ips[^_]*_', '_hard_', name)
+    """The config without IPS that an IPS config is to be compared with."""
+    return re.sub(r'_ips[^_]*_', f'_{mixing(name) or "hard"}_', name)
+
+
+def mixing(name):
+    """The augmentation beside IPS that a config is named for, or None."""
+    found = re.search('|'.join(MIXING), name)
+    return found and found.group()
 
 
 def write_images(folder, names):
@@ -181,7 +191,33 @@ class Notes(Hook):
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_config_builds_takes_two_steps_and_validates(name, tmp_path):
-    cfg = shrink(load(name))
+    check_two_steps(name, load(name), tmp_path)
+
+
+def test_mixing_after_the_swap_takes_two_steps_too(tmp_path):
+    """As the config's docstring says it."""
+    name = 'ips/resnet50_ips-cutmix_cifar100.py'
+    note = Path(mmips.cfg(name)).read_text().split('"""')[1]
+    text = re.search(r'(?:^    .*\n)+', note, re.MULTILINE).group()
+    (tmp_path / 'after.py').write_text(textwrap.dedent(text))
+    cfg = Config.fromfile(tmp_path / 'after.py')
+    after, = cfg.model.train_cfg.augments
+    before, = load(name).model.train_cfg.augments
+    assert [part.type for part in after.augments] == [
+        part.type for part in before.augments[::-1]]
+    check_two_steps(name, cfg, tmp_path)
+
+
+def test_one_key_sets_the_swap_probability_of_table_13():
+    cfg = load('ips/resnet50_ips-mixup_cifar100.py')
+    cfg.merge_from_dict({'model.train_cfg.augments.0.augments.1.prob': 0.7})
+    init_default_scope('mmpretrain')
+    swap, = find_patch_swaps(MODELS.build(cfg.model))
+    assert swap.prob == 0.7
+
+
+def check_two_steps(name, cfg, tmp_path):
+    shrink(cfg)
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = f'test_{Path(name).stem}'
     runner = Runner.from_cfg(cfg)
@@ -205,6 +241,7 @@ def test_config_builds_takes_two_steps_and_validates(name, tmp_path):
 def test_there_are_all_three_forms_of_every_cifar_network():
     forms = ['hard', 'ips', 'ips-eqcost', 'ips-prog', 'ips-prog-eqcost']
     expected = {f'ips/{net}_{form}_cifar100.py' for net in PARAMETERS for form in forms}
+    expected |= {f'ips/resnet50_{ips}{mix}_cifar100.py' for ips in ('', 'ips-') for mix in MIXING}
     assert expected == {name for name in CONFIGS if name.endswith('_cifar100.py')}
     assert all(twin(name) in CONFIGS for name in IPS)
 
@@ -222,10 +259,17 @@ def test_ips_config_has_every_part_of_the_method(name):
     assert cfg.model.type == 'mmips.SelfDistillClassifier'
     assert cfg.train_dataloader.sampler.type == 'mmips.PairedClassSampler'
     augment, = cfg.model.train_cfg.augments
+    mix = mixing(name)
+    if mix:
+        assert augment.type == 'mmips.SequentialBatchAugment'
+        pairwise, augment = augment.augments
+        assert pairwise.type == 'mmips.PairwiseBatchAugment'
+        assert [pairwise.augment] == load(twin(name)).model.train_cfg.augments
+        assert mix in pairwise.augment.type.lower()
     assert augment.type == 'mmips.IntraClassPatchSwap'
     coarse = ('resnet50_ips_in1k', 'mobilenet-v2', 'mvitv2', 'digits')
     assert augment.grid_size == (2 if any(part in name for part in coarse) else 4)
-    assert augment.prob == 0.5
+    assert augment.prob == (MIXING[mix] if mix else 0.5)
     hooks = ['mmips.EpochSeedHook', 'mmips.SelfDistillMonitor']
     hooks += ['mmips.PatchSwapSchedule'] if '-prog' in name else []
     assert [hook.type for hook in cfg.custom_hooks] == hooks
@@ -247,7 +291,7 @@ def test_every_config_resumes_exactly(name):
 def test_twin_differs_in_the_method_alone(name):
     ips, hard = load(name).to_dict(), load(twin(name)).to_dict()
     assert hard['model']['type'] == 'ImageClassifier'
-    assert not (hard['model'].get('train_cfg') or {}).get('augments')
+    assert mixing(name) or not (hard['model'].get('train_cfg') or {}).get('augments')
     assert hard['train_dataloader']['sampler']['type'] == 'DefaultSampler'
     for part in ('backbone', 'neck', 'head'):
         assert ips['model'][part] == hard['model'][part]
