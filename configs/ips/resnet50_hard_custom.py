@@ -19,5 +19,7 @@ model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes, topk=(1
 if checkpoint != 'none':
     model['backbone'] = dict(init_cfg=dict(
         type='Pretrained', checkpoint=checkpoint, prefix=None if prefix == 'none' else prefix))
+    # mmengine itself only warns where a checkpoint does not fit.
+    custom_hooks = _base_.custom_hooks + [dict(type='mmips.CheckPretrained')]
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(save_best='auto'))

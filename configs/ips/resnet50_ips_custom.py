@@ -9,8 +9,9 @@ Command: MMIPS_DATA=path/to/images python tools/train.py configs/ips/resnet50_ip
 Cost: 100 epochs x 2N images, 64 (32 pairs) a step on one GPU.
 From a checkpoint: MMIPS_CKPT=file-or-URL takes the backbone from any mmpretrain or mmips
 classification checkpoint of a ResNet-50 (MMIPS_CKPT_PREFIX=none for a bare backbone,
-such as MMIPS_CKPT=torchvision://resnet50); add
---cfg-options optim_wrapper.optimizer.lr=0.005 for a gentler start.
+such as MMIPS_CKPT=torchvision://resnet50). A file that does not fill the whole backbone
+ends the run before its first step. For a gentler start add
+--cfg-options optim_wrapper.optimizer.lr=0.005
 Several GPUs, or another batch size: add --auto-scale-lr.
 In mmpretrain's own tools (train.py, test.py): the same commands; let this file's path come
 from python -c "import mmips; print(mmips.cfg('ips/resnet50_ips_custom.py'))".
@@ -26,7 +27,5 @@ model = dict(
 train_dataloader = dict(
     batch_size=64, sampler=dict(type='mmips.PairedClassSampler', epoch='queries'))
 auto_scale_lr = dict(base_batch_size=64)
-custom_hooks = [
-    dict(type='mmips.EpochSeedHook'),
-    dict(type='mmips.SelfDistillMonitor'),
-]
+# The twin's, which check a checkpoint if one is given.
+custom_hooks = _base_.custom_hooks + [dict(type='mmips.SelfDistillMonitor')]

@@ -1,9 +1,10 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from mmips.compat import has_package
 
+from .check_pretrained import CheckPretrained
 from .epoch_seed_hook import EpochSeedHook
 
-__all__ = ['EpochSeedHook']
+__all__ = ['CheckPretrained', 'EpochSeedHook']
 
 if has_package('mmpretrain'):
     from .patch_swap_schedule import PatchSwapSchedule  # noqa: F401
