@@ -26,6 +26,7 @@ from mmengine.runner import Runner
 
 import mmips
 from mmips.models.batch_augments import find_patch_swaps
+from mmips.models.classifiers.self_distill_classifier import takes_plain_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
@@ -39,13 +40,6 @@ PARAMETERS = {
     'resnet18': 11.22, 'resnet34': 21.33, 'resnet50': 23.71, 'resnet101': 42.70,
     'vgg13bn': 9.46, 'vgg16bn': 14.77, 'shufflenet-v1': 0.949, 'shufflenet-v2': 1.356,
 }
-THREE_LINES = """\
-_base_ = 'mmpretrain::resnet/resnet50_8xb32_in1k.py'
-model = dict(
-    type='mmips.SelfDistillClassifier',
-    train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap', grid_size=2)]))
-train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler'))
-"""
 # The augmentations of the paper's Table 13, and its best probability of the swap beside each.
 MIXING = {'cutmix': 0.1, 'mixup': 0.5, 'cutout': 0.3}
 
@@ -488,14 +482,6 @@ def test_custom_config_parses_where_mmips_is_not_imported_yet():
     assert 'num_classes=2' in done.stdout
 
 
-def three_lines():
-    """The python block below the marker in the README; the same text until there is one."""
-    readme = ROOT / 'README.md'
-    text = readme.read_text(encoding='utf-8') if readme.exists() else ''
-    match = re.search(r'<!-- three-lines -->\s*```python\n(.*?)```', text, re.DOTALL)
-    return match.group(1) if match else THREE_LINES
-
-
 def shipped_configs():
     """ImageNet, CIFAR and CUB classification configs of mmpretrain that mmengine can read.
 
@@ -514,13 +500,14 @@ def shipped_configs():
                 yield path, cfg
 
 
-def test_three_lines_parse_over_every_shipped_config(tmp_path):
-    found = 0
+def test_three_lines_parse_over_every_shipped_config(tmp_path, three_lines):
+    found, refused = 0, set()
+    init_default_scope('mmpretrain')
     for path, base in shipped_configs():
         found += 1
         config = tmp_path / 'x.py'
         # An absolute path: 'mmpretrain::' reads all metafiles, 0.1 s for each config.
-        text, number = re.subn("_base_ = '.*?'", f"_base_ = '{path}'", three_lines())
+        text, number = re.subn("_base_ = '.*?'", f"_base_ = '{path}'", three_lines)
         assert number == 1
         config.write_text(text)
         cfg = Config.fromfile(config)
@@ -533,15 +520,21 @@ def test_three_lines_parse_over_every_shipped_config(tmp_path):
         assert cfg.train_dataloader.batch_size % 2 == 0, path
         assert cfg.model.backbone == base.model.backbone, path
         assert cfg.train_dataloader.dataset == base.train_dataloader.dataset, path
+        head = MODELS.build(dict(cfg.model.head)) if cfg.model.get('head') else None
+        if not takes_plain_loss(head):
+            refused.add(cfg.model.head.type)
     assert found >= 198
+    # What the README says about heads.
+    assert refused == {'ConformerHead', 'DeiTClsHead', 'EfficientFormerClsHead', 'LeViTClsHead',
+                       'MultiLabelLinearClsHead'}
 
 
 @pytest.mark.parametrize('name', [
     'resnet/resnet50_8xb32_in1k.py', 'resnet/resnet50_8xb8_cub.py',
     'resnet/resnet50_8xb16_cifar100.py', 'deit/deit-tiny_4xb256_in1k.py'])
-def test_three_lines_build_over_mmpretrain_bases(name, tmp_path):
+def test_three_lines_build_over_mmpretrain_bases(name, tmp_path, three_lines):
     config = tmp_path / 'x.py'
-    config.write_text(re.sub("'mmpretrain::.*?'", f"'mmpretrain::{name}'", three_lines()))
+    config.write_text(re.sub("'mmpretrain::.*?'", f"'mmpretrain::{name}'", three_lines))
     cfg = Config.fromfile(config)
     init_default_scope('mmpretrain')
     cfg.model.backbone.pop('init_cfg', None)
