@@ -459,6 +459,8 @@ def test_custom_starts_from_a_published_checkpoint(prefix, monkeypatch, tmp_path
     monkeypatch.setenv('MMIPS_CKPT', str(tmp_path / 'published.pth'))
     monkeypatch.setenv('MMIPS_CKPT_PREFIX', prefix)
     cfg = load('ips/resnet50_ips_custom.py')
+    for each in (cfg, load('ips/resnet50_hard_custom.py')):
+        assert 'mmips.CheckPretrained' in [hook.type for hook in each.custom_hooks]
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     model.init_weights()
     loaded = model.backbone.state_dict()
