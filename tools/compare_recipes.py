@@ -317,7 +317,7 @@ def plot_curves(results: dict[str, list[dict]], recipes: dict[str, Recipe], path
     import matplotlib
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout='constrained')
+    figure, axes = plt.subplots(figsize=(8, 5), layout='constrained')
     for index, (name, runs) in enumerate(results.items()):
         images, columns = common_points(runs)
         mean = [statistics.mean(c) for c in columns]
@@ -333,8 +333,9 @@ def plot_curves(results: dict[str, list[dict]], recipes: dict[str, Recipe], path
     axes.xaxis.set_major_formatter(lambda value, _: f'{value / 1000:g}k')
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(loc='lower right', frameon=False,
-                title=f'mean of {len(next(iter(results.values())))} seeds, band: all of them')
+    # Below the axes, where six recipes do not cover a curve.
+    figure.legend(loc='outside lower center', frameon=False, ncols=2, fontsize='small',
+                  title=f'mean of {len(next(iter(results.values())))} seeds, band: all of them')
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
