@@ -1,0 +1,387 @@
+"""Tiny data sets in their published formats, and the numbers that hold for them.
+
+Every function writes below a folder, the same bytes each time, and returns for each split what
+was written: images, and boxes or pixels of each class. An object is a rectangle in a colour of
+its class over grey noise, so that a network can learn it.
+"""
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIZE = (64, 48)
+
+VOC = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow',
+       'diningtable', 'dog', 'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa',
+       'train', 'tvmonitor')
+BCCD = ('RBC', 'WBC', 'Platelets')
+CAMVID = ('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign symbol', 'fence', 'car',
+          'pedestrian', 'bicyclist')
+#: Class, its published id, which the training id (the position in this list) replaces.
+CITYSCAPES = (('road', 7), ('sidewalk', 8), ('building', 11), ('wall', 12), ('fence', 13),
+              ('pole', 17), ('traffic light', 19), ('traffic sign', 20), ('vegetation', 21),
+              ('terrain', 22), ('sky', 23), ('person', 24), ('rider', 25), ('car', 26),
+              ('truck', 27), ('bus', 28), ('train', 31), ('motorcycle', 32), ('bicycle', 33))
+#: Class and its published colour; void, the first, is not a class of the data set.
+RUGD = (('void', (0, 0, 0)), ('dirt', (108, 64, 20)), ('sand', (255, 229, 204)),
+        ('grass', (0, 102, 0)), ('tree', (0, 255, 0)), ('pole', (0, 153, 153)),
+        ('water', (0, 128, 255)), ('sky', (0, 0, 255)), ('vehicle', (255, 255, 0)),
+        ('container/generic-object', (255, 0, 127)), ('asphalt', (64, 64, 64)),
+        ('gravel', (255, 128, 0)), ('building', (255, 0, 0)), ('mulch', (153, 76, 0)),
+        ('rock-bed', (102, 102, 0)), ('log', (102, 0, 0)), ('bicycle', (0, 255, 128)),
+        ('person', (204, 153, 255)), ('fence', (102, 0, 204)), ('bush', (255, 153, 204)),
+        ('sign', (0, 102, 102)), ('rock', (153, 204, 255)), ('bridge', (102, 255, 255)),
+        ('concrete', (101, 101, 11)), ('picnic-table', (114, 85, 47)))
+IGNORED = 255
+
+
+@dataclass
+class Boxes:
+    """What a detection split holds; ``boxes`` counts the difficult ones too."""
+    names: list = field(default_factory=list)
+    boxes: Counter = field(default_factory=Counter)
+    difficult: int = 0
+
+    @property
+    def images(self):
+        return len(self.names)
+
+    def __add__(self, other):
+        return Boxes(self.names + other.names, self.boxes + other.boxes,
+                     self.difficult + other.difficult)
+
+
+@dataclass
+class Pixels:
+    """What a segmentation split holds; ``occurs`` counts the images with a class in them."""
+    names: list = field(default_factory=list)
+    pixels: Counter = field(default_factory=Counter)
+    occurs: Counter = field(default_factory=Counter)
+    ignored: int = 0
+
+    @property
+    def images(self):
+        return len(self.names)
+
+    def count(self, name, label, classes, ignored=IGNORED):
+        self.names.append(name)
+        for value, number in zip(*np.unique(label, return_counts=True)):
+            if value == ignored:
+                self.ignored += int(number)
+            else:
+                self.pixels[classes[value]] += int(number)
+                self.occurs[classes[value]] += 1
+
+
+def write_voc_devkit(root, images=4, size=SIZE, sbd='converted'):
+    """Pascal VOC 2007 and 2012 in ``root/VOCdevkit``, and SBD.
+
+    Of each of VOC2007's train, val and test and VOC2012's train, val and images annotated by
+    SBD alone there are ``images``; from 2 on every class has a box. An image holds two boxes, one
+    of more than half its width and height, and a small one, in each third image difficult.
+
+    Args:
+        root: The folder, such as ``data``.
+        images: Images of each group.
+        size: Width and height.
+        sbd: 'converted', as mmseg's ``voc_aug.py`` leaves it (``SegmentationClassAug``,
+            ``trainaug.txt``, ``aug.txt``), 'raw', as published, in ``root/benchmark_RELEASE``,
+            or None.
+
+    Returns:
+        dict: ``det``, a ``Boxes`` for each of 'VOC2007/train' ... 'VOC2012/trainval'; ``seg``, a
+        ``Pixels`` for each of VOC 2012's 'train', 'val', 'trainval' and SBD's 'aug', whose labels
+        have no border.
+    """
+    devkit = Path(root) / 'VOCdevkit'
+    det, groups, number = {}, {}, 0
+    for year, names in (('VOC2007', ('train', 'val', 'test')), ('VOC2012',
+                                                                ('train', 'val', 'aug'))):
+        for group in names:
+            scenes = []
+            for _ in range(images):
+                scenes.append(_voc_scene(year, number, size))
+                number += 1
+            groups[f'{year}/{group}'] = scenes
+            det[f'{year}/{group}'] = _write_boxes(devkit / year, scenes, year)
+        # The detection lists of VOC 2012 also name the images that SBD has outlined.
+        if year == 'VOC2012':
+            det['VOC2012/train'] += det.pop('VOC2012/aug')
+        det[f'{year}/trainval'] = det[f'{year}/train'] + det[f'{year}/val']
+    for key, split in det.items():
+        year, name = key.split('/')
+        _write_list(devkit / year / 'ImageSets' / 'Main' / f'{name}.txt', split.names)
+    return dict(det=det, seg=_write_voc_segmentation(Path(root), groups, sbd))
+
+
+def _voc_scene(year, number, size):
+    """Name and objects, (class number, box from 1 to the size inclusive, difficult)."""
+    first, second = 2 * number % len(VOC), (2 * number + 1) % len(VOC)
+    name = f'{number:06d}' if year == 'VOC2007' else f'2012_{number:06d}'
+    return name, size, [(first, _large_box(number, size), False),
+                        (second, _small_box(number, size), number % 3 == 0)]
+
+
+def _large_box(number, size):
+    width, height = int(size[0] * 0.6), int(size[1] * 0.75)
+    left, top = 1 + number % 3, 1 + number % 2
+    return left, top, left + width - 1, top + height - 1
+
+
+def _small_box(number, size):
+    width, height = int(size[0] * 0.25), int(size[1] * 0.3)
+    # Up to the last pixel: right and bottom equal the size, as published boxes may.
+    right, bottom = size[0] - number % 3, size[1]
+    return right - width + 1, bottom - height + 1, right, bottom
+
+
+def _noise(name, size):
+    # Not hash(): it differs between runs.
+    rng = np.random.default_rng(sum(map(ord, name)))
+    return rng.integers(60, 120, (size[1], size[0], 3), dtype=np.uint8)
+
+
+def _class_colour(number):
+    """A colour of its own for each number, as VOC's palette has it."""
+    bits = [(number >> bit) & 1 for bit in range(8)]
+    return tuple(sum(bits[3 * place + channel] << (7 - place)
+                     for place in range(3) if 3 * place + channel < 8) for channel in range(3))
+
+
+def _paint(name, size, objects):
+    image = _noise(name, size)
+    for kind, (left, top, right, bottom), _ in objects:
+        image[top - 1:bottom, left - 1:right] = _class_colour(kind + 1)
+    return image
+
+
+def _save(image, path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
+
+
+def _write_list(path, lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(''.join(f'{line}\n' for line in lines))
+
+
+def _write_boxes(folder, scenes, title, classes=VOC):
+    counts = Boxes()
+    for name, size, objects in scenes:
+        _save(_paint(name, size, objects), folder / 'JPEGImages' / f'{name}.jpg', quality=95)
+        (folder / 'Annotations').mkdir(parents=True, exist_ok=True)
+        (folder / 'Annotations' / f'{name}.xml').write_text(
+            voc_xml(name, size, [(classes[kind], *rest) for kind, *rest in objects], title))
+        counts.names.append(name)
+        for kind, _, difficult in objects:
+            counts.boxes[classes[kind]] += 1
+            counts.difficult += difficult
+    return counts
+
+
+def voc_xml(name, size, objects, title='VOC2007'):
+    """A VOC annotation; ``objects`` are (class name, (xmin, ymin, xmax, ymax) from 1, difficult)."""
+    parts = [f'<object><name>{kind}</name><pose>Unspecified</pose><truncated>0</truncated>'
+             f'<difficult>{int(difficult)}</difficult><bndbox><xmin>{box[0]}</xmin>'
+             f'<ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>'
+             for kind, box, difficult in objects]
+    return (f'<annotation><folder>{title}</folder><filename>{name}.jpg</filename><size><width>'
+            f'{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>'
+            '<segmented>0</segmented>\n' + '\n'.join(parts) + '\n</annotation>\n')
+
+
+def _outline(size, objects, border):
+    """Label image of the objects, the later above, each with a border of one pixel."""
+    label = np.zeros((size[1], size[0]), np.uint8)
+    for kind, (left, top, right, bottom), _ in objects:
+        if border:
+            label[top - 1:bottom, left - 1:right] = IGNORED
+            left, top, right, bottom = left + 1, top + 1, right - 1, bottom - 1
+        label[top - 1:bottom, left - 1:right] = kind + 1
+    return label
+
+
+def _write_voc_segmentation(root, groups, sbd):
+    folder, classes = root / 'VOCdevkit' / 'VOC2012', ('background', *VOC)
+    palette = [value for number in range(256) for value in _class_colour(number)]
+    counts = {'train': Pixels(), 'val': Pixels(), 'trainval': Pixels()}
+    for group in ('train', 'val'):
+        for name, size, objects in groups[f'VOC2012/{group}']:
+            label = _outline(size, objects, border=True)
+            for split in (group, 'trainval'):
+                counts[split].count(name, label, classes)
+            picture = Image.fromarray(label)
+            picture.putpalette(palette)
+            _save(picture, folder / 'SegmentationClass' / f'{name}.png')
+    if sbd is not None:
+        counts['aug'] = _write_sbd(root, groups, sbd)
+    for split in counts:
+        if split != 'aug':
+            _write_list(folder / 'ImageSets' / 'Segmentation' / f'{split}.txt',
+                        counts[split].names)
+    return counts
+
+
+def _write_sbd(root, groups, form):
+    """SBD covers the images that VOC left out, and half of VOC's own train and val."""
+    train, val, extra = (groups[f'VOC2012/{group}'] for group in ('train', 'val', 'aug'))
+    lists = {'train': extra + train[::2], 'val': val[::2]}
+    counts = Pixels()
+    for name, size, objects in lists['train'] + lists['val']:
+        label = _outline(size, objects, border=False)
+        if (name, size, objects) in extra:
+            counts.count(name, label, ('background', *VOC))
+        if form == 'converted':
+            _save(label, root / 'VOCdevkit/VOC2012/SegmentationClassAug' / f'{name}.png')
+        else:
+            _save_sbd(root / 'benchmark_RELEASE' / 'dataset', name, label,
+                      _paint(name, size, objects))
+    if form == 'converted':
+        lines = root / 'VOCdevkit' / 'VOC2012' / 'ImageSets' / 'Segmentation'
+        _write_list(lines / 'aug.txt', counts.names)
+        _write_list(lines / 'trainaug.txt', counts.names + [name for name, _, _ in train])
+    else:
+        for split, scenes in lists.items():
+            _write_list(root / 'benchmark_RELEASE' / 'dataset' / f'{split}.txt',
+                        [name for name, _, _ in scenes])
+    return counts
+
+
+def _save_sbd(folder, name, label, image):
+    from scipy.io import savemat
+    _save(image, folder / 'img' / f'{name}.jpg', quality=95)
+    (folder / 'cls').mkdir(parents=True, exist_ok=True)
+    savemat(folder / 'cls' / f'{name}.mat', {'GTcls': {
+        'Segmentation': label, 'CategoriesPresent': np.unique(label[label > 0])}})
+
+
+def write_bccd(root, images=6, size=SIZE):
+    """BCCD's blood cells in ``root/BCCD``, Pascal VOC's format with three classes of its own.
+
+    Args:
+        root: The folder, such as ``data/bccd``.
+        images: Images of each of train, val and test.
+        size: Width and height.
+
+    Returns:
+        dict[str, Boxes]: For 'train', 'val', 'trainval', 'test'.
+    """
+    folder, counts = Path(root) / 'BCCD', {}
+    for part, split in enumerate(('train', 'val', 'test')):
+        numbers = range(part * images, (part + 1) * images)
+        scenes = [(f'BloodImage_{number:05d}', size,
+                   [(number % 2, _large_box(number, size), False),
+                    (2, _small_box(number, size), False)]) for number in numbers]
+        counts[split] = _write_boxes(folder, scenes, 'JPEGImages', BCCD)
+    counts['trainval'] = counts['train'] + counts['val']
+    for split, count in counts.items():
+        _write_list(folder / 'ImageSets' / 'Main' / f'{split}.txt', count.names)
+    return counts
+
+
+def _tiles(number, kinds, size):
+    """A label image of equal tiles, all of ``kinds`` in turn, another first each time."""
+    columns = math.ceil(math.sqrt(len(kinds)))
+    rows = math.ceil(len(kinds) / columns)
+    y = np.arange(size[1]) * rows // size[1]
+    x = np.arange(size[0]) * columns // size[0]
+    return np.asarray(kinds)[(y[:, None] * columns + x + number) % len(kinds)]
+
+
+def _colour_image(name, label, colours):
+    noise = _noise(name, label.shape[::-1]).astype(int) - 90
+    return np.clip(np.asarray(colours)[label] + noise, 0, 255).astype(np.uint8)
+
+
+def write_cityscapes(root, images=3, size=SIZE):
+    """Cityscapes: train with two cities, val with one, all 19 classes in every image.
+
+    Args:
+        root: The folder, such as ``data/cityscapes``.
+        images: Images of each city.
+        size: Width and height.
+
+    Returns:
+        dict[str, Pixels]: For 'train' and 'val'.
+    """
+    classes = [name for name, _ in CITYSCAPES]
+    ids = np.zeros(256, np.uint8)
+    ids[:len(CITYSCAPES)] = [number for _, number in CITYSCAPES]
+    colours = [_class_colour(number + 1) for number in range(255)] + [(0, 0, 0)]
+    counts = {'train': Pixels(), 'val': Pixels()}
+    for split, city in (('train', 'aachen'), ('train', 'bochum'), ('val', 'frankfurt')):
+        for number in range(images):
+            name = f'{city}_000000_{number:06d}'
+            label = _tiles(number, [*range(19), IGNORED], size).astype(np.uint8)
+            counts[split].count(name, label, classes)
+            _save(_colour_image(name, label, colours),
+                  Path(root) / f'leftImg8bit/{split}/{city}/{name}_leftImg8bit.png')
+            stem = f'gtFine/{split}/{city}/{name}_gtFine'
+            _save(label, Path(root) / f'{stem}_labelTrainIds.png')
+            _save(ids[label], Path(root) / f'{stem}_labelIds.png')
+    return counts
+
+
+#: Videos written by ``write_rugd``, by the published split.
+RUGD_VIDEOS = {'train': ('trail', 'village'), 'val': ('park-8', ), 'test': ('creek', )}
+
+
+def write_rugd(root, images=3, size=SIZE, videos=RUGD_VIDEOS):
+    """RUGD as published, before a conversion: labels are colours.
+
+    Args:
+        root: The folder of ``RUGD_frames-with-annotations`` and ``RUGD_annotations``.
+        images: Frames of each video; every one holds all 24 classes and void.
+        size: Width and height.
+        videos: The videos of each split.
+
+    Returns:
+        dict[str, Pixels]: For each split of ``videos``, by the published names; ``ignored`` is
+        void.
+    """
+    root = Path(root)
+    names, colours = zip(*RUGD)
+    counts = {split: Pixels() for split in videos}
+    for split, video in [(split, video) for split in videos for video in videos[split]]:
+        for number in range(images):
+            name = f'{video}_{number * 5 + 1:05d}'
+            label = _tiles(number, range(len(RUGD)), size)
+            counts[split].count(f'{video}/{name}', label, names, ignored=0)
+            _save(_colour_image(name, label, colours),
+                  root / 'RUGD_frames-with-annotations' / video / f'{name}.png')
+            _save(np.asarray(colours, np.uint8)[label],
+                  root / 'RUGD_annotations' / video / f'{name}.png')
+    # The published list lies beside the videos.
+    _write_list(root / 'RUGD_annotations' / 'RUGD_annotation-colormap.txt',
+                [f'{number} {name} {" ".join(map(str, colour))}'
+                 for number, (name, colour) in enumerate(RUGD)])
+    return counts
+
+
+def write_camvid(root, images=4, size=SIZE):
+    """CamVid in ``images/<split>`` and ``labels/<split>``, 11 classes and void (11).
+
+    Args:
+        root: The folder, such as ``data/camvid``.
+        images: Images of each of train, val and test; all classes in every image.
+        size: Width and height.
+
+    Returns:
+        dict[str, Pixels]: For 'train', 'val' and 'test'; ``ignored`` is void.
+    """
+    void = len(CAMVID)
+    colours = [_class_colour(number + 1) for number in range(void)] + [(0, 0, 0)]
+    counts = {}
+    for part, split in enumerate(('train', 'val', 'test')):
+        counts[split] = Pixels()
+        for number in range(part * images, (part + 1) * images):
+            name = f'0001TP_{number:06d}'
+            label = _tiles(number, range(void + 1), size).astype(np.uint8)
+            counts[split].count(name, label, CAMVID, ignored=void)
+            _save(_colour_image(name, label, colours),
+                  Path(root) / 'images' / split / f'{name}.jpg', quality=95)
+            _save(label, Path(root) / 'labels' / split / f'{name}.png')
+    return counts
