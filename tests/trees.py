@@ -183,7 +183,7 @@ def _write_boxes(folder, scenes, title, classes=VOC):
 
 
 def voc_xml(name, size, objects, title='VOC2007'):
-    """A VOC annotation; ``objects`` are (class name, (xmin, ymin, xmax, ymax) from 1, difficult)."""
+    """A VOC annotation; an object is (class name, (xmin, ymin, xmax, ymax) from 1, difficult)."""
     parts = [f'<object><name>{kind}</name><pose>Unspecified</pose><truncated>0</truncated>'
              f'<difficult>{int(difficult)}</difficult><bndbox><xmin>{box[0]}</xmin>'
              f'<ymin>{box[1]}</ymin><xmax>{box[2]}</xmax><ymax>{box[3]}</ymax></bndbox></object>'
@@ -345,7 +345,8 @@ def write_rugd(root, images=3, size=SIZE, videos=RUGD_VIDEOS):
     root = Path(root)
     names, colours = zip(*RUGD)
     counts = {split: Pixels() for split in videos}
-    for split, video in [(split, video) for split in videos for video in videos[split]]:
+    split_of = {video: split for split, group in videos.items() for video in group}
+    for video, split in split_of.items():
         for number in range(images):
             name = f'{video}_{number * 5 + 1:05d}'
             label = _tiles(number, range(len(RUGD)), size)
