@@ -61,6 +61,10 @@ FAMILIES = {
         'swap-only': Recipe('"+Swap": query half alone, no KL', 'ips/resnet-s_ips_npz.py',
                             _QUERY_ONLY),
     },
+    'backbone': {
+        'hard': Recipe('hard label', 'ips/resnet18-w16_hard_npz.py'),
+        'ips': Recipe('IPS 4x4', 'ips/resnet18-w16_ips_npz.py'),
+    },
 }
 
 
@@ -84,14 +88,14 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--fresh', action='store_true',
                         help='train the chosen recipes and seeds anew, forget their old runs')
     parser.add_argument('--npz', type=Path, help='.npz with images_train, labels_train, ..._test')
-    parser.add_argument('--max-classes', type=int, default=0, help='first K classes (npz)')
-    parser.add_argument('--per-class', type=int, default=0, help='first M images of each (npz)')
+    parser.add_argument('--max-classes', type=int, default=0, help='first K classes of the .npz')
+    parser.add_argument('--per-class', type=int, default=0, help='first M images of each')
     args = parser.parse_args(argv)
     unknown = set(args.only or []) - set(FAMILIES[args.family])
     if unknown:
         parser.error(f'no recipe {sorted(unknown)} in {args.family}: choose from '
                      f'{sorted(FAMILIES[args.family])}')
-    if args.family == 'npz' and not (args.npz and args.npz.is_file()):
+    if args.family != 'digits' and not (args.npz and args.npz.is_file()):
         parser.error(f'--npz must name an existing .npz file, but got {args.npz}')
     if args.jobs < 1:
         parser.error(f'--jobs must be at least 1, but got {args.jobs}')
