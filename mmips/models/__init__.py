@@ -1,5 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from mmips.compat import has_package
+from mmips.compat import has_mmcv_ops, has_package
 
 __all__ = []
 
@@ -8,3 +8,5 @@ if has_package('mmpretrain'):
     from .batch_augments import *  # noqa: F401,F403
     from .classifiers import *  # noqa: F401,F403
     from .losses import *  # noqa: F401,F403
+if has_package('mmdet') and has_mmcv_ops():
+    from .dense_heads import *  # noqa: F401,F403

@@ -1,0 +1,27 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from typing import Any
+
+from mmdet.models import SSDHead as MMDetSSDHead
+
+from mmips.registry import MODELS
+
+__all__ = ['SSDHead']
+
+
+@MODELS.register_module()
+class SSDHead(MMDetSSDHead):
+    """mmdet's ``SSDHead``, which can also predict.
+
+    ``BaseDenseHead._predict_by_feat_single`` of mmdet 3.3.0 and 3.5.1 asks ``self.loss_cls``
+    whether it has its own activation, but ``SSDHead`` computes its loss by functions and has
+    no such attribute, so that every SSD config ends in an AttributeError at its first
+    validation (mmdet issues 11063, 11305, 11780). ``None`` answers no: the softmax over the
+    classes and the background, as before.
+
+    Arguments and checkpoints are those of the parent.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not hasattr(self, 'loss_cls'):
+            self.loss_cls = None
