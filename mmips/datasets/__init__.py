@@ -1,7 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Datasets of mmips, for what mmpretrain has no dataset type for.
+"""Datasets of mmips, for what mmpretrain and mmseg have no dataset type for.
 
-The classes exist only where mmpretrain is installed; :func:`find_classes` always does,
+The classes exist only where their toolbox is installed; :func:`find_classes` always does,
 so that a config can ask for class names while it is being parsed.
 """
 from mmips.compat import has_package
@@ -18,3 +18,8 @@ if has_package('mmpretrain'):
     from .stanford_dogs import StanfordDogs
 
     __all__ += ['ArrayDataset', 'BaseArrayDataset', 'DigitsDataset', 'ImageFolder', 'StanfordDogs']
+
+if has_package('mmseg'):
+    from .rugd_dataset import RUGDDataset
+
+    __all__ += ['RUGDDataset']
