@@ -302,7 +302,8 @@ def _run(function: Callable, job: _Job, items: Sequence, workers: int, title: st
 
 def _load(dataset: Any, job: _Job, report: Report, workers: int) -> list[dict]:
     """Read the list of a data set without stopping at the first broken annotation."""
-    if not all(hasattr(dataset, name) for name in ('ann_subdir', 'sub_data_root')):
+    is_xml = all(hasattr(dataset, name) for name in ('ann_subdir', 'sub_data_root'))
+    if not is_xml or not sources.is_local(dataset.ann_file):
         return dataset.load_data_list()
     from mmengine.fileio import list_from_file
     ids = list_from_file(dataset.ann_file, backend_args=dataset.backend_args)

@@ -154,6 +154,19 @@ def test_an_empty_folder_says_what_to_get(name, expected, config, check, monkeyp
     assert out.count('get it') == 1 and not re.search(r'[{](root|parent)', out)
 
 
+def test_shipped_configs_say_what_to_get(check):
+    root = Path(mmips.cfg('ips/resnet50_ips_in1k.py')).parents[1]
+    # One config for each data set, which stands at the end of its name.
+    configs = {path.stem.rpartition('_')[2]: path for kind in ('seg', 'det')
+               for path in sorted(root.glob(f'{kind}/*.py'))}
+    assert {'voc12aug', 'cityscapes', 'voc0712'} <= set(configs)
+    for path in configs.values():
+        status, out, _ = check(str(path))
+        assert status == 1 and out.count('get it') == 1, path
+        assert 'named by train_dataloader' in re.sub(' +', ' ', out)
+        assert 'see the documentation' not in out
+
+
 def test_the_converter_that_is_named_exists():
     for source in sources.DATA_SOURCES.values():
         command = source.convert
