@@ -85,8 +85,9 @@ class RUGDDataset(BaseSegDataset):
                              f'{split!r}.')
         if reduce_zero_label:
             raise ValueError(
-                'reduce_zero_label=True would shift the ids before label_map reads them, and every '
-                "class would be wrong; leave it False: level='fine' ignores void by itself.")
+                # Some versions of mmseg shift the ids before, others after label_map.
+                'reduce_zero_label=True would shift the ids besides label_map, and every class '
+                "would be wrong; leave it False: level='fine' ignores void by itself.")
         self.level, self.split = level, split
         super().__init__(
             ann_file=ann_file,

@@ -171,6 +171,7 @@ def test_a_failing_write_leaves_no_label(tool, root, capsys, monkeypatch):
     assert sorted(labels(root)) == [f'{name}.png' for name in NAMES]
 
 
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='finds the workers in /proc')
 def test_killed_and_started_again(tool, tmp_path, capsys):
     """SIGKILL to the tool alone, in the middle: its workers end, its files are whole."""
     root, shape, count = tmp_path / 'rugd', (550, 688), 60
@@ -181,7 +182,7 @@ def test_killed_and_started_again(tool, tmp_path, capsys):
             shutil.copy(path, path.with_name(f'creek_{number:05}.png'))
     process = subprocess.Popen([sys.executable, str(TOOL), str(root), '--workers', '2'],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 60
+    deadline = time.time() + 240  # starting up takes long on a busy machine
     while len(stamps_if_any(root)) < 4 and time.time() < deadline and process.poll() is None:
         time.sleep(0.005)
     workers = children(process.pid)
