@@ -293,7 +293,8 @@ def _run(function: Callable, job: _Job, items: Sequence, workers: int, title: st
         yield from show(function(job, item) for item in items)
         return
     with multiprocessing.Pool(workers, _start_worker, (job, )) as pool:
-        chunk = max(1, min(256, len(items) // (4 * workers)))
+        # Small enough for the bar to move.
+        chunk = max(1, min(64, len(items) // (16 * workers)))
         yield from show(pool.imap(_work, ((function, item) for item in items), chunk))
 
 
