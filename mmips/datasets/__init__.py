@@ -20,6 +20,7 @@ if has_package('mmpretrain'):
     __all__ += ['ArrayDataset', 'BaseArrayDataset', 'DigitsDataset', 'ImageFolder', 'StanfordDogs']
 
 if has_package('mmseg'):
+    from .camvid_dataset import CamVidDataset
     from .rugd_dataset import RUGDDataset
 
-    __all__ += ['RUGDDataset']
+    __all__ += ['CamVidDataset', 'RUGDDataset']

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -23,18 +24,29 @@ class CheckPretrained(Hook):
     ``init_cfg`` and compares, before the first step, every weight, bias and normalisation
     statistic with the file. What else the file holds (a classifier head, stages that the
     backbone leaves out) does not matter; further tensors inside the backbone's own parts, as
-    a deeper network has, do.
+    a deeper network has, do. Tensors are counted, not elements: a random stem would be a
+    thousandth of the elements.
 
     A run that resumes, or starts from ``load_from``, takes its weights from there and is not
     compared.
 
+    Args:
+        allow (Sequence[str]): Tensors that need not come from the file, by their names in the
+            backbone; ``*`` stands for anything: ``('stem.*', )``. Defaults to ().
+
     Raises:
-        ValueError: Before the first step, if the model has no such ``init_cfg``, or if a
-            tensor is missing, too many, of another shape or of another value.
+        ValueError: Before the first step, if the model has no such ``init_cfg``, if a tensor
+            is missing, too many, of another shape or of another value, or if a name of
+            ``allow`` is that of no tensor.
     """
 
     # Before anything else may change a weight.
     priority = 'VERY_HIGH'
+
+    def __init__(self, allow: Sequence[str] = ()) -> None:
+        if isinstance(allow, str):
+            raise ValueError(f'allow must be a list of names, got {allow!r}: write [{allow!r}].')
+        self.allow = tuple(allow)
 
     def before_run(self, runner: Runner) -> None:
         """Refuse a prefix that the file lacks, which mmengine would meet with an assertion."""
@@ -47,7 +59,13 @@ class CheckPretrained(Hook):
         self._what = f'The backbone is not the one in {path} (prefix={prefix!r})'
         tensors = _read(path)
         self._source = _select(tensors, prefix)
-        self._cause = _guess_cause(set(_state(backbone)), tensors, prefix)
+        state = _state(backbone)
+        for name in self.allow:
+            if not any(fnmatchcase(key, name) for key in [*state, *self._source]):
+                raise ValueError(f'CheckPretrained(allow=...): {name!r} is the name of no tensor '
+                                 f'of the backbone, whose first is {next(iter(state), None)!r}. '
+                                 'Correct it, or leave it out.')
+        self._cause = _guess_cause(set(state), tensors, prefix)
         if not self._source:
             raise ValueError(f'{self._what}: no key of the file has this prefix; its first is '
                              f'{next(iter(tensors), None)!r}. {self._cause}')
@@ -60,11 +78,19 @@ class CheckPretrained(Hook):
                                'whole run, so the backbone is not compared with its init_cfg.')
             return
         state = _state(_backbone(runner))
+        excepted = [key for key in state if self._allows(key)]
+        source = {key: value for key, value in source.items() if not self._allows(key)}
+        state = {key: value for key, value in state.items() if key not in excepted}
         problems = _compare(state, source)
         if problems:
             raise ValueError(f'{self._what}: {"; ".join(problems)}. {self._cause}')
-        runner.logger.info(f'CheckPretrained: all {len(state)} tensors of the backbone come '
-                           'from its checkpoint.')
+        but = (f', but for {len(excepted)} that are allowed not to, the first is '
+               f'{excepted[0]!r}' if excepted else '')
+        runner.logger.info(f'CheckPretrained: all {len(state) + len(excepted)} tensors of the '
+                           f'backbone come from its checkpoint{but}.')
+
+    def _allows(self, key: str) -> bool:
+        return any(fnmatchcase(key, name) for name in self.allow)
 
 
 def _backbone(runner: Runner) -> nn.Module:
@@ -131,9 +157,13 @@ def _guess_cause(keys: set[str], tensors: dict[str, Tensor], prefix: str | None)
     for name in [None, *dict.fromkeys(_prefixes(keys, tensors))]:
         found[name] = len(keys & set(_select(tensors, name)))
     best = max(found, key=lambda name: found[name], default=prefix)
-    if found[best] > len(keys & set(_select(tensors, prefix))):
+    there = set(_select(tensors, prefix))
+    if found[best] > len(keys & there):
         return (f'Likely the wrong prefix: set prefix={best!r} in model.backbone.init_cfg '
                 f'(MMIPS_CKPT_PREFIX={best or "none"} for configs that read it).')
+    if any(key.startswith('stem.') for key in keys - there) and 'conv1.weight' in there:
+        return ("Likely the deep stem of a ResNetV1c or V1d, which the file's network has not: set "
+                "type='ResNet' in model.backbone.")
     return ('Likely a checkpoint of another network or depth: give one of the same, or set '
             'model.backbone to what the checkpoint holds.')
 

@@ -1,0 +1,47 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from __future__ import annotations
+
+from typing import Any
+
+from mmseg.datasets import BaseSegDataset
+
+from mmips.registry import DATASETS
+
+__all__ = ['CamVidDataset']
+
+
+@DATASETS.register_module()
+class CamVidDataset(BaseSegDataset):
+    """CamVid road scenes in the eleven classes of SegNet (Badrinarayanan et al., 2017).
+
+    Label images hold the ids 0 to 10 and 11 for void, which becomes ``ignore_index`` and
+    counts neither in the loss nor in the score. Names end in ``.jpg`` for images and in
+    ``.png`` for labels by default; for the PNG frames of the original give
+    ``img_suffix='.png'``.
+
+    Source: Brostow, Fauqueur, Cipolla, *Semantic object classes in video*, 2009.
+
+    Args:
+        img_suffix (str): Ending of the images. Defaults to '.jpg'.
+        seg_map_suffix (str): Ending of the label images. Defaults to '.png'.
+        **kwargs: Other arguments of mmseg's ``BaseSegDataset``: ``data_root``,
+            ``data_prefix=dict(img_path=..., seg_map_path=...)``, ``ann_file``, ``pipeline``, ...
+    """
+
+    METAINFO = dict(
+        classes=('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign symbol', 'fence',
+                 'car', 'pedestrian', 'bicyclist'),
+        palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [60, 40, 222],
+                 [128, 128, 0], [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0],
+                 [0, 128, 192]])
+    VOID = 11
+
+    def __init__(self, img_suffix: str = '.jpg', seg_map_suffix: str = '.png',
+                 **kwargs: Any) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+    @classmethod
+    def get_label_map(cls, new_classes: Any = None) -> dict | None:
+        """Void to 255, beside what the user's own choice of classes asks for."""
+        chosen = super().get_label_map(new_classes)
+        return {**(chosen or {}), cls.VOID: 255}
