@@ -160,7 +160,8 @@ def type_name(cfg: Any) -> str:
 def source_of(cfg: Any) -> DataSource:
     """How to obtain the data set of a dataset config."""
     named = (cfg.get('metainfo') or {}).get('classes')
-    if type_name(cfg) == 'VOCDataset' and named and 'person' not in named:
+    # A choice of VOC's own classes is still VOC.
+    if type_name(cfg) == 'VOCDataset' and named and 'VOC' not in str(cfg.get('data_root')):
         return _OWN_VOC
     return DATA_SOURCES.get(type_name(cfg), _UNKNOWN)
 

@@ -65,6 +65,30 @@ def test_paths_are_those_of_the_dataset(data, files, missing, tmp_path):
     assert [path for _, _, paths in found for path in paths] == [f'{root}/{m}' for m in missing]
 
 
+@pytest.mark.parametrize('root, classes, says', [
+    ('data/VOCdevkit', None, 'VOCtest_06-Nov-2007.tar'),
+    ('data/VOCdevkit', ('cat', 'dog'), 'VOCtest_06-Nov-2007.tar'),
+    ('data/bccd/BCCD', ('RBC', 'WBC'), 'github.com/Shenggan/BCCD_Dataset')])
+def test_a_set_in_the_format_of_voc_need_not_be_voc(root, classes, says):
+    with pytest.raises(FileNotFoundError, match=says):
+        check_paths(data_config(type='VOCDataset', data_root=root, ann_file='train.txt',
+                                metainfo=dict(classes=classes) if classes else {}), TRAIN)
+
+
+def test_folders_that_a_class_takes_by_itself(tmp_path):
+    root = fill(tmp_path, 'frames/a/1.png')
+    for prefix, missing in ((None, f'{root}/labels'), (dict(img_path='x'), f'{root}/x')):
+        cfg = data_config(type='mmips.RUGDDataset', data_root=root, data_prefix=prefix)
+        (_, _, paths), = sources.missing_datasets(cfg, TRAIN)
+        assert paths == [missing]
+
+
+def test_the_command_that_converts_is_filled_in(tmp_path):
+    text = sources.advise_conversion(dict(type='PascalVOCDataset', data_root='d/kit/VOC2012/'))
+    assert text[0].endswith('voc_aug.py d/kit d/kit/VOCaug --nproc 8')
+    assert sources.advise_conversion(dict(type='CUB', data_root='d')) == []
+
+
 def test_an_empty_folder_is_missing(tmp_path):
     (tmp_path / 'train').mkdir()
     with pytest.raises(FileNotFoundError, match='missing, or its folder is empty'):
