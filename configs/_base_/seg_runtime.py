@@ -1,5 +1,5 @@
 # mmseg's runtime with a fixed seed and a backbone that is checked before the first step.
 _base_ = [__import__('mmips').base('mmseg::_base_/default_runtime.py')]
 
-custom_hooks = [dict(type='mmips.EpochSeedHook'), dict(type='mmips.CheckPretrained')]
+custom_hooks = [dict(type='mmips.CheckPretrained')]
 randomness = dict(seed=0, deterministic=False)

@@ -4,13 +4,14 @@
 A half-configured IPS run either trains wrongly in silence (ordinary batches under a
 pair loss) or stops in its first step, after the data was read and the model built. All
 of it can be read from the config. Each message names the key, its value, what was
-expected and what to write.
+expected and what to write. For configs of mmseg and mmdet see ``transfer_checks``.
 """
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmips.engine.sources import type_name
+from mmips.engine.transfer_checks import transfer_mistakes, transfer_warnings
 
 __all__ = ['check_config', 'find_augments', 'find_preprocessor']
 
@@ -83,9 +84,9 @@ def _iter_augments(node: Any, key: str, whole_pairs: bool = False
 
 
 def check_config(cfg: Any) -> list[str]:
-    """Check what a training config says about pairs, swaps and distillation.
+    """Check what a training config says about pairs, swaps, distillation and transfer.
 
-    Configs that use none of our parts pass untouched, those of mmseg and mmdet too.
+    Configs that use none of it pass untouched.
 
     Args:
         cfg (Config): The whole config, command-line options merged.
@@ -98,9 +99,11 @@ def check_config(cfg: Any) -> list[str]:
     """
     facts = _Facts(cfg)
     mistakes = [text for check in _ERRORS for text in check(facts)]
+    mistakes += [_message(key, _plain(value), expected, advice)
+                 for key, value, expected, advice in transfer_mistakes(cfg)]
     if mistakes:
         raise ValueError('This config cannot train as it is:\n\n' + '\n\n'.join(mistakes))
-    return [text for check in _WARNINGS for text in check(facts)]
+    return [text for check in _WARNINGS for text in check(facts)] + [*transfer_warnings(cfg)]
 
 
 def _message(key: str, value: Any, expected: str, advice: str) -> str:

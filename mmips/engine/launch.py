@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ['USER_ERROR', 'local_rank', 'main', 'prepare_distributed', 'rank']
+__all__ = ['USER_ERROR', 'local_rank', 'main', 'prepare_distributed', 'rank', 'without_sync_bn']
 
 #: Exit status of a run that ended in a message to its user.
 USER_ERROR = 2
@@ -92,7 +92,7 @@ def _cpu_wrapper_cfg(cfg: Any) -> dict:
 
 
 def _register_cpu_wrapper() -> None:
-    from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+    from mmengine.model import MMDistributedDataParallel
     from mmengine.registry import MODEL_WRAPPERS
     if CPU_WRAPPER in MODEL_WRAPPERS:
         return
@@ -101,20 +101,26 @@ def _register_cpu_wrapper() -> None:
         """mmengine's wrapper for a model without SyncBN layers."""
 
         def __init__(self, module: Any, **kwargs: Any) -> None:
-            count = _count_sync_bn(module)
-            if count:
-                _say(f'SyncBN cannot run on CPUs: {count} SyncBN layers of the model are '
-                     'ordinary BN layers in this run, and each process normalises by its own '
-                     'images. Results will differ from a run on GPUs.')
-                module = revert_sync_batchnorm(module)
-            super().__init__(module=module, **kwargs)
+            super().__init__(module=without_sync_bn(module), **kwargs)
 
     MODEL_WRAPPERS.register_module(name=CPU_WRAPPER, module=CPUDistributedDataParallel)
 
 
-def _count_sync_bn(module: Any) -> int:
+def without_sync_bn(model: Any) -> Any:
+    """A model for CPUs: SyncBN layers, which refuse CPU tensors, become BN layers, and say so.
+
+    Args:
+        model (nn.Module): Changed in place, but for its own type.
+    """
+    from mmengine.model import revert_sync_batchnorm
     # mmcv's own SyncBatchNorm is no subclass of torch's, but bears its name.
-    return sum(type(part).__name__ == 'SyncBatchNorm' for part in module.modules())
+    count = sum(type(part).__name__ == 'SyncBatchNorm' for part in model.modules())
+    if not count:
+        return model
+    _say(f'SyncBN cannot run on CPUs: {count} SyncBN layers of the model are ordinary BN layers '
+         'in this run, and each process normalises by its own images. Results will differ from '
+         'a run on GPUs.')
+    return revert_sync_batchnorm(model)
 
 
 def _say(message: str) -> None:

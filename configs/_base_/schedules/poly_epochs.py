@@ -3,6 +3,8 @@ _base_ = '../seg_runtime.py'
 
 max_epochs = 50
 
+custom_hooks = [dict(type='mmips.EpochSeedHook'), *_base_.custom_hooks]
+
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.007, momentum=0.9, weight_decay=5e-4))
