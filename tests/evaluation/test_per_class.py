@@ -1,0 +1,100 @@
+import csv
+from types import SimpleNamespace
+
+import pytest
+
+from mmips.evaluation import (
+    ClassScores,
+    check_metric,
+    class_scores,
+    comparison_table,
+    write_comparison,
+)
+
+CLASSES = ('cat', 'a|b', 'cow', 'elk')
+NAN = float('nan')
+
+
+@pytest.fixture
+def scores():
+    return {'hard': ClassScores('IoU', CLASSES, [50, 60.004, 30, NAN], {'mIoU': 46.668}),
+            'IPS': ClassScores('IoU', CLASSES, [51.234, 60.0, 28.5, 10], {'mIoU': 37.4335})}
+
+
+def test_table(scores):
+    assert comparison_table(scores, 'hard') == """\
+| IoU % | hard | IPS |
+|---|---|---|
+| cat | 50.00 | 51.23 **+1.23** |
+| a\\|b | 60.00 | 60.00 +0.00 |
+| cow | 30.00 | 28.50 -1.50 |
+| elk | \N{EN DASH} | 10.00 |
+| **mIoU** | 46.67 | 37.43 -9.24 |
+
+IPS: better on 1 of 3 classes than hard.
+"""
+
+
+def test_another_baseline(scores):
+    scores['third'] = scores['IPS']
+    table = comparison_table(scores, 'IPS')
+    assert '| cat | 50.00 -1.23 | 51.23 | 51.23 +0.00 |' in table
+    assert '| cow | 30.00 **+1.50** | 28.50 |' in table
+    assert 'hard: better on 1 of 3 classes than IPS.\n' in table
+    assert table.endswith('third: better on 0 of 4 classes than IPS.\n')
+
+
+def test_a_difference_is_that_of_the_numbers_shown():
+    """46.674 - 46.666 is 0.01 to the reader."""
+    scores = {name: ClassScores('AP', ('x', ), [value], {'mAP': value})
+              for name, value in (('a', 46.664), ('b', 46.676), ('c', 46.6641), ('d', 46.6596))}
+    row = comparison_table(scores, 'a').splitlines()[2]
+    assert row == '| x | 46.66 | 46.68 **+0.02** | 46.66 +0.00 | 46.66 +0.00 |'
+
+
+def test_files(scores, tmp_path):
+    text = write_comparison(scores, 'hard', tmp_path / 'new' / 'folder')
+    folder = tmp_path / 'new' / 'folder'
+    assert sorted(path.name for path in folder.iterdir()) == ['per_class.csv', 'per_class.md']
+    assert (folder / 'per_class.md').read_text(encoding='utf-8') == text
+    with open(folder / 'per_class.csv', newline='', encoding='utf-8') as file:
+        assert list(csv.reader(file)) == [
+            ['class', 'hard', 'IPS', 'IPS - hard'], ['cat', '50.00', '51.23', '+1.23'],
+            ['a|b', '60.00', '60.00', '+0.00'], ['cow', '30.00', '28.50', '-1.50'],
+            ['elk', '', '10.00', ''], ['mIoU', '46.67', '37.43', '-9.24']]
+
+
+def make(name, **settings):
+    return type(name, (SimpleNamespace, ), {})(**settings)
+
+
+@pytest.mark.parametrize('metric, words', [
+    (make('Accuracy'), 'Accuracy has no score for every class'),
+    (make('IoUMetric', format_only=True), r'IoUMetric\(format_only=True\)'),
+    (make('VOCMetric', metric='recall', scale_ranges=None), "got metric='recall'"),
+    (make('VOCMetric', metric='mAP', scale_ranges=[(0, 32)]), r'scale_ranges=\[\(0, 32\)\]'),
+    (make('CocoMetric', metrics=['proposal']), r"got metric=\['proposal'\]")])
+def test_refuses_other_metrics(metric, words):
+    for function in (check_metric, lambda metric: class_scores(metric, 1)):
+        with pytest.raises(ValueError, match=words):
+            function(metric)
+
+
+def test_several_thresholds():
+    """The mean over thresholds, of the classes and of the whole, is mmdet's mAP."""
+    import numpy as np
+    from mmdet.evaluation import VOCMetric
+    metric = VOCMetric(iou_thrs=[0.5, 0.9], eval_mode='area')
+    metric.dataset_meta = dict(classes=('cat', 'dog', 'cow'))
+    none = np.zeros((0, 4)), np.zeros(0, int)
+    boxes = np.array([[0., 0, 100, 100], [200, 0, 300, 100]])
+    # The cat is found exactly, the dog moved by a fifth, a cow where there is none.
+    found = [np.array([[*boxes[0], .9]]), np.array([[220., 0, 320, 100, .8]]),
+             np.array([[*boxes[0], .7]])]
+    truth = dict(bboxes=boxes, labels=np.array([0, 1]), bboxes_ignore=none[0],
+                 labels_ignore=none[1])
+    metric.results = [(truth, found)]
+    scores = class_scores(metric, 1)
+    assert scores.values[:2] == pytest.approx([100, 50]) and np.isnan(scores.values[2])
+    assert scores.totals['mAP'] == pytest.approx(
+        100 * metric.compute_metrics(metric.results)['mAP']) == pytest.approx(75)
