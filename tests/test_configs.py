@@ -346,7 +346,9 @@ def test_small_data_twins_see_as_many_images(name):
         seen.append(cfg.train_cfg.max_epochs * (2 if doubled else 1))
         cuts = cfg.param_scheduler.get('milestones', [])
         share = [cut / cfg.train_cfg.max_epochs for cut in cuts]
-        assert share == pytest.approx([0.625, 0.75, 0.875][:len(share)], abs=0.01)
+        # Half an epoch is as near as whole ones come.
+        near = max(0.01, 0.5 / cfg.train_cfg.max_epochs + 1e-9)
+        assert share == pytest.approx([0.625, 0.75, 0.875][:len(share)], abs=near)
         assert cfg.param_scheduler.get('T_max', cfg.train_cfg.max_epochs) == \
             cfg.train_cfg.max_epochs
     assert seen[0] == seen[1]

@@ -23,7 +23,7 @@ _base_ = [
 model = dict(
     bbox_head=dict(
         num_classes=20,
-        # As in mmdet's ssd300_voc0712.py.
+        # As in mmdet's pascal_voc/ssd300_voc0712.py.
         anchor_generator=dict(basesize_ratio_range=(0.2, 0.9))),
     test_cfg=dict(score_thr=0.01))
 auto_scale_lr = dict(enable=False, base_batch_size=32)

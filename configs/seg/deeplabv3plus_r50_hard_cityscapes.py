@@ -1,7 +1,9 @@
 """DeepLabV3+ on the hard-label backbone: twin of ``deeplabv3plus_r50_ips_cityscapes.py``.
 
 Paper: the cell of Table 6 is lost from the text.
-Data, command and cost as there; the checkpoint alone differs.
+Command: python tools/train.py configs/seg/deeplabv3plus_r50_hard_cityscapes.py
+Cost and data as there. The checkpoint alone differs: that of
+configs/ips/resnet50_hard_in1k.py.
 """
 _base_ = 'deeplabv3plus_r50_ips_cityscapes.py'
 

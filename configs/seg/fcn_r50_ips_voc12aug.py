@@ -1,7 +1,7 @@
 """FCN on the IPS backbone, VOC2012 with SBD, with mmseg's own recipe.
 
 Not an experiment of the paper. The recipe is that of mmseg's
-fcn_r50-d8_4xb4-20k_voc12aug-512x512.py; only the backbone differs: a plain
+fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py; only the backbone differs: a plain
 ResNet-50 from a classification checkpoint.
 
 Data: python tools/misc/check_data.py configs/seg/fcn_r50_ips_voc12aug.py

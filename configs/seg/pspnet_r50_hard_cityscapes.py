@@ -1,7 +1,9 @@
 """PSPNet on the hard-label backbone: twin of ``pspnet_r50_ips_cityscapes.py``.
 
 Not an experiment of the paper.
-Data, command and cost as there; the checkpoint alone differs.
+Command: python tools/train.py configs/seg/pspnet_r50_hard_cityscapes.py
+Cost and data as there. The checkpoint alone differs: that of
+configs/ips/resnet50_hard_in1k.py.
 """
 _base_ = 'pspnet_r50_ips_cityscapes.py'
 

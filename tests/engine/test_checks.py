@@ -52,7 +52,7 @@ def test_our_own_configs_pass_without_a_word(name):
 
 
 @pytest.mark.parametrize('name', ['mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py',
-                                  'mmdet::ssd/ssd300_coco.py'])
+                                  'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'])
 def test_other_toolboxes_are_left_alone(name, tmp_path):
     pytest.importorskip(name.partition('::')[0])
     file = tmp_path / 'config.py'
