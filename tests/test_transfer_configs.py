@@ -170,6 +170,28 @@ def train(cfg, steps, epochs):
     return runner
 
 
+# Steps or epochs of the whole decay, by the last words of the name.
+EPOCHS = {'r50_voc12aug': 50, 'r50_cityscapes': 200, 'r50_camvid': 50, 'r18-w16_camvid': 20}
+STEPS = {'voc12aug': 20_000, 'cityscapes': 40_000, 'rugd': 176_000}
+
+
+def check_schedule(name, runner, steps):
+    """The lr changes in every step, over as many as the images and the batch make."""
+    first = runner.param_schedulers[0]
+    assert not first.by_epoch
+    if 'ssd' in name:
+        assert (first.begin, first.end) == (0, 2 * steps)
+        assert first.start_factor < 1e-3
+    elif 'deeplab' in name:
+        assert first.end == steps * EPOCHS[f'{name.split("_")[1]}_{data_of(name)}']
+        rates = {key: group['initial_lr'] for group in runner.optim_wrapper.param_groups
+                 for key, value in runner.model.named_parameters() if value is group['params'][0]}
+        assert rates['decode_head.conv_seg.weight'] == pytest.approx(
+            10 * rates['backbone.conv1.weight'])
+    else:
+        assert first.end == STEPS[data_of(name)]
+
+
 @pytest.mark.parametrize('name', CONFIGS)
 def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, images):
     cfg = shrink(load(name), name, tmp_path)
@@ -185,6 +207,7 @@ def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, imag
     for key, value in Notes.seen.items():
         assert torch.equal(value, source[f'backbone.{key}']), key
     assert runner.message_hub.get_scalar(f'val/{metric}').current() >= 0
+    check_schedule(name, runner, steps)
     assert (tmp_path / saved).is_file() and list(tmp_path.glob('best_*.pth'))
     learned = runner.model.state_dict()['backbone.conv1.weight']
     assert torch.isfinite(learned).all()

@@ -88,6 +88,38 @@ def test_a_stage_that_the_backbone_leaves_out_does_not_matter(published, from_ch
     assert runner.iter == 3
 
 
+def allowing(path, *names):
+    hook = dict(type='mmips.CheckPretrained', allow=list(names))
+    return dict(path=path, custom_hooks=[hook])
+
+
+def test_exceptions_are_named_and_counted(published, from_checkpoint, caplog):
+    path = published()
+    content = torch.load(path)
+    del content['state_dict']['backbone.conv1.weight']
+    del content['state_dict']['backbone.layer1.0.bn1.running_var']
+    torch.save(content, path)
+    runner = from_checkpoint(**allowing(path, 'conv1.weight'))
+    with pytest.raises(ValueError, match="1 tensors are missing in the file, the first is "
+                       "'layer1.0.bn1.running_var'"):
+        runner.train()
+    caplog.clear()
+    from_checkpoint(**allowing(path, 'conv1.weight', 'layer1.*.running_var')).train()
+    said, = [r.getMessage() for r in caplog.records if 'CheckPretrained: ' in r.getMessage()]
+    # Two blocks of two, of which one was missing: the name allows all of them.
+    assert "but for 5 that are allowed not to, the first is 'conv1.weight'" in said
+
+
+@pytest.mark.parametrize('allow, message', [
+    (['stem.*'], r"'stem\.\*' is the name of no tensor of the backbone, whose first is "
+     r"'conv1\.weight'. Correct it"),
+    ('conv1.weight', r"allow must be a list of names, got 'conv1\.weight'")])
+def test_refuses_an_exception_that_is_none(published, from_checkpoint, allow, message):
+    with pytest.raises(ValueError, match=message):
+        from_checkpoint(published(), custom_hooks=[
+            dict(type='mmips.CheckPretrained', allow=allow)]).train()
+
+
 def test_a_file_that_was_never_loaded(published, from_checkpoint):
     runner = from_checkpoint(published())
     runner.model.backbone.init_weights = lambda: None
