@@ -37,13 +37,15 @@ def use_pictures(cfg: Any, args: argparse.Namespace) -> None:
     if 'visualization' not in cfg.get('default_hooks', {}):
         raise ValueError('--show, --show-dir: the config has no default_hooks.visualization. '
                          "Write default_hooks=dict(visualization=dict(type='VisualizationHook')).")
-    hook = cfg.default_hooks.visualization
+    hook, scope = cfg.default_hooks.visualization, cfg.get('default_scope')
     # mmpretrain's hook is switched on by `enable`, mmseg's and mmdet's by `draw`.
-    is_mmpretrain = cfg.get('default_scope') == 'mmpretrain'
-    hook.update({'enable' if is_mmpretrain else 'draw': True, 'show': args.show,
+    hook.update({'enable' if scope == 'mmpretrain' else 'draw': True, 'show': args.show,
                  'wait_time': args.wait_time, 'interval': args.interval})
-    if args.show_dir:
-        hook['out_dir' if is_mmpretrain else 'test_out_dir'] = args.show_dir
+    if args.show_dir and scope == 'mmseg':
+        # Its hook has no folder of its own.
+        cfg.visualizer.save_dir = args.show_dir
+    elif args.show_dir:
+        hook['out_dir' if scope == 'mmpretrain' else 'test_out_dir'] = args.show_dir
 
 
 def use_tta(cfg: Any) -> None:

@@ -223,13 +223,9 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
         cfg (Config): The whole config, command-line options merged.
         fields (tuple[str, ...]): The data loaders that this run builds.
     """
-    from mmengine.device import get_device
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
     sources.check_paths(cfg, fields)
     _Progress.downloads = sources.pending_downloads(cfg, fields)
     launch.prepare_distributed(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if cfg.get('launcher', 'none') == 'none' and get_device() == 'cpu':
-        runner.model = launch.without_sync_bn(runner.model)
-    return runner
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

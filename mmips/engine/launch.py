@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ['USER_ERROR', 'local_rank', 'main', 'prepare_distributed', 'rank', 'without_sync_bn']
+__all__ = ['USER_ERROR', 'local_rank', 'main', 'prepare_distributed', 'rank']
 
 #: Exit status of a run that ended in a message to its user.
 USER_ERROR = 2
@@ -101,26 +101,21 @@ def _register_cpu_wrapper() -> None:
         """mmengine's wrapper for a model without SyncBN layers."""
 
         def __init__(self, module: Any, **kwargs: Any) -> None:
-            super().__init__(module=without_sync_bn(module), **kwargs)
+            super().__init__(module=_without_sync_bn(module), **kwargs)
 
     MODEL_WRAPPERS.register_module(name=CPU_WRAPPER, module=CPUDistributedDataParallel)
 
 
-def without_sync_bn(model: Any) -> Any:
-    """A model for CPUs: SyncBN layers, which refuse CPU tensors, become BN layers, and say so.
-
-    Args:
-        model (nn.Module): Changed in place, but for its own type.
-    """
+def _without_sync_bn(model: Any) -> Any:
+    """SyncBN layers refuse CPU tensors: make BN layers of them, and say so."""
     from mmengine.model import revert_sync_batchnorm
     # mmcv's own SyncBatchNorm is no subclass of torch's, but bears its name.
     count = sum(type(part).__name__ == 'SyncBatchNorm' for part in model.modules())
-    if not count:
-        return model
-    _say(f'SyncBN cannot run on CPUs: {count} SyncBN layers of the model are ordinary BN layers '
-         'in this run, and each process normalises by its own images. Results will differ from '
-         'a run on GPUs.')
-    return revert_sync_batchnorm(model)
+    if count:
+        _say(f'SyncBN cannot run on CPUs: {count} SyncBN layers of the model are ordinary BN '
+             'layers in this run, and each process normalises by its own images. Results will '
+             'differ from a run on GPUs.')
+    return revert_sync_batchnorm(model) if count else model
 
 
 def _say(message: str) -> None:

@@ -67,7 +67,7 @@ def browse():
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     """Run in an empty folder, as the only process, with no state of an earlier run."""
-    for kind in (MMLogger, MessageHub, Visualizer):
+    for kind in (MMLogger, MessageHub, Visualizer, *Visualizer.__subclasses__()):
         # A logger of an earlier test writes to that test's captured, now closed, stream.
         monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
     monkeypatch.chdir(tmp_path)
