@@ -263,6 +263,8 @@ def _rectangle(canvas: ImageDraw.ImageDraw, corners: tuple[int, int, int, int],
                colour: tuple[int, ...], dashed: bool) -> None:
     left, top, right, bottom = corners
     if not dashed:
+        if _is_light(colour):
+            canvas.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=FAINT)
         canvas.rectangle(corners, outline=colour, width=2)
         return
     for start in range(left, right + 1, 9):
@@ -289,8 +291,8 @@ def _tag(canvas: ImageDraw.ImageDraw, corners: tuple[int, int, int, int], texts:
             if x >= 0 <= y and place[3] < size[1] and not any(_overlap(place, other)
                                                              for other in taken):
                 canvas.rectangle(place, fill=colour)
-                canvas.text((x + 3, y + height - 4), text, fill=_readable_on(colour), font=font,
-                            anchor='ls')
+                canvas.text((x + 3, y + height - 4), text, font=font, anchor='ls',
+                            fill='black' if _is_light(colour) else 'white')
                 taken.append(place)
                 return
 
@@ -299,9 +301,8 @@ def _overlap(one: tuple[int, int, int, int], two: tuple[int, int, int, int]) -> 
     return one[0] <= two[2] and two[0] <= one[2] and one[1] <= two[3] and two[1] <= one[3]
 
 
-def _readable_on(colour: Sequence[int]) -> str:
-    luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-    return 'black' if luminance > 140 else 'white'
+def _is_light(colour: Sequence[int]) -> bool:
+    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
 
 
 def _note(is_boxes: bool, style: _Style) -> str:

@@ -200,3 +200,11 @@ def test_refuses_nothing_to_draw_and_a_short_palette():
         draw_predictions([], ['a'], CLASSES, PALETTE)
     with pytest.raises(ValueError, match='for each of the 3 classes, got 2'):
         draw_predictions([Example(plain(), labels, [labels])], ['a'], CLASSES, PALETTE[:2])
+
+
+def test_light_boxes_have_a_darker_edge():
+    boxes = Boxes(np.array([[10., 10, 50, 30]]), np.array([0]))
+    image = Image.new('RGB', (60, 40), 'white')
+    for colour, outside in (((250, 250, 180), (110, 119, 129)), ((200, 0, 0), (255, 255, 255))):
+        picture = draw_boxes(image, boxes, ['cat'], np.array([colour], np.uint8))
+        assert picture.getpixel((20, 10)) == colour and picture.getpixel((20, 9)) == outside
