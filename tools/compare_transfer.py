@@ -118,6 +118,7 @@ def load_task(task: str, args: argparse.Namespace, checkpoint: Path | None):
         cfg.model.backbone.init_cfg = None
         cfg.custom_hooks = [hook for hook in cfg.custom_hooks
                             if hook.type != 'mmips.CheckPretrained']
+    cli.set_dataloader_defaults(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
     # The last weights are what is reported; the best on the validation set are not kept.
     cfg.default_hooks.checkpoint.update(save_best=None, max_keep_ckpts=1)
     return cfg

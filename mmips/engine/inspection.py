@@ -33,13 +33,15 @@ ERRORS = {
                    'to the value that is ignored)',
     'class name': 'class names that the config does not know, whose boxes would be lost silently '
                   '(correct the spelling, or name the classes in metainfo=dict(classes=...))',
-    'box without area': 'boxes without area',
+    'box without area': 'boxes without area, whose loss is infinite (have them ignored: '
+                        'train_dataloader.dataset.filter_cfg.bbox_min_size=1)',
     'box outside': 'boxes outside of their image',
     'size': 'images of another size than their annotation says',
 }
 #: Kind of problem -> what it means. Training works, but perhaps not as meant.
 WARNINGS = {
     'box across the border': 'boxes that reach beyond the border of their image',
+    'empty box': 'boxes without area, which training ignores and no prediction can match',
     'no example': 'classes without a single example',
     'duplicate': 'images that are both in train and in val or test',
 }
@@ -238,6 +240,9 @@ def _inspect_boxes(job: _Job, record: dict, size: Any, problems: list) -> dict:
         counts[name] += 1
         ignored += bool(instance.get('ignore_flag'))
         kind = _judge_box(instance['bbox'], width, height)
+        if kind == 'box without area' and (instance.get('ignore_flag') or getattr(
+                job.dataset, 'test_mode', False)):
+            kind = 'empty box'
         if kind:
             problems.append((kind, f'{where}: {name} {[round(x, 1) for x in instance["bbox"]]} in '
                              f'{width}x{height}'))

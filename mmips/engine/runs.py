@@ -195,16 +195,22 @@ def run_tasks(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, dict]]:
             # No more than can run: what the pool has queued for its workers it cannot cancel.
             while waiting and len(running) < jobs:
                 task = waiting.pop(0)
-                running[pool.submit(task[2], *task[3])] = task
+                running[pool.submit(_do, task)] = task
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 task = running.pop(done)
                 if done.exception():
                     sys.exit(_failure(task, done.exception(), len(running)))
-                write_json(task[1] / 'result.json', done.result())
                 yield task, done.result()
     finally:
         # Not waiting, so that a failure is reported at once.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _do(task: Task) -> dict:
+    # Stored here, in the worker: it ends its run even when another one's failure ends the tool.
+    result = task[2](*task[3])
+    write_json(task[1] / 'result.json', result)
+    return result
 
 
 def _failure(task: Task, error: BaseException | None, running: int) -> str:

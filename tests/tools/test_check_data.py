@@ -388,10 +388,23 @@ def test_boxes(config, check):
     assert "BloodImage_00000.xml: 'RBC '" in out and "BloodImage_00000.xml: 'rbc'" in out
     assert 'BloodImage_00001.xml: RBC [4, 4, 4, 8] in 64x48' in out
     assert 'BloodImage_00004.jpg: 64x48, its annotation says 48x64' in out
+    assert 'filter_cfg.bbox_min_size=1' in out
     _, out, splits = check(config(BCCD, "train_dataloader['dataset']['filter_cfg'] = "
                                   'dict(filter_empty_gt=True)\n'))
     assert splits['train']['images'] == 5 and splits['train']['notes']['left out'] == 1
     assert '1 images left out by filter_cfg' in out
+
+
+@pytest.mark.parametrize('name, split', [('BloodImage_00002', 'train'),
+                                         ('BloodImage_00006', 'val')])
+def test_boxes_without_area_that_nothing_learns_are_a_warning(config, check, name, split):
+    trees.write_bccd('data/bccd', images=6)
+    rewrite(name, ('RBC', (5, 5, 5, 9), False), ('RBC', (5, 5, 9, 9), False))
+    tail = ("train_dataloader['dataset']['filter_cfg'] = dict(bbox_min_size=1)\n"
+            "val_dataloader['dataset']['test_mode'] = True\n")
+    status, out, splits = check(config(BCCD, tail))
+    assert status == 0 and problems(splits[split]) == {'empty box': 1}
+    assert 'no prediction can match' in out
 
 
 def test_boxes_across_the_border_are_a_warning(config, check):
