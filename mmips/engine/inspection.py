@@ -102,6 +102,8 @@ class _Job:
     loader: Any = None
     ignored: int = 255
     decode: bool = False
+    #: Whether something is trained on it.
+    learned: bool = True
 
 
 def _name(classes: Sequence[str], label: int) -> str:
@@ -240,8 +242,7 @@ def _inspect_boxes(job: _Job, record: dict, size: Any, problems: list) -> dict:
         counts[name] += 1
         ignored += bool(instance.get('ignore_flag'))
         kind = _judge_box(instance['bbox'], width, height)
-        if kind == 'box without area' and (instance.get('ignore_flag') or getattr(
-                job.dataset, 'test_mode', False)):
+        if kind == 'box without area' and (instance.get('ignore_flag') or not job.learned):
             kind = 'empty box'
         if kind:
             problems.append((kind, f'{where}: {name} {[round(x, 1) for x in instance["bbox"]]} in '
@@ -339,7 +340,8 @@ def _prepare(cfg: dict, decode: bool) -> _Job:
     # One list, read once, is as fast; and mmengine cannot serialize an empty one.
     dataset.serialize_data = False
     job = _Job(dataset, tuple(dataset.metainfo.get('classes') or ()), decode=decode,
-               ignored=int(getattr(dataset, 'ignore_index', 255)))
+               ignored=int(getattr(dataset, 'ignore_index', 255)),
+               learned=not getattr(dataset, 'test_mode', False))
     if hasattr(dataset, 'seg_map_suffix') and hasattr(dataset, 'ignore_index'):
         job.loader = _loader(pipeline)
     return job
