@@ -1,0 +1,49 @@
+"""Checkpoints of narrow classifiers, as mmpretrain's training leaves them."""
+from pathlib import Path
+
+import torch
+from mmengine.registry import MODELS, init_default_scope
+
+
+def write_resnet(path, depth=50, width=8):
+    """Save a plain ResNet of mmpretrain below ``backbone.``, beside a head.
+
+    Args:
+        path: Where to; folders are made.
+        depth: Of the ResNet.
+        width: Channels of its stem; 64 is usual.
+
+    Returns:
+        dict[str, Tensor]: What a backbone has to take over, without prefix: all weights, and
+        statistics that no network starts from.
+    """
+    init_default_scope('mmpretrain')
+    torch.manual_seed(1)
+    state = MODELS.build(dict(type='ResNet', depth=depth, stem_channels=width,
+                              base_channels=width)).state_dict()
+    for key, value in state.items():
+        if 'running' in key:
+            value.uniform_(0.5, 1.5)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=dict(epoch=1), state_dict={
+        **{f'backbone.{key}': value for key, value in state.items()},
+        'head.fc.weight': torch.zeros(2, 2)}), path)
+    return {key: value for key, value in state.items() if value.is_floating_point()}
+
+
+def check_frozen(source, states, head):
+    """The backbones hold the source's weights; their statistics and the heads have learned.
+
+    Args:
+        source (dict[str, Tensor]): The backbone's tensors in the checkpoint.
+        states (list[dict[str, Tensor]]): The model in two epochs of a run whose backbone learns
+            nothing.
+        head (str): Beginning of the names of the head's tensors.
+    """
+    for key, value in source.items():
+        kept = [torch.equal(state[f'backbone.{key}'], value) for state in states]
+        assert kept == [False, False] if 'running' in key else kept == [True, True], key
+    learned = [key for key in states[0] if key.startswith(head) and key.endswith('weight')]
+    assert learned
+    for key in learned:
+        assert not torch.equal(states[0][key], states[1][key]), key
