@@ -1,7 +1,7 @@
 # DeepLabV3+ on the small ResNet-18, for CPUs: 0.9 M parameters in all.
 _base_ = 'deeplabv3plus_r50-d16.py'
 
-# SyncBN refuses CPU tensors.
+# SyncBN refuses CPU tensors, which several processes on CPUs would meet: BN everywhere.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     backbone=dict(

@@ -8,7 +8,8 @@ custom_hooks = [dict(type='mmips.EpochSeedHook'), *_base_.custom_hooks]
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.007, momentum=0.9, weight_decay=5e-4))
-# By iteration, whose number the Runner computes from images and batch size.
+# By iteration, whose number the Runner computes from images and batch size; down to 0,
+# since no floor such as mmseg's 1e-4 is known of.
 param_scheduler = [
     dict(
         type='PolyLR',
