@@ -39,7 +39,7 @@ def transfer_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
                'None beside model.backbone.init_cfg, which names another checkpoint: the base sets '
                'one, and the toolbox refuses two', 'model = dict(pretrained=None)')
     head = model.get('bbox_head') or {}
-    if head.get('type') in ('SSDHead', 'mmdet.SSDHead') and cfg.get('val_cfg'):
+    if head.get('type') in ('SSDHead', 'mmdet.SSDHead') and cfg.get('val_cfg') is not None:
         yield ('model.bbox_head.type', head['type'],
                "a head that can predict: mmdet's own fails at the first validation (no attribute "
                "'loss_cls')", "model = dict(bbox_head=dict(type='mmips.SSDHead'))")
