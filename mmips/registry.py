@@ -10,12 +10,13 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
 from mmips.compat import has_package
 
-__all__ = ['MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'FUNCTIONS']
+__all__ = ['MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'METRICS', 'FUNCTIONS']
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmips', locations=['mmips.models'])
 DATASETS = Registry(
@@ -26,6 +27,8 @@ DATA_SAMPLERS = Registry(
     scope='mmips',
     locations=['mmips.datasets.samplers'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmips', locations=['mmips.engine.hooks'])
+METRICS = Registry(
+    'metric', parent=MMENGINE_METRICS, scope='mmips', locations=['mmips.evaluation.metrics'])
 FUNCTIONS = Registry(
     'function', parent=MMENGINE_FUNCTIONS, scope='mmips', locations=['mmips.engine.seeding'])
 

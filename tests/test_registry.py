@@ -47,7 +47,8 @@ def test_locations_import_and_register_something(name):
 
 @pytest.mark.parametrize(('name', 'key'), [
     ('DATA_SAMPLERS', 'PairedClassSampler'), ('MODELS', 'SelfDistillClassifier'),
-    ('BATCH_AUGMENTS', 'IntraClassPatchSwap'), ('HOOKS', 'PatchSwapSchedule')])
+    ('BATCH_AUGMENTS', 'IntraClassPatchSwap'), ('HOOKS', 'PatchSwapSchedule'),
+    ('METRICS', 'SafetyMetrics')])
 def test_parts_are_found_from_mmpretrain_by_scope_alone(name, key):
     pretrain = pytest.importorskip('mmpretrain.registry')
     found = getattr(pretrain, name).get(f'mmips.{key}')

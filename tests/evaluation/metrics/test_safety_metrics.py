@@ -1,0 +1,177 @@
+"""SafetyMetrics in mmengine's evaluator, in a shipped config and in two processes."""
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_dist_info
+from mmengine.evaluator import Evaluator
+from mmengine.registry import METRICS as ROOT
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+
+import mmips
+from mmips.functional.safety import SAFETY_METRICS, safety_scores
+
+SAMPLES, CLASSES = 37, 4
+
+
+def make_scores(dtype=torch.float32):
+    """Scores with ties, and labels; the first sample is wrong and sure, so it counts."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randint(-3, 4, (SAMPLES, CLASSES), generator=generator).float()
+    labels = torch.randint(0, CLASSES, (SAMPLES, ), generator=generator)
+    labels[::2] = logits.argmax(1)[::2]
+    logits[1::2] *= 0.5
+    logits[0], labels[0] = torch.tensor([9., 0, 0, 0]), 1
+    return logits.softmax(1).to(dtype), labels
+
+
+def samples(indices, dtype=torch.float32):
+    scores, labels = make_scores(dtype)
+    return [BaseDataElement(pred_score=scores[i], gt_label=labels[i:i + 1]) for i in indices]
+
+
+def evaluate(indices, batch_size, size=None, **options):
+    evaluator = Evaluator(dict(type='mmips.SafetyMetrics', **options))
+    for start in range(0, len(indices), batch_size):
+        evaluator.process(samples(indices[start:start + batch_size]))
+    return evaluator.evaluate(size or len(indices))
+
+
+def expected(dtype=torch.float32, **options):
+    scores, labels = make_scores(dtype)
+    found = safety_scores(scores.float().numpy(), labels.numpy(), **options)
+    return {f'safety/{name}': value for name, value in found.items()}
+
+
+@pytest.mark.parametrize('batch_size', [1, 7, 37, 64])
+def test_every_batch_size_gives_the_same(batch_size):
+    found = evaluate(range(SAMPLES), batch_size)
+    assert found == expected()
+    assert list(found) == [f'safety/{name}' for name in SAFETY_METRICS]
+    assert all(np.isfinite(value) for value in found.values())
+
+
+def test_options():
+    found = evaluate(range(SAMPLES), 8, metrics=['ece', 'brier'], num_bins=4)
+    assert found == expected(metrics=['ece', 'brier'], num_bins=4)
+    assert found['safety/ece'] != expected()['safety/ece']
+    assert list(evaluate(range(SAMPLES), 8, metrics='aurc', prefix='x')) == ['x/aurc']
+
+
+def test_results_are_those_of_one_evaluation():
+    evaluator = Evaluator(dict(type='mmips.SafetyMetrics'))
+    for _ in range(2):
+        evaluator.process(samples(range(SAMPLES)))
+        assert evaluator.evaluate(SAMPLES) == expected()
+
+
+def test_bfloat16_scores():
+    evaluator = Evaluator(dict(type='mmips.SafetyMetrics', metrics='brier'))
+    # A power of two keeps the sum of rounded probabilities at 1.
+    scores = torch.tensor([[0.75, 0.25], [0.5, 0.5]], dtype=torch.bfloat16)
+    evaluator.process([BaseDataElement(pred_score=s, gt_label=torch.tensor([0])) for s in scores])
+    assert evaluator.evaluate(2) == {'safety/brier': 100 * (0.125 + 0.5) / 2}
+
+
+def test_a_sample_takes_only_its_own_scores_along():
+    metric = ROOT.build(dict(type='mmips.SafetyMetrics'))
+    big = torch.full((500, 10), 0.1)
+    metric.process(None, [dict(pred_score=s, gt_label=torch.tensor([0])) for s in big])
+    assert len(pickle.dumps(metric.results[0])) < 1000
+    big.zero_()
+    assert metric.results[0][0].sum() == pytest.approx(1)
+
+
+def work(rank, world, folder):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/rendezvous{world}', rank=rank, world_size=world)
+    assert get_dist_info() == (rank, world)
+    indices = list(DefaultSampler(range(SAMPLES), shuffle=False))
+    found = evaluate(indices, 5, SAMPLES, collect_dir=f'{folder}/collect{world}')
+    torch.save((indices, found), f'{folder}/world{world}rank{rank}.pt')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
+@pytest.mark.parametrize('world', [1, 2])
+def test_padded_samples_of_several_processes_do_not_count(world, tmp_path):
+    context = mp.start_processes(work, (world, str(tmp_path)), world, join=False,
+                                 start_method='fork')
+    while not context.join(120):
+        pass
+    shares = [torch.load(tmp_path / f'world{world}rank{rank}.pt', weights_only=False)
+              for rank in range(world)]
+    seen = [i for indices, _ in shares for i in indices]
+    if world == 2:
+        # Two shares of 19, of 37 images: the first one is there twice.
+        assert sorted(seen) == sorted([*range(SAMPLES), 0])
+        twice = evaluate(sorted(seen), 5)
+        assert all(abs(twice[key] - value) > 1e-4 for key, value in expected().items())
+    assert [found for _, found in shares] == [expected()] * world
+
+
+def digits(tmp_path, batch_size):
+    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
+    cfg.merge_from_dict(dict(
+        work_dir=str(tmp_path), experiment_name=f'batch{batch_size}',
+        val_dataloader=dict(batch_size=batch_size, dataset=dict(indices=101)),
+        val_evaluator=[dict(type='Accuracy', topk=(1, )),
+                       dict(type='mmips.SafetyMetrics', num_bins=10),
+                       dict(type='DumpResults', out_file_path=str(tmp_path / 'all.pkl'))]))
+    return Runner.from_cfg(cfg)
+
+
+def test_in_a_shipped_config(tmp_path):
+    pytest.importorskip('mmpretrain')
+    found = digits(tmp_path, 32).val()
+    dumped = pickle.loads((tmp_path / 'all.pkl').read_bytes())
+    assert len(dumped) == 101
+    scores = torch.stack([sample['pred_score'] for sample in dumped]).numpy()
+    labels = torch.cat([sample['gt_label'] for sample in dumped]).numpy()
+    assert found.pop('accuracy/top1') == pytest.approx(
+        100 * (scores.argmax(1) == labels).mean(), abs=1e-3)
+    assert found == {f'safety/{name}': value
+                     for name, value in safety_scores(scores, labels, num_bins=10).items()}
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(gt_label=torch.tensor([0, 2])), r'exactly one class .* gt_label=\[0, 2\]. Multi-label'),
+    (dict(gt_label=torch.tensor([], dtype=torch.long)), r'exactly one class .* gt_label=\[\]'),
+    (dict(gt_label=None), 'exactly one class'),
+    (dict(gt_label=torch.tensor([4])), 'Label 4 is not one of the 4 classes'),
+    (dict(pred_score=None), 'no pred_score, only gt_label, pred_label'),
+    (dict(pred_score=torch.tensor([0.5, 0.5, 0.9, 0.1])), 'softmax'),
+    (dict(pred_score=torch.tensor([0.5, 0.5, 0.0, torch.nan])), '1 of 2 samples .* NaN'),
+    (dict(pred_score=torch.tensor(1.0)), 'shape'),
+])
+def test_bad_samples_are_refused_in_their_batch(change, message):
+    good = dict(pred_score=torch.tensor([0.7, 0.1, 0.1, 0.1]), gt_label=torch.tensor([0]))
+    bad = {**good, 'pred_label': torch.tensor([0]), **change}
+    metric = ROOT.build(dict(type='mmips.SafetyMetrics'))
+    metric.process(None, [good])
+    with pytest.raises(ValueError, match=message):
+        metric.process(None, [good, {k: v for k, v in bad.items() if v is not None}])
+    assert len(metric.results) == 1
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(metrics=['ece', 'eceX']), "aurc, e_aurc, .* 'eceX'"),
+    (dict(metrics='top1'), "'top1'"),
+    (dict(metrics=[]), r'but got \(\)'),
+    (dict(num_bins=0), 'num_bins .* 0'),
+])
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ROOT.build(dict(type='mmips.SafetyMetrics', **options))
+
+
+def test_nothing_to_evaluate_is_refused():
+    with pytest.raises(ValueError, match='no sample'):
+        Evaluator(dict(type='mmips.SafetyMetrics')).evaluate(0)

@@ -1,0 +1,341 @@
+"""The safety metrics against other packages and against their definitions, written out."""
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss, roc_auc_score, roc_curve
+
+from mmips.functional import safety
+from mmips.functional.safety import SAFETY_METRICS, safety_scores
+
+
+def predict(probs, labels):
+    """Confidences and errors, sample by sample."""
+    winners = [max(range(len(row)), key=lambda k: row[k]) for row in probs.tolist()]
+    return ([row[k] for row, k in zip(probs.tolist(), winners)],
+            [int(k != y) for k, y in zip(winners, labels.tolist())])
+
+
+def area(errors):
+    return sum(sum(errors[:n]) / n for n in range(1, len(errors) + 1)) / len(errors)
+
+
+def aurc_reference(probs, labels):
+    """The mean over all orders that sort by falling confidence, each tried."""
+    confidence, errors = predict(probs, labels)
+    ties = [[e for c, e in zip(confidence, errors) if c == value]
+            for value in sorted(set(confidence), reverse=True)]
+    orders = itertools.product(*(list(itertools.permutations(tie)) for tie in ties))
+    areas = [area([e for tie in order for e in tie]) for order in orders]
+    return 1000 * sum(areas) / len(areas)
+
+
+def e_aurc_reference(probs, labels):
+    errors = predict(probs, labels)[1]
+    best = min(area(order) for order in set(itertools.permutations(errors)))
+    return aurc_reference(probs, labels) - 1000 * best
+
+
+def fpr95_reference(probs, labels):
+    """Every confidence is tried as the threshold."""
+    confidence, errors = predict(probs, labels)
+    right = [c for c, e in zip(confidence, errors) if not e]
+    wrong = [c for c, e in zip(confidence, errors) if e]
+    if not right or not wrong:
+        return math.nan
+    fitting = [t for t in confidence if 100 * sum(c >= t for c in right) >= 95 * len(right)]
+    return 100 * sum(c >= max(fitting) for c in wrong) / len(wrong)
+
+
+def auroc_reference(probs, labels):
+    confidence, errors = predict(probs, labels)
+    pairs = [(a, b) for a, e in zip(confidence, errors) if not e
+             for b, f in zip(confidence, errors) if f]
+    if not pairs:
+        return math.nan
+    return 100 * sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
+
+
+def binned_gap(values, hits, num_bins):
+    total = 0.0
+    for b in range(num_bins):
+        low, high = b / num_bins, (b + 1) / num_bins
+        inside = [i for i, v in enumerate(values)
+                  if low < v <= high or (b == 0 and v <= 0) or (b == num_bins - 1 and v > 1)]
+        if inside:
+            accuracy = sum(hits[i] for i in inside) / len(inside)
+            mean = sum(values[i] for i in inside) / len(inside)
+            total += len(inside) / len(values) * abs(accuracy - mean)
+    return 100 * total
+
+
+def ece_reference(probs, labels, num_bins=15):
+    confidence, errors = predict(probs, labels)
+    return binned_gap(confidence, [1 - e for e in errors], num_bins)
+
+
+def classwise_ece_reference(probs, labels, num_bins=15):
+    classes = range(probs.shape[1])
+    return sum(binned_gap(probs[:, k].tolist(), (labels == k).tolist(), num_bins)
+               for k in classes) / len(classes)
+
+
+def adaptive_ece_reference(probs, labels, num_bins=15):
+    confidence, errors = predict(probs, labels)
+    mean = {c: np.mean([1 - e for d, e in zip(confidence, errors) if d == c]) for c in confidence}
+    kept = sorted(confidence, reverse=True)
+    total, start = 0.0, 0
+    for b in range(num_bins):
+        end = start + len(kept) // num_bins + (b < len(kept) % num_bins)
+        run = kept[start:end]
+        if run:
+            total += len(run) * abs(np.mean([mean[c] for c in run]) - np.mean(run))
+        start = end
+    return 100 * total / len(kept)
+
+
+def brier_reference(probs, labels):
+    return 100 * sum((p - (k == y))**2 for row, y in zip(probs.tolist(), labels.tolist())
+                     for k, p in enumerate(row)) / len(probs)
+
+
+def nll_reference(probs, labels):
+    chosen = [row[y] for row, y in zip(probs.tolist(), labels.tolist())]
+    return sum(-math.log(p) if p else math.inf for p in chosen) / len(chosen)
+
+
+REFERENCES = {name: globals()[f'{name}_reference'] for name in SAFETY_METRICS}
+# These try all orders of the samples.
+EXPONENTIAL = ('aurc', 'e_aurc')
+
+
+@st.composite
+def predictions(draw, max_samples):
+    """Coarse probabilities, so that ties, edges of bins, 0 and 1 are all common."""
+    classes = draw(st.integers(1, 5))
+    parts = draw(st.lists(
+        st.lists(st.integers(0, 5), min_size=classes, max_size=classes).filter(any),
+        min_size=1, max_size=max_samples))
+    labels = draw(st.lists(st.integers(0, classes - 1), min_size=len(parts), max_size=len(parts)))
+    weights = np.array(parts, float)
+    return weights / weights.sum(axis=1, keepdims=True), np.array(labels)
+
+
+def random_predictions(samples=500, classes=7, seed=0, scale=3.0):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(samples, classes)) * scale
+    probs = np.exp(logits)
+    others = rng.integers(0, classes, samples)
+    labels = np.where(rng.random(samples) < 0.4, logits.argmax(1), others)
+    return probs / probs.sum(axis=1, keepdims=True), labels
+
+
+@pytest.mark.parametrize('name', SAFETY_METRICS)
+def test_definition(name):
+    @settings(max_examples=40)
+    @given(predictions(6 if name in EXPONENTIAL else 40))
+    def check(data):
+        assert SAFETY_METRICS[name](*data) == pytest.approx(
+            REFERENCES[name](*data), abs=1e-6, nan_ok=True)
+
+    check()
+
+
+@pytest.mark.parametrize('name', safety.BINNED)
+@pytest.mark.parametrize('num_bins', [1, 4, 10])
+def test_number_of_bins(name, num_bins):
+    data = random_predictions(200)
+    assert SAFETY_METRICS[name](*data, num_bins=num_bins) == pytest.approx(
+        REFERENCES[name](*data, num_bins=num_bins), abs=1e-9)
+    assert SAFETY_METRICS[name](*data, num_bins=num_bins) != pytest.approx(
+        SAFETY_METRICS[name](*data), abs=1e-6)
+
+
+@pytest.mark.parametrize('digits', [12, 2])
+@pytest.mark.parametrize('seed', range(3))
+def test_other_packages(seed, digits):
+    probs, labels = random_predictions(seed=seed)
+    # Few digits make ties.
+    probs = probs.round(digits)
+    probs /= probs.sum(axis=1, keepdims=True)
+    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
+    found = safety_scores(probs, labels)
+    assert found['auroc'] == pytest.approx(100 * roc_auc_score(correct, confidence), abs=1e-6)
+    fpr, tpr, _ = roc_curve(correct, confidence, drop_intermediate=False)
+    assert found['fpr95'] == pytest.approx(100 * fpr[tpr >= 0.95 - 1e-12][0], abs=1e-6)
+    truth = np.eye(7)[labels]
+    assert found['brier'] == pytest.approx(100 * ((probs - truth)**2).sum() / 500, abs=1e-6)
+    if probs[np.arange(500), labels].all():
+        assert found['nll'] == pytest.approx(log_loss(labels, probs, labels=range(7)), abs=1e-6)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_calibration_errors_are_torchmetrics(seed):
+    calibration = pytest.importorskip('torchmetrics.functional.classification')
+    from torch import from_numpy
+    # Away from the edges, where torchmetrics' bins are closed below, with one bin more for 1.0.
+    probs, labels = random_predictions(seed=seed)
+    p, y = from_numpy(probs), from_numpy(labels)
+    # It sums in float32: 1e-7 of a value from 0 to 1.
+    assert safety.ece(probs, labels) == pytest.approx(100 * float(
+        calibration.multiclass_calibration_error(p, y, num_classes=7, n_bins=15)), abs=1e-5)
+    classwise = [float(calibration.binary_calibration_error(column, (y == k).long(), n_bins=15))
+                 for k, column in enumerate(p.T.contiguous())]
+    assert safety.classwise_ece(probs, labels) == pytest.approx(100 * np.mean(classwise), abs=1e-5)
+
+
+def test_values_by_hand():
+    # Right at 0.9 and 0.7, wrong at 0.8 and 0.6: running error rates 0, 1/2, 1/3, 1/2.
+    top = np.array([0.9, 0.8, 0.7, 0.6])
+    probs, labels = np.stack([top, 1 - top], axis=1), np.array([0, 1, 0, 1])
+    found = safety_scores(probs, labels, num_bins=2)
+    assert found == pytest.approx(dict(
+        aurc=1000 * (1 / 2 + 1 / 3 + 1 / 2) / 4,
+        e_aurc=1000 * (1 / 2 + 1 / 3 + 1 / 2 - 1 / 3 - 1 / 2) / 4,
+        fpr95=50.0, auroc=75.0,
+        ece=100 * (0.75 - 0.5),
+        adaptive_ece=100 * (abs(1 - 1.7) + abs(1 - 1.3)) / 4,
+        classwise_ece=100 * (0.75 - 0.5),
+        brier=100 * 2 * (0.01 + 0.64 + 0.09 + 0.36) / 4,
+        nll=-np.log([0.9, 0.2, 0.7, 0.4]).mean()))
+
+
+def test_ties_are_averaged():
+    # One of two is wrong, equally sure: the error comes first (1, 1/2) or last (0, 1/2).
+    probs, labels = np.array([[0.8, 0.2], [0.8, 0.2]]), np.array([0, 1])
+    assert safety.aurc(probs, labels) == pytest.approx(500)
+    assert safety.e_aurc(probs, labels) == pytest.approx(250)
+    assert safety.auroc(probs, labels) == 50
+    assert safety.fpr95(probs, labels) == 100
+    # Two bins of one sample each: the accuracy in both is 1/2.
+    assert safety.adaptive_ece(probs, labels, num_bins=2) == pytest.approx(30)
+
+
+def test_order_of_samples_does_not_matter():
+    @settings(max_examples=30)
+    @given(predictions(40), st.randoms(use_true_random=False))
+    def check(data, random):
+        probs, labels = data
+        order = list(range(len(labels)))
+        random.shuffle(order)
+        assert safety_scores(probs[order], labels[order]) == pytest.approx(
+            safety_scores(probs, labels), abs=1e-9, nan_ok=True)
+
+    check()
+
+
+@pytest.mark.parametrize('right, threshold_at', [(20, 19), (100, 95), (101, 96), (1, 1), (60, 57)])
+def test_fpr_keeps_just_95_percent(right, threshold_at):
+    # As many wrong ones as right ones, one just below each: kept are those above the threshold.
+    levels = 1 - np.arange(right) / 1000
+    top = np.concatenate([levels, levels - 0.0005])
+    probs = np.stack([top, 1 - top], axis=1)
+    labels = np.repeat([0, 1], right)
+    assert safety.fpr95(probs, labels) == pytest.approx(100 * (threshold_at - 1) / right)
+
+
+def test_perfect():
+    probs = np.eye(4)[[0, 1, 2, 3, 3]]
+    found = safety_scores(probs, np.array([0, 1, 2, 3, 3]))
+    assert math.isnan(found.pop('auroc')) and math.isnan(found.pop('fpr95'))
+    assert set(found.values()) == {0.0}
+    assert math.copysign(1, found['nll']) == 1
+
+
+def test_all_wrong_and_sure():
+    found = safety_scores(np.eye(3)[[0, 0, 1]], np.array([1, 2, 2]))
+    assert math.isnan(found.pop('auroc')) and math.isnan(found.pop('fpr95'))
+    assert found == pytest.approx(dict(
+        aurc=1000, e_aurc=0, ece=100, adaptive_ece=100, classwise_ece=100 * (2 + 2 + 2) / 9,
+        brier=200, nll=math.inf))
+
+
+def test_one_class():
+    found = safety_scores(np.ones((3, 1)), np.zeros(3, int))
+    assert math.isnan(found['auroc']) and found['aurc'] == found['ece'] == found['brier'] == 0
+
+
+@pytest.mark.parametrize('confidence', [1.0, np.nextafter(np.float32(1), np.float32(2))])
+def test_full_confidence_is_in_the_last_bin(confidence):
+    # One bin, so its errors of both signs meet: torchmetrics keeps a bin of its own for 1.0.
+    probs = np.array([[confidence, 0], [0.95, 0.05]])
+    assert safety.ece(probs, np.array([1, 0])) == pytest.approx(100 * 0.95 / 2, abs=1e-4)
+
+
+def test_edge_belongs_to_the_bin_below():
+    probs = np.array([[0.5, 0.5], [0.45, 0.55], [0.4, 0.6]])
+    # (0, 0.5] and (0.5, 1]: gaps of 1 - 0.5 and of |0 + 1 - 1.15|.
+    assert safety.ece(probs, np.array([0, 0, 1]), num_bins=2) == pytest.approx(100 * 0.65 / 3)
+
+
+@pytest.mark.parametrize('edge', range(2, 15))
+def test_every_edge_belongs_to_the_bin_below(edge):
+    # Beside a sample inside that bin, whose gap has the other sign.
+    value = edge / 15
+    rest = (1 - value) / 14
+    probs = np.array([[value] + [rest] * 14, [value - 0.01] + [(1 - value + 0.01) / 14] * 14])
+    assert safety.ece(probs, np.array([1, 0])) == pytest.approx(
+        100 * abs(1 - 2 * value + 0.01) / 2, abs=1e-9)
+
+
+def test_equal_probabilities_predict_the_first_class():
+    probs = np.array([[0.5, 0.5]])
+    assert safety.aurc(probs, np.array([0])) == 0
+    assert safety.aurc(probs, np.array([1])) == 1000
+
+
+@pytest.mark.parametrize('dtype, tolerance', [(np.float32, 1e-3), (np.float16, 2)])
+def test_computed_in_float64(dtype, tolerance):
+    probs, labels = random_predictions(2000)
+    low = probs.astype(dtype)
+    before = low.copy()
+    found = safety_scores(low, labels.astype(np.int32))
+    assert found == pytest.approx(safety_scores(low.astype(float), labels), abs=1e-12)
+    assert all(type(value) is float for value in found.values())
+    assert found == pytest.approx(safety_scores(probs, labels), abs=tolerance)
+    assert np.array_equal(low, before)
+
+
+GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
+
+
+@pytest.mark.parametrize('name', SAFETY_METRICS)
+@pytest.mark.parametrize('probs, labels, message', [
+    (np.array([[np.nan, 0.3], [0.4, 0.6]]), [0, 1], '1 of 2 samples .* NaN'),
+    (np.array([[0.7, 0.3], [np.inf, 0.6]]), [0, 1], '1 of 2 samples .* infinite'),
+    (np.array([[7.0, 3.0], [0.4, 0.6]]), [0, 1], r'from 3 to 7 with sum 10\. .*softmax'),
+    (np.array([[0.7, 0.3], [-0.5, 1.5]]), [0, 1], 'from -0.5 to 1.5'),
+    (np.array([[0.7, 0.3], [0.4, 0.602]]), [0, 1], 'sum 1.002'),
+    (GOOD, [0, 2], 'Label 2 is not one of the 2 classes'),
+    (GOOD, [-1, 0], 'Label -1 is not'),
+    (GOOD, [0.0, 1.0], 'integers.* float64'),
+    (GOOD, [0], r'\(2, 2\) and \(1,\)'),
+    (GOOD, [[0, 1], [1, 0]], r'\(2, 2\) and \(2, 2\)'),
+    (GOOD[0], [0, 1], r'\(2,\) and \(2,\)'),
+    (np.zeros((0, 2)), np.zeros(0, int), 'at least one sample'),
+    (np.zeros((2, 0)), [0, 0], 'at least one sample and one class'),
+])
+def test_refused(name, probs, labels, message):
+    with pytest.raises(ValueError, match=message):
+        SAFETY_METRICS[name](probs, np.array(labels))
+
+
+@pytest.mark.parametrize('name', safety.BINNED)
+@pytest.mark.parametrize('num_bins', [0, -1, 2.5, True, None])
+def test_bad_number_of_bins_is_refused(name, num_bins):
+    with pytest.raises(ValueError, match=f'num_bins .* {num_bins}'):
+        SAFETY_METRICS[name](GOOD, np.array([0, 1]), num_bins=num_bins)
+
+
+def test_selection():
+    data = random_predictions(50)
+    found = safety_scores(*data, metrics=('brier', 'ece'), num_bins=5)
+    assert list(found) == ['brier', 'ece']
+    assert found['ece'] == safety.ece(*data, num_bins=5) != safety.ece(*data)
+    with pytest.raises(ValueError, match="aurc, e_aurc, .* but got 'fpr'"):
+        safety_scores(*data, metrics=('ece', 'fpr'))
+    with pytest.raises(ValueError, match=r'but got \(\)'):
+        safety_scores(*data, metrics=())
