@@ -35,7 +35,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--lr', type=float, default=0.001)
     parser.add_argument('--aim', type=float, default=0.9, help='mAP on the same images')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.steps < 2:
+        parser.error(f'--steps must be at least 2, one of them to warm up, but got {args.steps}')
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,10 +88,11 @@ def overfit(cfg: Any, args: argparse.Namespace, folder: Path) -> Any:
     cfg.train_cfg.update(max_epochs=args.steps, val_interval=args.steps)
     cfg.optim_wrapper.optimizer = dict(type='AdamW', lr=args.lr, weight_decay=0)
     cfg.optim_wrapper.clip_grad = dict(max_norm=35)
+    warmup = max(1, args.steps // 10)
     cfg.param_scheduler = [
-        dict(type='LinearLR', start_factor=0.1, begin=0, end=args.steps // 10),
+        dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup),
         # Small steps in the end, which the running statistics catch up with.
-        dict(type='CosineAnnealingLR', eta_min=0, begin=args.steps // 10, end=args.steps),
+        dict(type='CosineAnnealingLR', eta_min=0, begin=warmup, end=args.steps),
     ]
     cfg.default_hooks.update(checkpoint=None, logger=dict(type='LoggerHook', interval=1))
     cfg.update(work_dir=str(folder), log_level='INFO')

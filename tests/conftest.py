@@ -1,6 +1,7 @@
 """What every test shares."""
 import os
 import re
+from collections import OrderedDict
 from pathlib import Path
 
 # Several test processes share the cores; before torch is imported by anything.
@@ -13,7 +14,10 @@ import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
+from mmengine.logging import MessageHub, MMLogger  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
+from mmengine.visualization import Visualizer  # noqa: E402
 
 import mmips  # noqa: E402
 
@@ -25,9 +29,15 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def seeded():
-    """Start every test from one random state, so that none depends on its neighbours."""
+def fresh(monkeypatch):
+    """Start every test from one random state and from nothing that mmengine has kept.
+
+    Its default scope is that of the last Runner; a logger of an earlier test writes to that
+    test's captured, now closed, stream; a visualizer to its folder, which may be gone.
+    """
     torch.manual_seed(0)
+    for kind in (DefaultScope, MMLogger, MessageHub, Visualizer, *Visualizer.__subclasses__()):
+        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
 
 
 def pytest_collection_modifyitems(items):

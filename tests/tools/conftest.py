@@ -5,13 +5,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.visualization import Visualizer
 from PIL import Image
 
 import mmips
@@ -66,10 +63,7 @@ def browse():
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """Run in an empty folder, as the only process, with no state of an earlier run."""
-    for kind in (MMLogger, MessageHub, Visualizer, *Visualizer.__subclasses__()):
-        # A logger of an earlier test writes to that test's captured, now closed, stream.
-        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
+    """Run in an empty folder, as the only process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('MMIPS_TRACEBACK', raising=False)
     monkeypatch.setenv('LOCAL_RANK', '0')
