@@ -271,14 +271,13 @@ def test_edge_belongs_to_the_bin_below():
     assert safety.ece(probs, np.array([0, 0, 1]), num_bins=2) == pytest.approx(100 * 0.65 / 3)
 
 
-@pytest.mark.parametrize('edge', range(2, 15))
-def test_every_edge_belongs_to_the_bin_below(edge):
+@pytest.mark.parametrize('edge, num_bins', [(e, m) for m in (12, 15) for e in range(2, m)])
+def test_every_edge_belongs_to_the_bin_below(edge, num_bins):
     # Beside a sample inside that bin, whose gap has the other sign.
-    value = edge / 15
-    rest = (1 - value) / 14
-    probs = np.array([[value] + [rest] * 14, [value - 0.01] + [(1 - value + 0.01) / 14] * 14])
-    assert safety.ece(probs, np.array([1, 0])) == pytest.approx(
-        100 * abs(1 - 2 * value + 0.01) / 2, abs=1e-9)
+    top = np.array([edge / num_bins, edge / num_bins - 0.01])
+    probs = np.stack([top, *[(1 - top) / 14] * 14], axis=1)
+    assert safety.ece(probs, np.array([1, 0]), num_bins) == pytest.approx(
+        100 * abs(1 - top.sum()) / 2, abs=1e-9)
 
 
 def test_equal_probabilities_predict_the_first_class():
