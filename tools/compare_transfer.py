@@ -221,7 +221,8 @@ def draw(args: argparse.Namespace) -> None:
         subprocess.run(
             [sys.executable, '-W', 'ignore', str(tool), str(config),
              *(str(last_checkpoint(folder)) for folder in folders.values()),
-             '--names', *STARTS.values(), '--out', str(args.work_dir / f'{task}_predictions')],
+             '--names', *STARTS.values(), '--baseline', STARTS['hard'],
+             '--out', str(args.work_dir / f'{task}_predictions')],
             check=True)
 
 

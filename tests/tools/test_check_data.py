@@ -497,7 +497,7 @@ runpy.run_path(TOOL, run_name='__main__')
     while not Path('started').exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err.strip().splitlines()[-1] == 'Interrupted.' and 'Traceback' not in err
 
