@@ -477,7 +477,10 @@ def test_workers_find_the_same(config, check):
 
 def test_ctrl_c_is_one_line(config, check, tmp_path):
     trees.write_camvid('data/camvid', images=100)
+    # A shell starts what runs in the background with Ctrl-C ignored, and so would this test be.
     slow = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import mmips.engine.inspection as inspection
 real = inspection.inspect_record
 def inspect_record(job, record):
