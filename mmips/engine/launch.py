@@ -92,7 +92,7 @@ def _cpu_wrapper_cfg(cfg: Any) -> dict:
 
 
 def _register_cpu_wrapper() -> None:
-    from mmengine.model import MMDistributedDataParallel
+    from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
     from mmengine.registry import MODEL_WRAPPERS
     if CPU_WRAPPER in MODEL_WRAPPERS:
         return
@@ -101,21 +101,20 @@ def _register_cpu_wrapper() -> None:
         """mmengine's wrapper for a model without SyncBN layers."""
 
         def __init__(self, module: Any, **kwargs: Any) -> None:
-            super().__init__(module=_without_sync_bn(module), **kwargs)
+            count = _count_sync_bn(module)
+            if count:
+                _say(f'SyncBN cannot run on CPUs: {count} SyncBN layers of the model are '
+                     'ordinary BN layers in this run, and each process normalises by its own '
+                     'images. Results will differ from a run on GPUs.')
+                module = revert_sync_batchnorm(module)
+            super().__init__(module=module, **kwargs)
 
     MODEL_WRAPPERS.register_module(name=CPU_WRAPPER, module=CPUDistributedDataParallel)
 
 
-def _without_sync_bn(model: Any) -> Any:
-    """SyncBN layers refuse CPU tensors: make BN layers of them, and say so."""
-    from mmengine.model import revert_sync_batchnorm
+def _count_sync_bn(module: Any) -> int:
     # mmcv's own SyncBatchNorm is no subclass of torch's, but bears its name.
-    count = sum(type(part).__name__ == 'SyncBatchNorm' for part in model.modules())
-    if count:
-        _say(f'SyncBN cannot run on CPUs: {count} SyncBN layers of the model are ordinary BN '
-             'layers in this run, and each process normalises by its own images. Results will '
-             'differ from a run on GPUs.')
-    return revert_sync_batchnorm(model) if count else model
+    return sum(type(part).__name__ == 'SyncBatchNorm' for part in module.modules())
 
 
 def _say(message: str) -> None:

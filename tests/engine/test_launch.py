@@ -68,7 +68,7 @@ def test_gloo_and_bn_without_a_gpu(one_process, capsys):
         patch.setattr(launch, '_say', said.append)
         model = MODEL_WRAPPERS.build(dict(cfg.model_wrapper_cfg), default_args=dict(module=Net()))
     assert len(said) == 1 and '2 SyncBN layers' in said[0] and 'BN' in said[0]
-    assert not any(type(part).__name__ == 'SyncBatchNorm' for part in model.modules())
+    assert launch._count_sync_bn(model) == 0
     assert model.find_unused_parameters
     loss = model(torch.rand(2, 3, 4, 4), mode='loss')['loss']
     loss.backward()

@@ -37,15 +37,12 @@ val_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
         pipeline=test_pipeline))
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmips.CamVidDataset',
-        data_root=data_root,
-        data_prefix=dict(img_path='images/test', seg_map_path='labels/test'),
-        pipeline=test_pipeline))
+test_dataloader = {
+    **val_dataloader,
+    'dataset': {
+        **val_dataloader['dataset'],
+        'data_prefix': dict(img_path='images/test', seg_map_path='labels/test'),
+    },
+}
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
