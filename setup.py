@@ -27,8 +27,9 @@ DET = [*CLS, 'onedl-mmdetection>=3.5.1,<3.6']
 EVAL = ['torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam>=1.3.7,<1.5']
 DEMO = ['scikit-learn>=1.2', 'matplotlib>=3.6']
 DEV = [
-    *DEMO, 'hypothesis>=6', 'mypy>=1.8', 'pytest>=8', 'pytest-timeout>=2', 'pytest-xdist>=3',
-    'ruff>=0.9', 'safetensors', 'scipy>=1.9', 'timm>=1.0', 'types-PyYAML', 'wheel'
+    *DEMO, 'foolbox>=3.3', 'hypothesis>=6', 'mypy>=1.8', 'pytest>=8', 'pytest-timeout>=2',
+    'pytest-xdist>=3', 'ruff>=0.9', 'safetensors', 'scipy>=1.9', 'timm>=1.0', 'types-PyYAML',
+    'wheel'
 ]
 EXTRAS = dict(cls=CLS, seg=SEG, det=DET, eval=EVAL, demo=DEMO, dev=DEV)
 EXTRAS['all'] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})

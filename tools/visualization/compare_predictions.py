@@ -13,12 +13,11 @@ For segmentation (``IoUMetric``) and detection (``VOCMetric``, ``CocoMetric``). 
 import argparse
 import os
 import os.path as osp
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli, sources
+from mmips.engine import cli, inference, sources
 from mmips.evaluation import (
     CLASS_METRICS,
     ClassScores,
@@ -52,18 +51,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
     args = parser.parse_args(argv)
-    args.names = args.names or [default_name(path) for path in args.checkpoints]
+    args.names = args.names or [inference.default_name(path) for path in args.checkpoints]
     args.baseline = args.baseline or args.names[0]
     problem = find_problem(args)
     if problem:
         parser.error(problem)
     return args
-
-
-def default_name(path: str) -> str:
-    """The folder and the file of a checkpoint, without its ending."""
-    folder, file = osp.split(osp.abspath(path))
-    return f'{osp.basename(folder)}/{osp.splitext(file)[0]}'
 
 
 def find_problem(args: argparse.Namespace) -> str | None:
@@ -82,22 +75,9 @@ def find_problem(args: argparse.Namespace) -> str | None:
 
 def prepare(cfg: Any, args: argparse.Namespace) -> dict:
     """Adapt the config in place and check its paths; returns the config of the metric."""
-    field = f'{args.split}_dataloader'
     metric = find_metric(cfg.get(f'{args.split}_evaluator'), args)
-    if not cfg.get(field):
-        raise ValueError(f'{args.config} has no {field}: write one, or choose another --split.')
-    # The checkpoints bring all weights.
-    cfg.load_from, cfg.resume = None, False
-    drop_pretrained(cfg.model)
-    cli.set_dataloader_defaults(cfg, (field, ))
-    # In order, so that the n-th prediction is that of the n-th image.
-    cfg[field].sampler = dict(type='DefaultSampler', shuffle=False)
-    cfg[field].pop('batch_sampler', None)
-    sources.check_paths(cfg, (field, ))
-    missing = [sources.advise_checkpoint('the command line', path) for path in args.checkpoints
-               if sources.is_local(path) and not osp.isfile(osp.expanduser(path))]
-    if missing:
-        raise FileNotFoundError('\n\n'.join(missing))
+    inference.prepare_split(cfg, args.split, args.config)
+    inference.check_checkpoints(args.checkpoints)
     return metric
 
 
@@ -111,77 +91,6 @@ def find_metric(evaluator: Any, args: argparse.Namespace) -> dict:
     raise ValueError(f'{args.config} has {found} as its {args.split}_evaluator. Predictions are '
                      'compared for segmentation and detection (mmseg and mmdet) configs with one '
                      f'of {", ".join(CLASS_METRICS)}.')
-
-
-def drop_pretrained(node: Any) -> None:
-    """Remove every pretrained checkpoint below a model config, in place."""
-    if isinstance(node, (list, tuple)):
-        for part in node:
-            drop_pretrained(part)
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        is_pretrained = (isinstance(value, str) if key == 'pretrained' else
-                         key == 'init_cfg' and 'Pretrained' in repr(value))
-        if is_pretrained:
-            node[key] = None
-        else:
-            drop_pretrained(value)
-
-
-def build_model(cfg: Any) -> Any:
-    """The config's model, on the GPU if there is one."""
-    import torch
-    from mmengine.model import revert_sync_batchnorm
-    from mmengine.registry import MODELS
-    if cfg.get('data_preprocessor'):
-        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # SyncBN refuses CPU tensors, and does what BN does once it is trained.
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
-
-
-def read_state(path: str) -> dict:
-    """The tensors of a checkpoint, by the model's names.
-
-    Raises:
-        ValueError: The file holds none.
-    """
-    from mmengine.runner import CheckpointLoader
-    from torch import Tensor
-    try:
-        content = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-        content = content.get('state_dict', content)
-        state = {re.sub(r'^module\.', '', key): value for key, value in content.items()
-                 if isinstance(value, Tensor)}
-    except Exception as error:  # Whatever a file that is no checkpoint makes of itself.
-        raise ValueError(f'{path} cannot be read as a checkpoint: {type(error).__name__}: '
-                         f'{error}') from error
-    if not state:
-        raise ValueError(f'{path} holds no weights. Give a .pth file that a training run has '
-                         'saved.')
-    return state
-
-
-def check_state(path: str, state: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise unless a checkpoint has exactly the model's weights.
-
-    Raises:
-        ValueError: It names the file and the first keys of each kind.
-    """
-    problems = {
-        'missing in the file': [key for key, value in wanted.items()
-                                if key not in state and value.is_floating_point()],
-        'unknown to the config': [key for key in state if key not in wanted],
-        'of another shape': [
-            f'{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}'
-            for key, value in wanted.items() if key in state and state[key].shape != value.shape],
-    }
-    found = [f'  {len(keys)} {kind}: {", ".join(keys[:3])}{" ..." if len(keys) > 3 else ""}'
-             for kind, keys in problems.items() if keys]
-    if found:
-        raise ValueError(f'{path} is not a checkpoint of this config (another network, or '
-                         'another number of classes). Of its tensors are\n' + '\n'.join(found))
 
 
 def choose_images(size: int, args: argparse.Namespace) -> list[int]:
@@ -204,8 +113,6 @@ def predict(model: Any, loader: Any, metric_cfg: dict, chosen: Sequence[int], na
     from mmengine.evaluator import Evaluator
     from mmengine.registry import METRICS
     from mmengine.runner.amp import autocast
-    from rich.console import Console
-    from rich.progress import track
     metric = METRICS.build(metric_cfg)
     check_metric(metric)
     evaluator = Evaluator([metric])
@@ -213,7 +120,7 @@ def predict(model: Any, loader: Any, metric_cfg: dict, chosen: Sequence[int], na
     kept: dict[int, Any] = {}
     seen = 0
     with torch.no_grad(), autocast(enabled=fp16):
-        for batch in track(loader, name, console=Console(stderr=True)):
+        for batch in inference.iter_batches(loader, name):
             outputs = model.test_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
             kept.update({seen + place: to_drawing(output) for place, output in enumerate(outputs)
@@ -295,14 +202,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, ClassScores]:
     metric = prepare(cfg, args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}))
-    model = build_model(cfg)
-    for path in args.checkpoints:
-        check_state(path, read_state(path), model.state_dict())
+    model = inference.build_model(cfg)
     loader = Runner.build_dataloader(cfg[f'{args.split}_dataloader'], seed=0)
     chosen = choose_images(len(loader.dataset), args)
     scores, results = {}, []
-    for name, path in zip(args.names, args.checkpoints):
-        model.load_state_dict(read_state(path), strict=False)
+    for name in inference.each_checkpoint(model, args.checkpoints, args.names):
         scores[name], result = predict(model, loader, metric, chosen, name,
                                        bool((cfg.get(f'{args.split}_cfg') or {}).get('fp16')))
         results.append(result)

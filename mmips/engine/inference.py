@@ -1,0 +1,314 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Several checkpoints of one config over one split: what the evaluating tools share."""
+import argparse
+import os.path as osp
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmips.engine import cli, sources
+
+__all__ = ['add_checkpoint_options', 'build_loader', 'build_model', 'check_checkpoints',
+           'check_names', 'check_state', 'class_names', 'default_name', 'each_checkpoint',
+           'iter_batches', 'load_classifier_config', 'predict_probs', 'prepare_split',
+           'read_state']
+
+SPLITS = ('test', 'val', 'train')
+
+
+def add_checkpoint_options(parser: argparse.ArgumentParser,
+                           splits: Sequence[str] = SPLITS) -> None:
+    """Add what names checkpoints, the images they see and where results go."""
+    from mmengine.config import DictAction
+    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
+                        help='checkpoints of this config')
+    parser.add_argument('--names', nargs='+', metavar='NAME',
+                        help='a name for each checkpoint (default: its folder and file)')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
+    parser.add_argument('--split', choices=splits, default='test',
+                        help="data set of the config; train's images come through the test "
+                        'pipeline (default: test)')
+    parser.add_argument('--max-images', type=int, metavar='N',
+                        help='so many images, evenly spread over the split (default: all)')
+    parser.add_argument('--batch-size', type=int, metavar='N',
+                        help="images at a time (default: the config's)")
+    parser.add_argument('--num-workers', type=int, metavar='N',
+                        help="worker processes that load images (default: the config's)")
+    parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config')
+
+
+def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Fill in the names of the checkpoints and refuse what cannot be.
+
+    Ends the program with the parser's message for another number of names than checkpoints,
+    for names twice and for numbers below 1.
+    """
+    args.names = args.names or [default_name(path) for path in args.checkpoints]
+    if len(args.names) != len(args.checkpoints):
+        parser.error(f'--names needs a name for each of the {len(args.checkpoints)} checkpoints, '
+                     f'got {len(args.names)}: {args.names}')
+    if len(set(args.names)) < len(args.names):
+        parser.error(f'the names must differ, got {args.names}: give --names')
+    for option in ('max_images', 'batch_size'):
+        value = getattr(args, option, None)
+        if value is not None and value < 1:
+            parser.error(f'--{option.replace("_", "-")} must be at least 1, got {value}')
+
+
+def default_name(path: str) -> str:
+    """The folder and the file of a checkpoint, without its ending."""
+    folder, file = osp.split(osp.abspath(path))
+    return f'{osp.basename(folder)}/{osp.splitext(file)[0]}'
+
+
+def load_classifier_config(args: argparse.Namespace) -> Any:
+    """The config of the command line, ready to evaluate the split; paths are checked.
+
+    Returns:
+        Config: A classification config. Its scope is mmengine's default scope from now on.
+
+    Raises:
+        FileNotFoundError: A file of the data, or a checkpoint, is not there.
+        ValueError: For a config of another toolbox, or one without the split.
+    """
+    from mmengine.registry import init_default_scope
+    cfg = cli.load_config(args.config, args.cfg_options)
+    if cfg.get('default_scope') != 'mmpretrain':
+        raise ValueError(f'{args.config} is a config of {cfg.get("default_scope")!r}, but '
+                         'a classification (mmpretrain) config is needed.')
+    prepare_split(cfg, args.split, args.config)
+    loader = cfg[f'{args.split}_dataloader']
+    if args.batch_size:
+        loader.batch_size = args.batch_size
+    if args.num_workers is not None:
+        loader.num_workers = args.num_workers
+        loader.persistent_workers = loader.persistent_workers and args.num_workers > 0
+    check_checkpoints(args.checkpoints)
+    init_default_scope('mmpretrain')
+    return cfg
+
+
+def prepare_split(cfg: Any, split: str, name: str) -> None:
+    """Adapt a config in place: its images in order, its weights from checkpoints alone.
+
+    Args:
+        cfg (Config): The whole config.
+        split (str): 'test', 'val' or 'train'. Training images go through the pipeline of
+            the test set, or else of the validation set.
+        name (str): What to call the config in messages.
+
+    Raises:
+        FileNotFoundError: If the data is not there.
+        ValueError: If the config has no such split.
+    """
+    field = f'{split}_dataloader'
+    if not cfg.get(field):
+        raise ValueError(f'{name} has no {field}: write one, or choose another --split.')
+    cfg.load_from, cfg.resume = None, False
+    drop_pretrained(cfg.model)
+    cli.set_dataloader_defaults(cfg, (field, ))
+    loader = cfg[field]
+    # In order, so that the n-th prediction is that of the n-th image.
+    loader.sampler = dict(type='DefaultSampler', shuffle=False)
+    for key in ('batch_sampler', 'worker_init_fn', 'drop_last'):
+        loader.pop(key, None)
+    if split == 'train':
+        _use_test_pipeline(cfg, name)
+    sources.check_paths(cfg, (field, ))
+
+
+def _use_test_pipeline(cfg: Any, name: str) -> None:
+    for field in ('test_dataloader', 'val_dataloader'):
+        tests = list(sources.iter_datasets((cfg.get(field) or {}).get('dataset'), ''))
+        if tests:
+            break
+    else:
+        raise ValueError(f'{name} has no test or validation set, whose pipeline its training '
+                         'images would take: write test_dataloader.')
+    for _, dataset in sources.iter_datasets(cfg.train_dataloader.dataset, ''):
+        dataset.pipeline = tests[0][1].pipeline
+
+
+def check_checkpoints(paths: Sequence[str]) -> None:
+    """Raise where one of them is not there.
+
+    Raises:
+        FileNotFoundError: It says what a checkpoint is and where they are made.
+    """
+    missing = [sources.advise_checkpoint('the command line', path) for path in paths
+               if sources.is_local(path) and not osp.isfile(osp.expanduser(path))]
+    if missing:
+        raise FileNotFoundError('\n\n'.join(missing))
+
+
+def drop_pretrained(node: Any) -> None:
+    """Remove every pretrained checkpoint below a model config, in place."""
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            drop_pretrained(part)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        is_pretrained = (isinstance(value, str) if key == 'pretrained' else
+                         key == 'init_cfg' and 'Pretrained' in repr(value))
+        if is_pretrained:
+            node[key] = None
+        else:
+            drop_pretrained(value)
+
+
+def build_model(cfg: Any, device: str | None = None) -> Any:
+    """The config's model in evaluation mode.
+
+    Args:
+        cfg (Config): The whole config.
+        device (str, optional): Defaults to None, the GPU if there is one.
+    """
+    import torch
+    from mmengine.model import revert_sync_batchnorm
+    from mmengine.registry import MODELS
+    if cfg.get('data_preprocessor'):
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    # SyncBN refuses CPU tensors, and does what BN does once it is trained.
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+def read_state(path: str) -> dict:
+    """The tensors of a checkpoint, by the model's names.
+
+    Raises:
+        ValueError: The file holds none.
+    """
+    from mmengine.runner import CheckpointLoader
+    from torch import Tensor
+    try:
+        content = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
+        content = content.get('state_dict', content)
+        state = {re.sub(r'^module\.', '', key): value for key, value in content.items()
+                 if isinstance(value, Tensor)}
+    except Exception as error:  # Whatever a file that is no checkpoint makes of itself.
+        raise ValueError(f'{path} cannot be read as a checkpoint: {type(error).__name__}: '
+                         f'{error}') from error
+    if not state:
+        raise ValueError(f'{path} holds no weights. Give a .pth file that a training run has '
+                         'saved.')
+    return state
+
+
+def check_state(path: str, state: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise unless a checkpoint has exactly the model's weights.
+
+    Raises:
+        ValueError: It names the file and the first keys of each kind.
+    """
+    problems = {
+        'missing in the file': [key for key, value in wanted.items()
+                                if key not in state and value.is_floating_point()],
+        'unknown to the config': [key for key in state if key not in wanted],
+        'of another shape': [
+            f'{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}'
+            for key, value in wanted.items() if key in state and state[key].shape != value.shape],
+    }
+    found = [f'  {len(keys)} {kind}: {", ".join(keys[:3])}{" ..." if len(keys) > 3 else ""}'
+             for kind, keys in problems.items() if keys]
+    if found:
+        raise ValueError(f'{path} is not a checkpoint of this config (another network, or '
+                         'another number of classes). Of its tensors are\n' + '\n'.join(found))
+
+
+def each_checkpoint(model: Any, paths: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """Load one checkpoint after the other; all are checked before the first is used.
+
+    Args:
+        model (nn.Module): Changed in place.
+        paths (Sequence[str]): Checkpoints.
+        names (Sequence[str]): A name for each.
+
+    Yields:
+        str: The name of the checkpoint whose weights the model has now.
+
+    Raises:
+        ValueError: If one cannot be read, or does not fit the model.
+    """
+    for path in paths:
+        check_state(path, read_state(path), model.state_dict())
+    for name, path in zip(names, paths):
+        model.load_state_dict(read_state(path), strict=False)
+        yield name
+
+
+def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
+    """The data loader of a split whose config :func:`prepare_split` has adapted.
+
+    Args:
+        cfg (Config): The whole config.
+        split (str): 'test', 'val' or 'train'.
+        max_images (int, optional): So many images, the middles of equal parts of the split.
+            Defaults to None, all.
+    """
+    from mmengine.registry import DATASETS
+    from mmengine.runner import Runner
+    from mmengine.utils.dl_utils import set_multi_processing
+    from torch.utils.data import Subset
+    set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}))
+    settings = cfg[f'{split}_dataloader']
+    dataset = DATASETS.build(settings.dataset)
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    size = len(dataset)
+    if max_images and max_images < size:
+        metainfo = dataset.metainfo
+        dataset = Subset(dataset, [(2 * place + 1) * size // (2 * max_images)
+                                   for place in range(max_images)])
+        dataset.metainfo = metainfo
+    return Runner.build_dataloader({**settings.to_dict(), 'dataset': dataset}, seed=0)
+
+
+def class_names(loader: Any, number: int) -> tuple[str, ...]:
+    """Names of the classes, or their numbers where the data set has none."""
+    names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
+    return tuple(str(name) for name in names) or tuple(f'class {k}' for k in range(number))
+
+
+def iter_batches(loader: Any, title: str) -> Iterator[dict]:
+    """Batches of a loader behind a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+    yield from track(loader, title, console=Console(stderr=True))
+
+
+def predict_probs(model: Any, loader: Any, title: str) -> tuple[Any, Any]:
+    """Class probabilities of every image of a split.
+
+    Args:
+        model (ImageClassifier): In evaluation mode.
+        loader (DataLoader): See :func:`build_loader`.
+        title (str): For the progress bar.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Probabilities, float32 (N, K), and labels, int64 (N,).
+
+    Raises:
+        ValueError: If an image has no label or several, or one outside the model's classes.
+    """
+    import numpy as np
+    import torch
+    probs, labels = [], []
+    with torch.no_grad():
+        for batch in iter_batches(loader, title):
+            for sample in model.test_step(batch):
+                probs.append(sample.pred_score.float().cpu())
+                labels.append(sample.gt_label.cpu())
+    if any(label.numel() != 1 for label in labels):
+        raise ValueError('Every image must have one label, but some have none or several: only '
+                         'single-label classifiers are evaluated here.')
+    scores, truth = torch.stack(probs).numpy(), torch.cat(labels).numpy().astype(np.int64)
+    if truth.max() >= scores.shape[1]:
+        raise ValueError(f'The data has the label {truth.max()}, but the model only '
+                         f'{scores.shape[1]} classes. Is this the data the checkpoint was '
+                         'trained for?')
+    return scores, truth
