@@ -129,7 +129,7 @@ def _use_test_pipeline(cfg: Any, name: str) -> None:
         raise ValueError(f'{name} has no test or validation set, whose pipeline its training '
                          'images would take: write test_dataloader.')
     for _, dataset in sources.iter_datasets(cfg.train_dataloader.dataset, ''):
-        dataset.pipeline = tests[0][1].pipeline
+        dataset['pipeline'] = tests[0][1].get('pipeline', [])
 
 
 def check_checkpoints(paths: Sequence[str]) -> None:
@@ -261,10 +261,10 @@ def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
         dataset.full_init()
     size = len(dataset)
     if max_images and max_images < size:
-        metainfo = dataset.metainfo
-        dataset = Subset(dataset, [(2 * place + 1) * size // (2 * max_images)
-                                   for place in range(max_images)])
-        dataset.metainfo = metainfo
+        part: Any = Subset(dataset, [(2 * place + 1) * size // (2 * max_images)
+                                     for place in range(max_images)])
+        part.metainfo = dataset.metainfo
+        dataset = part
     return Runner.build_dataloader({**settings.to_dict(), 'dataset': dataset}, seed=0)
 
 

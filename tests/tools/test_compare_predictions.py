@@ -318,7 +318,7 @@ def test_a_shipped_config_as_a_run_dumps_it(tool, elsewhere, evaluate):
     tool.cli.sources.check_paths(cfg, ('test_dataloader', ))
     from mmengine.registry import init_default_scope
     init_default_scope('mmseg')
-    model = tool.build_model(cfg)
+    model = tool.inference.build_model(cfg)
     # In training SyncBN refuses CPU tensors; some versions of torch refuse them always.
     assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
     assert not any(isinstance(part, nn.SyncBatchNorm) for part in model.modules())
