@@ -264,6 +264,8 @@ def test_registry_imports_without_mmpretrain(tmp_path):
         from mmengine.registry import MODELS, DATA_SAMPLERS
         assert MODELS.switch_scope_and_registry('mmips').__enter__() is registry.MODELS
         assert DATA_SAMPLERS.get('mmips.PairedClassSampler') is not None
+        from mmengine.registry import METRICS
+        assert METRICS.build(dict(type='mmips.SafetyMetrics')).default_prefix == 'safety'
         assert 'mmpretrain' not in sys.modules
     """)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, roc_auc_score, roc_curve
+from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score, roc_curve
 
 from mmips.functional import safety
 from mmips.functional.safety import SAFETY_METRICS, safety_scores
@@ -187,6 +187,116 @@ def test_calibration_errors_are_torchmetrics(seed):
     assert safety.classwise_ece(probs, labels) == pytest.approx(100 * np.mean(classwise), abs=1e-5)
 
 
+def area_reference(confidence, errors):
+    """Every n on its own: the errors above the n-th place, and the share of its tie's."""
+    total = 0.0
+    for n in range(1, len(errors) + 1):
+        last = sorted(confidence, reverse=True)[n - 1]
+        above = [e for c, e in zip(confidence, errors) if c > last]
+        tie = [e for c, e in zip(confidence, errors) if c == last]
+        # Drawn without replacement, each place of a tie is an error as often as the others.
+        total += (sum(above) + (n - len(above)) * sum(tie) / len(tie)) / n
+    return 1000 * total / len(errors)
+
+
+def adversarial():
+    """Predictions that metrics are known to stumble over; few enough to try all orders."""
+    sharp, flat = np.eye(3), np.full((6, 4), 0.25)
+    thirds = np.array([[0.6, 0.3, 0.1]] * 6)
+    ninth = np.array([[0.9, 0.1, 0]] * 3 + [[0.1, 0.9, 0]] * 3)
+    return {
+        'ties of right and wrong': (thirds, [0, 0, 1, 2, 0, 1]),
+        'two ties': (np.concatenate([thirds[:3], ninth[1:4]]), [0, 1, 2, 0, 1, 1]),
+        'a tie of classes': (np.array([[0.5, 0.5], [0.5, 0.5], [0.4, 0.6]]), [0, 1, 1]),
+        'uniform': (flat, [0, 1, 2, 3, 0, 0]),
+        'one class of many': (ninth, [0] * 6),
+        'a single class': (np.ones((5, 1)), [0] * 5),
+        'perfect and sure': (sharp[[0, 1, 2, 2]], [0, 1, 2, 2]),
+        'perfect and unsure': (thirds - [[0, 0.01 * k, -0.01 * k] for k in range(6)], [0] * 6),
+        'all wrong and sure': (sharp[[0, 0, 1]], [1, 2, 2]),
+        'all wrong and unsure': (thirds, [1, 2, 2, 1, 1, 2]),
+        'surest is wrong': (np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), [1, 0, 0, 0]),
+        'one sample': (np.array([[0.2, 0.5, 0.3]]), [1]),
+        'edges of bins': (np.array([[b / 15, 1 - b / 15] for b in (0, 1, 6, 9, 12, 15)]),
+                          [0, 1, 0, 1, 0, 0]),
+        'float32': (np.float32([[0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]), [1, 1, 0]),
+    }
+
+
+@pytest.mark.parametrize('name', SAFETY_METRICS)
+@pytest.mark.parametrize('case', adversarial())
+def test_adversarial_predictions(case, name):
+    probs, labels = adversarial()[case]
+    labels = np.array(labels)
+    assert SAFETY_METRICS[name](probs, labels) == pytest.approx(
+        REFERENCES[name](probs, labels), abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize('case', adversarial())
+def test_adversarial_predictions_in_other_packages(case):
+    probs, labels = adversarial()[case]
+    labels, classes = np.array(labels), range(probs.shape[1])
+    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
+    found = safety_scores(probs, labels)
+    if len(set(correct)) == 2:
+        assert found['auroc'] == pytest.approx(100 * roc_auc_score(correct, confidence), abs=1e-6)
+        fpr, tpr, _ = roc_curve(correct, confidence, drop_intermediate=False)
+        assert found['fpr95'] == pytest.approx(100 * fpr[tpr >= 0.95 - 1e-12][0], abs=1e-6)
+    else:
+        assert math.isnan(found['auroc']) and math.isnan(found['fpr95'])
+    truth = np.eye(len(classes))[labels]
+    assert found['brier'] == pytest.approx(
+        100 * len(classes) * mean_squared_error(truth, probs), abs=1e-6)
+    if math.isfinite(found['nll']) and len(classes) > 1:
+        # sklearn keeps probabilities at least the dtype's epsilon away from 0.
+        assert found['nll'] == pytest.approx(log_loss(labels, probs, labels=classes), abs=1e-6)
+
+
+@pytest.mark.parametrize('digits', [12, 2])
+def test_area_of_many_samples(digits):
+    probs, labels = random_predictions(300)
+    probs = probs.round(digits)
+    probs /= probs.sum(axis=1, keepdims=True)
+    confidence, errors = predict(probs, labels)
+    assert safety.aurc(probs, labels) == pytest.approx(
+        area_reference(confidence, errors), abs=1e-6)
+    # The best order is that of a confidence that knows the errors.
+    best = area_reference([-e + c / 1000 for c, e in zip(confidence, errors)], errors)
+    assert safety.e_aurc(probs, labels) == pytest.approx(
+        safety.aurc(probs, labels) - best, abs=1e-6)
+
+
+def test_risk_coverage_curve_by_hand():
+    # The surest is right; two are tied, one of them wrong; the last is wrong.
+    top = np.array([0.6, 0.9, 0.8, 0.8])
+    probs, labels = np.stack([top, 1 - top], axis=1), np.array([1, 0, 0, 1])
+    coverage, risk = safety.risk_coverage_curve(probs, labels)
+    assert coverage == pytest.approx(np.array([0.25, 0.5, 0.75, 1]))
+    assert risk == pytest.approx(np.array([0, 0.5 / 2, 1 / 3, 2 / 4]))
+    assert safety.risk_coverage_curve(probs, labels, best=True)[1] == pytest.approx(
+        np.array([0, 0, 1 / 3, 2 / 4]))
+    assert safety.aurc(probs, labels) == pytest.approx(1000 * risk.mean())
+
+
+def test_reliability_bins_by_hand():
+    # Confidences 0.55 (wrong), 0.6 (right), 0.75 (right, the edge below) and 1.0 (right).
+    top = np.array([0.55, 1.0, 0.75, 0.6])
+    probs, labels = np.stack([top, 1 - top], axis=1), np.array([1, 0, 0, 0])
+    bins = safety.reliability_bins(probs, labels, num_bins=4)
+    assert bins.edges.tolist() == [0, 0.25, 0.5, 0.75, 1] and bins.counts.tolist() == [0, 0, 3, 1]
+    np.testing.assert_allclose(bins.accuracy, [np.nan, np.nan, 2 / 3, 1])
+    np.testing.assert_allclose(bins.confidence, [np.nan, np.nan, 1.9 / 3, 1])
+
+
+@pytest.mark.parametrize('num_bins', [1, 7, 15])
+def test_gaps_of_reliability_bins_sum_up_to_ece(num_bins):
+    data = random_predictions()
+    bins = safety.reliability_bins(*data, num_bins)
+    assert bins.counts.sum() == 500
+    gaps = bins.counts * np.abs(bins.accuracy - bins.confidence)
+    assert safety.ece(*data, num_bins) == pytest.approx(100 * np.nansum(gaps) / 500, abs=1e-9)
+
+
 def test_values_by_hand():
     # Right at 0.9 and 0.7, wrong at 0.8 and 0.6: running error rates 0, 1/2, 1/3, 1/2.
     top = np.array([0.9, 0.8, 0.7, 0.6])
@@ -299,9 +409,12 @@ def test_computed_in_float64(dtype, tolerance):
 
 
 GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
+FUNCTIONS = {**SAFETY_METRICS, 'safety_scores': safety_scores,
+             'reliability_bins': safety.reliability_bins,
+             'risk_coverage_curve': safety.risk_coverage_curve}
 
 
-@pytest.mark.parametrize('name', SAFETY_METRICS)
+@pytest.mark.parametrize('name', FUNCTIONS)
 @pytest.mark.parametrize('probs, labels, message', [
     (np.array([[np.nan, 0.3], [0.4, 0.6]]), [0, 1], '1 of 2 samples .* NaN'),
     (np.array([[0.7, 0.3], [np.inf, 0.6]]), [0, 1], '1 of 2 samples .* infinite'),
@@ -319,14 +432,14 @@ GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
 ])
 def test_refused(name, probs, labels, message):
     with pytest.raises(ValueError, match=message):
-        SAFETY_METRICS[name](probs, np.array(labels))
+        FUNCTIONS[name](probs, np.array(labels))
 
 
-@pytest.mark.parametrize('name', safety.BINNED)
+@pytest.mark.parametrize('name', [*safety.BINNED, 'reliability_bins'])
 @pytest.mark.parametrize('num_bins', [0, -1, 2.5, True, None])
 def test_bad_number_of_bins_is_refused(name, num_bins):
     with pytest.raises(ValueError, match=f'num_bins .* {num_bins}'):
-        SAFETY_METRICS[name](GOOD, np.array([0, 1]), num_bins=num_bins)
+        FUNCTIONS[name](GOOD, np.array([0, 1]), num_bins=num_bins)
 
 
 def test_selection():

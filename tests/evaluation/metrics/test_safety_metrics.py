@@ -20,32 +20,38 @@ from mmips.functional.safety import SAFETY_METRICS, safety_scores
 SAMPLES, CLASSES = 37, 4
 
 
-def make_scores(dtype=torch.float32):
+def make_scores(case='mixed'):
     """Scores with ties, and labels; the first sample is wrong and sure, so it counts."""
+    if case != 'mixed':
+        labels = torch.full((SAMPLES, ), 3 if case == 'all wrong' else 0)
+        scores = torch.tensor([[0.7, 0.3, 0, 0], [0.9, 0, 0.1, 0]])[torch.arange(SAMPLES) % 2]
+        # The last one is in the second process.
+        scores[-1] = torch.nan if case == 'NaN' else scores[-1]
+        return scores, labels
     generator = torch.Generator().manual_seed(3)
     logits = torch.randint(-3, 4, (SAMPLES, CLASSES), generator=generator).float()
     labels = torch.randint(0, CLASSES, (SAMPLES, ), generator=generator)
     labels[::2] = logits.argmax(1)[::2]
     logits[1::2] *= 0.5
     logits[0], labels[0] = torch.tensor([9., 0, 0, 0]), 1
-    return logits.softmax(1).to(dtype), labels
+    return logits.softmax(1), labels
 
 
-def samples(indices, dtype=torch.float32):
-    scores, labels = make_scores(dtype)
+def samples(indices, case='mixed'):
+    scores, labels = make_scores(case)
     return [BaseDataElement(pred_score=scores[i], gt_label=labels[i:i + 1]) for i in indices]
 
 
-def evaluate(indices, batch_size, size=None, **options):
+def evaluate(indices, batch_size, size=None, case='mixed', **options):
     evaluator = Evaluator(dict(type='mmips.SafetyMetrics', **options))
     for start in range(0, len(indices), batch_size):
-        evaluator.process(samples(indices[start:start + batch_size]))
+        evaluator.process(samples(indices[start:start + batch_size], case))
     return evaluator.evaluate(size or len(indices))
 
 
-def expected(dtype=torch.float32, **options):
-    scores, labels = make_scores(dtype)
-    found = safety_scores(scores.float().numpy(), labels.numpy(), **options)
+def expected(case='mixed', **options):
+    scores, labels = make_scores(case)
+    found = safety_scores(scores.numpy(), labels.numpy(), **options)
     return {f'safety/{name}': value for name, value in found.items()}
 
 
@@ -88,13 +94,17 @@ def test_a_sample_takes_only_its_own_scores_along():
     assert metric.results[0][0].sum() == pytest.approx(1)
 
 
-def work(rank, world, folder):
+CASES = ('mixed', 'one class, all right', 'all wrong')
+
+
+def work(rank, world, folder, cases=CASES):
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{folder}/rendezvous{world}', rank=rank, world_size=world)
     assert get_dist_info() == (rank, world)
     indices = list(DefaultSampler(range(SAMPLES), shuffle=False))
-    found = evaluate(indices, 5, SAMPLES, collect_dir=f'{folder}/collect{world}')
+    found = [evaluate(indices, 5, SAMPLES, case, collect_dir=f'{folder}/collect{world}{number}')
+             for number, case in enumerate(cases)]
     torch.save((indices, found), f'{folder}/world{world}rank{rank}.pt')
     torch.distributed.destroy_process_group()
 
@@ -114,7 +124,19 @@ def test_padded_samples_of_several_processes_do_not_count(world, tmp_path):
         assert sorted(seen) == sorted([*range(SAMPLES), 0])
         twice = evaluate(sorted(seen), 5)
         assert all(abs(twice[key] - value) > 1e-4 for key, value in expected().items())
-    assert [found for _, found in shares] == [expected()] * world
+    for _, found in shares:
+        assert found[0] == expected()
+        for scores, case in zip(found, CASES):
+            assert scores == pytest.approx(expected(case), abs=0, nan_ok=True)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
+def test_nan_in_the_second_process_ends_both(tmp_path):
+    context = mp.start_processes(work, (2, str(tmp_path), ('NaN', )), 2, join=False,
+                                 start_method='fork')
+    with pytest.raises(mp.ProcessRaisedException, match='have a probability that is NaN'):
+        while not context.join(60):
+            pass
 
 
 def digits(tmp_path, batch_size):
