@@ -1,6 +1,13 @@
+import csv
+
 import numpy as np
 import pytest
+import torch
 from matplotlib.image import imread
+from mmengine.config import Config
+
+import mmips
+from mmips.engine import inference
 
 
 def drawn(browse, monkeypatch, *argv):
@@ -8,9 +15,9 @@ def drawn(browse, monkeypatch, *argv):
     import mmips.visualization
     given = {}
 
-    def record(before, after, mask, labels, prob, path, note=''):
+    def record(before, after, mask, labels, prob, path, note='', confidences=()):
         given.update(before=before, after=after, mask=mask, labels=labels, prob=prob, path=path,
-                     note=note)
+                     note=note, confidences=confidences)
         return path
 
     monkeypatch.setattr(mmips.visualization, 'draw_pairs', record)
@@ -105,3 +112,128 @@ def test_messages(browse, capsys, tmp_path):
     with pytest.raises(SystemExit):
         browse.main(['seg.py'])
     assert "seg.py is a config of 'mmseg'" in capsys.readouterr().err
+
+
+#: So small that a forward takes no time.
+SMALL = {'model.backbone.base_channels': 4, 'model.backbone.stem_channels': 4,
+         'model.head.in_channels': 16}
+
+
+@pytest.fixture
+def small_npz(npz, tmp_path, monkeypatch):
+    """Command line of a small network with two checkpoints, and the networks themselves."""
+    from mmengine.registry import init_default_scope
+    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_npz.py'))
+    cfg.merge_from_dict(SMALL)
+    init_default_scope('mmpretrain')
+    models, paths = [], []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        model = inference.build_model(cfg, 'cpu')
+        for key, value in model.state_dict().items():
+            # Statistics that no batch of noise has, so that the mode shows, and small enough
+            # for the images to matter.
+            if key.endswith('running_var'):
+                value.uniform_(0.1, 0.3)
+        paths.append(str(tmp_path / f'epoch_{seed}.pth'))
+        torch.save(dict(state_dict=model.state_dict()), paths[-1])
+        models.append(model)
+    options = ['--cfg-options', *(f'{key}={value}' for key, value in SMALL.items()),
+               'train_dataloader.batch_size=12']
+    return ['ips/resnet-s_ips_npz.py', '--device', 'cpu', '--checkpoint', *paths], options, models
+
+
+def read(path):
+    with open(path, newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_confidences_are_the_networks_own(browse, small_npz, monkeypatch):
+    """Of the pictures handed on, normalised by hand, the networks say just these numbers."""
+    command, options, models = small_npz
+    given = drawn(browse, monkeypatch, *command, '--prob', 1, '--num-pairs', 2, '--out', 'p.png',
+                  '--names', 'early', 'late', *options)
+    assert [one.name for one in given['confidences']] == ['early', 'late']
+    classes = [int(name.split()[-1]) for name in given['labels'] for _ in range(2)]
+    for one, model in zip(given['confidences'], models):
+        preprocessor = model.data_preprocessor
+        for field in ('before', 'after'):
+            images = torch.from_numpy(given[field]).permute(0, 3, 1, 2).float()
+            with torch.no_grad():
+                logits = model((images - preprocessor.mean) / preprocessor.std)
+            expected = logits.softmax(1)[range(4), classes]
+            np.testing.assert_allclose(getattr(one, field), expected, atol=1e-5)
+    assert not np.allclose(given['confidences'][0].before, given['confidences'][1].before)
+    assert not np.allclose(given['confidences'][0].before, given['confidences'][0].after)
+
+
+def test_the_table_has_every_pair_of_the_batch(browse, small_npz, monkeypatch):
+    command, options, _ = small_npz
+    given = drawn(browse, monkeypatch, *command, '--num-pairs', 2, '--out', 'new/p.png',
+                  '--names', 'early', 'late', '--prob', '0.6', *options)
+    rows = read('new/p.csv')
+    assert len(rows) == 2 * 12 and list(rows[0]) == [
+        'pair', 'drawn', 'class', 'checkpoint', 'image', 'before', 'after', 'cells']
+    for name, one in zip(('early', 'late'), given['confidences']):
+        mine = [row for row in rows if row['checkpoint'] == name]
+        assert [int(row['pair']) for row in mine] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+        assert [row['image'] for row in mine] == ['query', 'partner'] * 6
+        for place in (1, 2):
+            pair = [row for row in mine if row['drawn'] == str(place)]
+            assert {row['class'] for row in pair} == {given['labels'][place - 1]}
+            assert {int(row['cells']) for row in pair} == {given['mask'][place - 1].sum()}
+            for field in ('before', 'after'):
+                np.testing.assert_allclose([float(row[field]) for row in pair],
+                                           getattr(one, field)[2 * place - 2:2 * place], atol=1e-6)
+        # The gap of the caption is that over the whole batch.
+        gaps = [np.mean([abs(float(mine[k][field]) - float(mine[k + 1][field]))
+                         for k in range(0, 12, 2)]) for field in ('before', 'after')]
+        assert f'of 6 pairs {gaps[0]:.3f} before, {gaps[1]:.3f} after' in one.note
+    unchanged = [row for row in rows if row['cells'] == '0']
+    assert unchanged and all(row['before'] == row['after'] for row in unchanged)
+
+
+def test_checkpoints_do_not_change_the_pairs(browse, small_npz, monkeypatch):
+    command, options, _ = small_npz
+    plain = drawn(browse, monkeypatch, command[0], *options)
+    given = drawn(browse, monkeypatch, *command, *options)
+    assert plain['confidences'] == []
+    for field in ('before', 'after', 'mask'):
+        np.testing.assert_array_equal(plain[field], given[field])
+
+
+def test_gaps_leave_pairs_of_two_classes_out(browse):
+    """As the monitor does; with none of one class there is no gap."""
+    values = np.array([0.1, 0.5, 0.2, 0.9]), np.array([0.1, 0.2, 0.2, 0.2])
+    note = browse.summarize({'x': values}, ['a', 'b / c'], [0, 1])[0].note
+    assert 'of 1 pairs 0.400 before, 0.100 after' in note
+    assert browse.summarize({'x': values}, ['a / b', 'b / c'], [0, 1])[0].note == (
+        'no pair of one class')
+
+
+def test_writes_a_picture_with_confidences(browse, small_npz):
+    command, options, _ = small_npz
+    plain = imread(browse.main([command[0], '--out', 'a.png', *options])).shape
+    path = browse.main([*command, '--out', 'b.png', *options])
+    assert imread(path).shape[0] > plain[0] and len(read('b.csv')) == 24
+
+
+@pytest.mark.parametrize('extra, words', [
+    (['--checkpoint', 'nowhere.pth'], 'nowhere.pth'),
+    (['--names', 'a'], 'a name for each of the 2 checkpoints'),
+    (['--cfg-options', 'model.head.num_classes=3'], 'another number of classes')])
+def test_messages_about_checkpoints(browse, small_npz, capsys, extra, words):
+    command, options, _ = small_npz
+    with pytest.raises(SystemExit):
+        browse.main([*command, *options, *extra[1:]] if extra[0] == '--cfg-options' else
+                    [*command, *extra, *options])
+    assert words in capsys.readouterr().err
+
+
+def test_labels_that_the_network_does_not_know(browse, small_npz, capsys, npz):
+    command, options, _ = small_npz
+    arrays = dict(np.load(npz))
+    np.savez(npz, **{**arrays, 'labels_train': arrays['labels_train'] + 4})
+    with pytest.raises(SystemExit):
+        browse.main([*command, *options, 'model.head.num_classes=4'])
+    assert 'the label 7, but the model only 4 classes' in capsys.readouterr().err

@@ -4,7 +4,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from mmips.visualization import draw_pairs
-from mmips.visualization.draw_pairs import PARTNER, QUERY
+from mmips.visualization.draw_pairs import PARTNER, QUERY, Confidence, fit_text
 
 
 def make(pairs=2, size=(16, 16), grid=(4, 4)):
@@ -67,3 +67,79 @@ def test_refuses_what_does_not_fit(change, words, tmp_path):
     given = {**dict(before=images, after=images, mask=mask, labels=['a', 'b']), **change}
     with pytest.raises(ValueError, match=words):
         draw_pairs(**given, prob=0.5, path=str(tmp_path / 'a.png'))
+
+
+def confidence(name, before, after, note=''):
+    return Confidence(name, np.array(before), np.array(after), note)
+
+
+def draw_confident(path, *confidences, pairs=1):
+    images, _ = make(pairs)
+    return draw_pairs(images, images, None, ['x'] * pairs, None, str(path),
+                      confidences=confidences)
+
+
+def test_bars_are_as_long_as_the_probability(tmp_path):
+    """Query and partner, before and after: the share of each bar that has its colour."""
+    probs = {'before': (0.25, 1.0), 'after': (0.75, 0.5)}
+    drawn = imread(draw_confident(tmp_path / 'a.png', confidence('a', *probs.values())))
+    # Below the pictures there are only bars.
+    lower = drawn[round(-0.42 * 110):, ..., :3]
+
+    def width(colour):
+        return (np.abs(lower - np.array(to_rgb(colour))).max(-1) < 0.02).any(0).sum()
+
+    bar = 0.8 * 110
+    # The mark hides a few columns of what it stands in.
+    assert width(QUERY) == pytest.approx((0.25 + 0.75) * bar, abs=8)
+    assert width(PARTNER) == pytest.approx((1 + 0.5) * bar, abs=8)
+
+
+def texts(monkeypatch, path, *confidences, pairs=1):
+    """All that is written into the picture."""
+    from matplotlib.figure import Figure
+    kept = []
+    monkeypatch.setattr(Figure, 'savefig', lambda self, *args, **kwargs: kept.extend(
+        text.get_text() for text in self.texts))
+    draw_confident(path, *confidences, pairs=pairs)
+    return kept
+
+
+def test_each_picture_bears_its_own_numbers(tmp_path, monkeypatch):
+    found = texts(monkeypatch, tmp_path / 'a.png', confidence(
+        'early', (0.11, 0.12, 0.13, 0.14), (0.21, 0.12, 0.03, 0.141), 'gap 0.5'), pairs=2)
+    assert [text for text in found if text.startswith('p = ')] == [
+        'p = 0.11', 'p = 0.12', 'p = 0.21 \u25b2', 'p = 0.12',
+        'p = 0.13', 'p = 0.14', 'p = 0.03 \u25bc', 'p = 0.14']
+    # One network is named in the caption alone.
+    assert 'early: gap 0.5' in found and 'early' not in found
+
+
+def test_several_networks_are_named_beside_their_bars(tmp_path, monkeypatch):
+    networks = [confidence(name, (0.1, 0.2), (0.3, 0.4)) for name in ('one', 'a/very/long/name/b')]
+    heights = [imread(draw_confident(tmp_path / 'b.png', *networks[:number])).shape[0]
+               for number in range(3)]
+    assert heights[0] < heights[1] < heights[2]
+    found = texts(monkeypatch, tmp_path / 'a.png', *networks)
+    assert found.count('one') == 2 and sum(text.startswith('p = ') for text in found) == 8
+    assert any(text.startswith('\u2026') and text.endswith('/b') for text in found)
+
+
+@pytest.mark.parametrize('before', [(0.1, 0.2, 0.3), (0.1, 1.2), (0.1, float('nan'))])
+def test_refuses_what_are_no_probabilities(tmp_path, before):
+    with pytest.raises(ValueError, match="before of 'a' must hold 2 probabilities"):
+        draw_confident(tmp_path / 'a.png', confidence('a', before, (0.1, 0.2)))
+
+
+@pytest.mark.parametrize('keep, text', [('start', 'abc'), ('end', 'xyz')])
+def test_long_texts_are_shortened(keep, text):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(4, 1))
+    FigureCanvasAgg(figure)
+    fit_text(figure, (0.5, 0.5), 'abc' + 50 * 'm' + 'xyz', 1.0, keep, fontsize=8)
+    fit_text(figure, (0.5, 0.5), 'short', 1.0, keep, fontsize=8)
+    long, short = figure.texts
+    assert long.get_window_extent().width <= figure.dpi and '\u2026' in long.get_text()
+    assert getattr(long.get_text(), f'{keep}swith')(text)
+    assert short.get_text() == 'short'

@@ -5,15 +5,25 @@
 
 The pairs come through the config's own data set, pipeline, sampler, preprocessor and
 batch augments, so the picture shows what the network will see.
+
+``--checkpoint CKPT [CKPT ...] --names NAME [NAME ...]`` adds, as Figure 3 of the IPS paper,
+how sure a network is of each image's class before and after the swap (softmax probability
+without temperature), for checkpoints of one run early, halfway and at its end, say. The caption
+gives the mean confidence gap |p1 - p2| between the two images of all pairs of the batch, the
+``conf_gap`` of ``mmips.SelfDistillMonitor``; ``FILE.csv`` has the numbers of all its pairs.
+Networks are in evaluation mode: BatchNorm uses its running statistics, so that an image's
+confidence does not depend on the others of the batch. The monitor's is that of training mode.
 """
 import argparse
+import csv
+import os
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, sources
+from mmips.engine import cli, inference, sources
 from mmips.engine.checks import find_augments, find_preprocessor
 from mmips.structures import join_index_pairs, split_pairs
 
@@ -28,11 +38,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--num-pairs', type=int, default=6, help='pairs to draw (default: 6)')
     parser.add_argument('--prob', type=float, help="probability of a swap (default: the config's)")
     parser.add_argument('--seed', type=int, default=0, help='seed (default: 0)')
+    parser.add_argument('--checkpoint', nargs='+', default=[], dest='checkpoints', metavar='CKPT',
+                        help='checkpoints of this config, whose confidence is drawn')
+    parser.add_argument('--names', nargs='+', metavar='NAME',
+                        help='a name for each checkpoint (default: its folder and file)')
+    parser.add_argument('--device', help='where checkpoints compute (default: cuda if there is '
+                        'one)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
     args = parser.parse_args(argv)
     if args.num_pairs < 1:
         parser.error(f'--num-pairs must be at least 1, got {args.num_pairs}')
+    inference.check_names(parser, args)
     folder = args.output_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
     args.out = args.out or osp.join(folder, 'pairs.png')
     return args
@@ -120,8 +137,9 @@ def draw(cfg: Any, args: argparse.Namespace) -> str:
     swap, masks = record_masks(augmenting, args.prob)
     batch = next(iter(loader))
     bgr = is_bgr(cfg, plain)
-    before = denormalize(plain(copy.deepcopy(batch))['inputs'], plain, bgr)
-    after = denormalize(augmenting(batch, training=True)['inputs'], plain, bgr)
+    raw = plain(copy.deepcopy(batch))['inputs']
+    changed = augmenting(batch, training=True)['inputs']
+    before, after = (denormalize(inputs, plain, bgr) for inputs in (raw, changed))
     names = pair_names(batch['data_samples'], loader.dataset.metainfo.get('classes') or ())
     mask = masks[0].numpy() & equal_labels(names)[:, None, None] if masks else None
     swapped = mask.any((1, 2)) if mask is not None else [False] * len(names)
@@ -129,9 +147,88 @@ def draw(cfg: Any, args: argparse.Namespace) -> str:
     both = join_index_pairs(*(half[shown] for half in split_pairs(np.arange(len(before)))))
     note = (f'{sum(swapped)} of {len(names)} pairs of this batch swapped' if swap else
             'no patch swap')
+    labels = [int(sample.gt_label) for sample in batch['data_samples']]
+    # Last: building a network draws from the random state that the batch depends on.
+    found = measure(cfg, args, (raw, changed), labels)
+    if found:
+        cells = [''] * len(names) if mask is None else mask.sum((1, 2)).tolist()
+        write_table(f'{osp.splitext(args.out)[0]}.csv', found, names, shown, cells)
     return draw_pairs(before[both], after[both], None if mask is None else mask[shown],
                       [names[pair] for pair in shown], swap.prob if swap else None, args.out,
-                      note=note)
+                      note=note, confidences=summarize(found, names, both))
+
+
+def measure(cfg: Any, args: argparse.Namespace, images: Sequence[Any],
+            labels: Sequence[int]) -> dict[str, list]:
+    """The probability of each image's class by checkpoint, a float array (2P,) for each input.
+
+    Args:
+        cfg (Config): The whole config.
+        args (argparse.Namespace): The command line.
+        images (Sequence[Tensor]): Inputs (2P, C, H, W) before and after the swap.
+        labels (Sequence[int]): The class of each image.
+    """
+    import numpy as np
+    if not args.checkpoints:
+        return {}
+    inference.drop_pretrained(cfg.model)
+    model = inference.build_model(cfg, args.device)
+    found = {}
+    for name in inference.each_checkpoint(model, args.checkpoints, args.names):
+        probs = [predict(model, inputs) for inputs in images]
+        if max(labels) >= probs[0].shape[1]:
+            raise ValueError(f'The data has the label {max(labels)}, but the model only '
+                             f'{probs[0].shape[1]} classes: set model.head.num_classes.')
+        found[name] = [part[np.arange(len(labels)), labels] for part in probs]
+    return found
+
+
+def predict(model: Any, inputs: Any) -> Any:
+    """Class probabilities (N, K) of preprocessed images, float32."""
+    import torch
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        # In parts for the memory's sake: in evaluation mode it makes no difference.
+        return torch.stack([sample.pred_score for part in inputs.split(64)
+                            for sample in model(part.to(device), mode='predict')]).cpu().numpy()
+
+
+def summarize(found: Mapping[str, Sequence[Any]], names: Sequence[str],
+              images: Any) -> list[Any]:
+    """What to draw of each checkpoint: the chosen images, and the gap over the batch."""
+    from mmips.visualization.draw_pairs import Confidence
+    same = equal_labels(names)
+    results = []
+    for name, values in found.items():
+        queries, partners = zip(*(split_pairs(value) for value in values))
+        gaps = [abs(query - partner)[same].mean() if same.any() else None
+                for query, partner in zip(queries, partners)]
+        note = (f'mean gap |p\u2081 \u2212 p\u2082| of {same.sum()} pairs {gaps[0]:.3f} before, '
+                f'{gaps[1]:.3f} after the swap') if same.any() else 'no pair of one class'
+        results.append(Confidence(name, *(value[images] for value in values), note=note))
+    return results
+
+
+def write_table(path: str, found: Mapping[str, Sequence[Any]], names: Sequence[str],
+                shown: Sequence[int], cells: Sequence[Any]) -> None:
+    """Write the confidences of all pairs of the batch.
+
+    ``pair`` numbers the batch's pairs from 0; ``drawn`` is a pair's place in the picture, from
+    1, row by row; ``cells`` is how many were swapped.
+    """
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    with open(f'{path}.part', 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(['pair', 'drawn', 'class', 'checkpoint', 'image', 'before', 'after',
+                         'cells'])
+        for name, (before, after) in found.items():
+            for number in range(len(before)):
+                pair, half = divmod(number, 2)
+                writer.writerow([
+                    pair, shown.index(pair) + 1 if pair in shown else '', names[pair], name,
+                    ('query', 'partner')[half], f'{before[number]:.6f}', f'{after[number]:.6f}',
+                    cells[pair]])
+    os.replace(f'{path}.part', path)
 
 
 def equal_labels(names: Sequence[str]) -> Any:
@@ -151,6 +248,7 @@ def main(argv: Sequence[str] | None = None) -> str:
                          'drawn for classification (mmpretrain) configs.')
     cli.set_dataloader_defaults(cfg, ('train_dataloader', ))
     sources.check_paths(cfg, ('train_dataloader', ))
+    inference.check_checkpoints(args.checkpoints)
     init_default_scope('mmpretrain')
     path = draw(cfg, args)
     print(f'Pairs of {args.config}: {path}')
