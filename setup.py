@@ -109,7 +109,7 @@ if __name__ == '__main__':
         license_files=['LICENSE'],
         python_requires='>=3.10',
         packages=find_packages(include=['mmips', 'mmips.*']),
-        package_data={'mmips': ['py.typed']},
+        package_data={'mmips': ['py.typed', 'visualization/templates/*.html']},
         # Neither line of MM distributions is a dependency: users of upstream
         # mmengine/mmcv must not get the maintained line on top of it.
         install_requires=['numpy'],

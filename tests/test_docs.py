@@ -100,7 +100,9 @@ def declared_options(script):
         # The launchers hand their options on to the script that they start.
         started, = re.findall(r'\$\(dirname "\$0"\)/(\w+\.py)', code)
         return declared_options(f'tools/{started}')
-    shared = read('mmips/engine/cli.py') if 'cli.add_run_options(' in code else ''
+    shared = ''.join(read(f'mmips/engine/{module}.py') for module, call in (
+        ('cli', 'cli.add_run_options('), ('inference', 'inference.add_checkpoint_options('))
+        if call in code)
     calls = re.findall(r'add_argument\(([^)]*)', code + shared)
     return {option for call in calls for option in re.findall(r"""['"](--[\w-]+)['"]""", call)}
 

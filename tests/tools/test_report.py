@@ -1,0 +1,156 @@
+"""The report of a real sweep in a real browser, at a phone's width and a desk's."""
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from logs import write_run
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / 'tools/analysis_tools/report.py'
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))),
+                None)
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason='needs a browser: Debian package chromium')
+
+# What a reader would see: anything wider than the screen, over another thing, not loaded.
+LOOK = """
+function look(page) {
+  const doc = page.contentDocument, problems = [];
+  doc.querySelectorAll('details').forEach(d => { d.open = true; });
+  const width = page.contentWindow.innerWidth;
+  if (doc.documentElement.scrollWidth > width)
+    problems.push(`the page is ${doc.documentElement.scrollWidth} wide`);
+  for (const image of doc.images)
+    if (!image.complete || !image.naturalWidth) problems.push(`not loaded: ${image.alt}`);
+  for (const parent of doc.querySelectorAll('body, main, section, .curves, header, figure, details')) {
+    const boxes = [...parent.children].map(c => [c, c.getBoundingClientRect()])
+      .filter(([c, b]) => b.width && b.height);
+    for (const [c, b] of boxes)
+      if (b.right > width + 1 || b.left < -1) problems.push(`${c.tagName} leaves the screen`);
+    boxes.forEach(([c, a], i) => boxes.slice(i + 1).forEach(([d, b]) => {
+      if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+        problems.push(`${c.tagName} overlaps ${d.tagName}`);
+    }));
+  }
+  const sorted = [...doc.querySelectorAll('table')].map(table =>
+    [...table.tHead.rows[0].cells].map((head, column) => [0, 1].map(() => {
+      head.querySelector('button').click();
+      return [head.getAttribute('aria-sort'),
+              [...table.tBodies[0].rows].map(row => row.cells[column].textContent)];
+    })));
+  return { width, problems, images: doc.images.length, sorted };
+}
+window.onload = () => {
+  document.body.insertAdjacentHTML('beforeend', '<pre id=seen></pre>');
+  document.getElementById('seen').textContent =
+    JSON.stringify([...document.querySelectorAll('iframe')].map(look));
+};
+"""
+
+
+def browse(report, tmp_path, widths=(375, 1280)):
+    """Load the report at each width; returns what was seen at each."""
+    page = html.escape(report.read_text(encoding='utf-8'))
+    frames = ''.join(f'<iframe width="{width}" height="800" srcdoc="{page}"></iframe>'
+                     for width in widths)
+    wrapper = tmp_path / 'wrapper.html'
+    wrapper.write_text(f'<!doctype html><meta charset="utf-8"><body>{frames}'
+                       f'<script>{LOOK}</script></body>', encoding='utf-8')
+    done = subprocess.run(
+        [CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
+         f'--user-data-dir={tmp_path}/profile', '--window-size=1700,900',
+         '--virtual-time-budget=20000', '--dump-dom', wrapper.as_uri()],
+        capture_output=True, text=True, timeout=120)
+    found = re.search('<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found.group(1)))
+
+
+def report(*arguments):
+    return subprocess.run([sys.executable, str(TOOL), *map(str, arguments)], capture_output=True,
+                          text=True)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Folders as runs and tools leave them, with what is hard to lay out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    folder = tmp_path / 'results'
+    rng = np.random.default_rng(0)
+    for cell in ('hard label', 'IPS 4x4, a cell with quite a long name of many words'):
+        for seed in range(2):
+            records = [{'loss': float(rng.random()), 'lr': 0.1, 'iter': i} for i in range(20)]
+            write_run(folder / cell / f'seed{seed}', [*records, {'accuracy/top1': 50., 'step': 1}],
+                      f'{"long = 1  #" + "x" * 300}\nseed={seed}\n')
+    (folder / 'table.md').write_text('| cell | top-1 % | paper |\n|---|---|---|\n| a | 9.50 ± 0.10 '
+                                     '| |\n| b | **10.25 ± 3.00** | 80.1 |\n| c | 1,200 | 7 |\n')
+    header = [f'column {k}' for k in range(20)]
+    (folder / 'wide.csv').write_text('\n'.join(','.join(row) for row in [
+        header, *([str(int(value)) for value in rng.integers(-50, 500, 20)] for _ in range(30))]))
+    for name, size in (('small', (2, 1)), ('large', (30, 4))):
+        figure = Figure(figsize=size)
+        FigureCanvasAgg(figure)
+        figure.add_subplot().plot([1, 2])
+        figure.savefig(folder / f'{name}.png')
+    return folder
+
+
+@needs_chromium
+def test_nothing_overlaps_pictures_load_and_tables_sort(results, tmp_path):
+    out = tmp_path / 'r.html'
+    assert report(results, results / 'hard label', '--out', out).returncode == 0
+    phone, desk = browse(out, tmp_path)
+    assert (phone['width'], desk['width']) == (375, 1280)
+    for seen in (phone, desk):
+        assert seen['problems'] == []
+        assert seen['images'] == 2 + 2 * 3
+    table = next(table for table in phone['sorted'] if table[0][0][1][0] == 'a')
+    assert table[1] == [['ascending', ['9.50 ± 0.10', '10.25 ± 3.00', '1,200']],
+                        ['descending', ['1,200', '10.25 ± 3.00', '9.50 ± 0.10']]]
+    # An empty cell is last, whichever way.
+    assert table[2] == [['ascending', ['7', '80.1', '']], ['descending', ['80.1', '7', '']]]
+    wide = next(table for table in desk['sorted'] if len(table) == 20)
+    for (_, ascending), (_, descending) in wide:
+        assert ascending == sorted(ascending, key=int)
+        assert [int(x) for x in descending] == sorted(map(int, ascending), reverse=True)
+
+
+@needs_chromium
+def test_the_look_finds_what_is_wrong(results, tmp_path):
+    """Pictures that do not load, a page too wide, boxes on each other."""
+    out = tmp_path / 'r.html'
+    assert report(results, '--out', out).returncode == 0
+    text = out.read_text(encoding='utf-8')
+    broken = re.sub(r'data:image/png;base64,\w{40}', 'data:image/png;base64,AAAA', text, count=1)
+    broken = broken.replace('.wide { overflow-x: auto; max-width: 100%; }',
+                            'figure { margin-bottom: -40px !important; }')
+    out.write_text(broken, encoding='utf-8')
+    phone, = browse(out, tmp_path, widths=[375])
+    kinds = ' '.join(phone['problems'])
+    assert 'not loaded: ' in kinds and 'the page is ' in kinds and 'overlaps' in kinds
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['nowhere'], 'nowhere is not a folder'),
+    (['.', '--out', 'x.pdf'], '--out must be an .html file, got x.pdf'),
+])
+def test_wrong_use_ends_in_one_message(tmp_path, arguments, message):
+    done = subprocess.run([sys.executable, str(TOOL), *arguments], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_an_older_report_stays_where_a_new_one_fails(results, tmp_path):
+    out = tmp_path / 'r.html'
+    assert report(results, '--out', out).returncode == 0
+    before = out.read_bytes()
+    assert report(results, tmp_path / 'nowhere', '--out', out).returncode == 2
+    assert out.read_bytes() == before
