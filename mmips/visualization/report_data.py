@@ -16,8 +16,8 @@ _PICTURES = {'.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg',
 #: Rows of a CSV file beyond these stay in the file; the report says so.
 MAX_ROWS = 2000
 # Lines of a dumped config that differ between runs of one setup.
-_OWN_LINES = re.compile(r"^(work_dir|experiment_name|resume|launcher|load_from) = .*\n|\bseed=\d+",
-                        re.MULTILINE)
+_OWN_LINES = re.compile(
+    r'^(work_dir|experiment_name|resume|launcher|load_from) = .*\n|\bseed=\d+', re.MULTILINE)
 
 
 @dataclass

@@ -28,13 +28,15 @@ function look(page) {
     problems.push(`the page is ${doc.documentElement.scrollWidth} wide`);
   for (const image of doc.images)
     if (!image.complete || !image.naturalWidth) problems.push(`not loaded: ${image.alt}`);
-  for (const parent of doc.querySelectorAll('body, main, section, .curves, header, figure, details')) {
+  const parents = 'body, main, section, .curves, header, figure, details';
+  for (const parent of doc.querySelectorAll(parents)) {
     const boxes = [...parent.children].map(c => [c, c.getBoundingClientRect()])
       .filter(([c, b]) => b.width && b.height);
     for (const [c, b] of boxes)
       if (b.right > width + 1 || b.left < -1) problems.push(`${c.tagName} leaves the screen`);
     boxes.forEach(([c, a], i) => boxes.slice(i + 1).forEach(([d, b]) => {
-      if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+      const across = a.left < b.right - 1 && b.left < a.right - 1;
+      if (across && a.top < b.bottom - 1 && b.top < a.bottom - 1)
         problems.push(`${c.tagName} overlaps ${d.tagName}`);
     }));
   }

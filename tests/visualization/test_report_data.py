@@ -12,7 +12,7 @@ def test_a_run_has_what_was_logged(tmp_path):
         {'accuracy/top1': 12.5, 'step': 1},
         {'loss': 1.5, 'lr': 0.1, 'epoch': 2, 'iter': 20, 'step': 20},
         '{"loss": 0.5, "it'],
-        'randomness = dict(seed=3)\nwork_dir = \'a\'\nlr = 0.1\n')
+        "randomness = dict(seed=3)\nwork_dir = 'a'\nlr = 0.1\n")
     run, = collect(tmp_path).runs
     assert run.name == 'ips/seed3' and run.seed == '3'
     assert run.scalars == {'loss': [(10, 2.5), (20, 1.5)], 'lr': [(10, 0.1), (20, 0.1)],
@@ -24,7 +24,8 @@ def test_seeds_share_a_setup_and_other_configs_do_not(tmp_path):
     for seed in range(2):
         write_run(tmp_path / f'a/seed{seed}', [{'loss': 1., 'iter': 1}],
                   f"randomness = dict(seed={seed})\nwork_dir = 'a/seed{seed}'\nlr = 0.1\n")
-    write_run(tmp_path / 'b/seed0', [{'loss': 1., 'iter': 1}], 'randomness = dict(seed=0)\nlr = 1\n')
+    write_run(tmp_path / 'b/seed0', [{'loss': 1., 'iter': 1}],
+              'randomness = dict(seed=0)\nlr = 1\n')
     first, second, other = collect(tmp_path).runs
     assert first.setup == second.setup != other.setup
     assert [run.name for run in (first, second, other)] == ['a/seed0', 'a/seed1', 'b/seed0']
@@ -39,7 +40,8 @@ def test_a_resumed_run_is_one_and_what_it_repeats_counts(tmp_path):
 
 
 def test_validation_of_iteration_based_runs_counts_iterations(tmp_path):
-    write_run(tmp_path, [{'mIoU': 30., 'step': 8000}], "train_cfg = dict(type='IterBasedTrainLoop')")
+    write_run(tmp_path, [{'mIoU': 30., 'step': 8000}],
+              "train_cfg = dict(type='IterBasedTrainLoop')")
     run, = collect(tmp_path).runs
     assert run.units == {'mIoU': 'iteration'}
 
