@@ -129,7 +129,7 @@ def train_one(task: str, seed: int, folder: Path, args: argparse.Namespace,
     """Train one task with one seed in this process; returns its result."""
     cfg = load_task(task, args, checkpoint)
     return runs.train_run(cfg, folder, seed, TASKS[task].metric,
-                          [str(checkpoint)] if checkpoint else [], test=True)
+                          [str(checkpoint)] if checkpoint else [], evaluate=['test'])
 
 
 def transfer(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:

@@ -1,0 +1,272 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Train the cells of a sweep, each with every seed, and collect what comes out.
+
+The YAML format is told in :mod:`mmips.engine.sweep_file`. A sweep has a folder; a run of it is in
+``CELL/seedK``, with what :mod:`mmips.engine.runs` keeps and the checkpoints ``epoch_N.pth``.
+"""
+import contextlib
+import copy
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mmips.engine import cli, runs, sources
+from mmips.engine.options import merge_options
+from mmips.engine.sweep_file import Cell, Sweep, choose_cells, read_sweep
+from mmips.engine.sweep_tables import make_tables, to_latex, to_markdown
+
+__all__ = ['Cell', 'Results', 'Sweep', 'check_cells', 'choose_cells', 'collect', 'load_cell',
+           'read_sweep', 'run_cells', 'train_cell', 'write_results']
+
+#: Of each run that has ended, by the name of its cell and its seed: what ``train_run`` returns,
+#: or ``dict(failed='why')``.
+Results = dict[tuple[str, int], dict]
+
+
+def check_cells(sweep: Sweep, cells: Sequence[Cell], data: bool = True) -> dict[str, dict]:
+    """Read every config, check what can be checked before the training.
+
+    Args:
+        sweep (Sweep): Where the cells are from.
+        cells (Sequence[Cell]): Those to train.
+        data (bool): Also check that data sets, checkpoints and the metric are there. Defaults
+            to True.
+
+    Returns:
+        dict[str, dict]: The fingerprint of each cell by its name.
+
+    Raises:
+        FileNotFoundError: Data is missing; it says which and where it is to be got.
+        ValueError: Of a cell whose options do not fit its config, and of a metric that is none.
+    """
+    configs: dict[str, Any] = {}
+    marks, evaluators = {}, set()
+    for cell in cells:
+        if cell.config not in configs:
+            configs[cell.config] = _read_config(cell.config)
+        cfg = load_cell(cell, sweep.curves, configs[cell.config])
+        _check_kind(cell, cfg, sweep)
+        if data:
+            fields = ['train_dataloader', 'val_dataloader', 'test_dataloader']
+            sources.check_paths(cfg, tuple(fields))
+            evaluator = repr((cfg.val_evaluator, cfg.test_evaluator))
+            if evaluator not in evaluators:
+                _check_metric(cell, cfg, sweep.metric)
+                evaluators.add(evaluator)
+        marks[cell.name] = runs.fingerprint(cfg, data_files(cfg))
+    return marks
+
+
+def _read_config(path: str) -> Any:
+    # mmengine announces the variables of a config; each run's own log has that too.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return cli.load_config(path)
+
+
+def load_cell(cell: Cell, curves: bool = False, cfg: Any = None) -> Any:
+    """The config of a cell.
+
+    Args:
+        cell (Cell): The cell.
+        curves (bool): Validate about twelve times, unless its options say how often. Defaults
+            to False.
+        cfg (Config, optional): Its config without options, where it has been read already; not
+            changed. Defaults to None.
+
+    Raises:
+        ValueError: If the config cannot be read, or the options do not fit it.
+    """
+    cfg = copy.deepcopy(cfg) if cfg is not None else _read_config(cell.config)
+    try:
+        merge_options(cfg, cell.options)
+    except ValueError as error:
+        raise ValueError(f'cell {cell.name} ({cell.config}): {error}') from error
+    if curves and 'train_cfg.val_interval' not in cell.options:
+        cfg.train_cfg.val_interval = max(1, cfg.train_cfg.max_epochs // 12)
+    return cfg
+
+
+def data_files(cfg: Any) -> list[str]:
+    """The data file of a config that reads one."""
+    return [cfg.npz_file] if cfg.get('npz_file') else []
+
+
+def _check_kind(cell: Cell, cfg: Any, sweep: Sweep) -> None:
+    needed = {f'{split}_dataloader' for split in ('train', 'val', *sweep.evaluate)}
+    missing = sorted(key for key in {*needed, 'val_evaluator', 'test_evaluator'}
+                     if not cfg.get(key))
+    if missing:
+        raise ValueError(f'cell {cell.name} ({cell.config}) has no {", ".join(missing)}.')
+    if not cfg.train_cfg.get('max_epochs'):
+        raise ValueError(f'cell {cell.name} ({cell.config}) is not trained in epochs '
+                         '(train_cfg.max_epochs), which a sweep needs.')
+
+
+def _check_metric(cell: Cell, cfg: Any, metric: str) -> None:
+    """Raise if a classifier's evaluation would not have the metric.
+
+    Other toolboxes' metrics need whole images; theirs is found missing at the first validation.
+    """
+    number = (cfg.model.get('head') or {}).get('num_classes')
+    if cfg.get('default_scope') != 'mmpretrain' or not isinstance(number, int):
+        return
+    import torch
+    from mmengine.evaluator import Evaluator
+    from mmengine.registry import init_default_scope
+    from mmpretrain.structures import DataSample
+    init_default_scope('mmpretrain')
+    labels = range(min(number, 8))
+    samples = [DataSample(num_classes=number).set_gt_label(label).set_pred_label(0)
+               .set_pred_score(torch.full((number, ), 1 / number)) for label in labels]
+    for key in ('val_evaluator', 'test_evaluator'):
+        evaluator = Evaluator(copy.deepcopy(cfg[key]))
+        evaluator.dataset_meta = dict(classes=[str(label) for label in range(number)])
+        evaluator.process(samples)
+        names = sorted(evaluator.evaluate(len(samples)))
+        if metric not in names:
+            raise ValueError(f'metric: {metric!r} is not among the results of the {key} of cell '
+                             f'{cell.name}, which are {", ".join(names)}.')
+
+
+def train_cell(sweep: Sweep, cell: Cell, folder: Path, seed: int) -> dict:
+    """Train one cell with one seed in this process, or go on with it.
+
+    Returns:
+        dict: That of :func:`mmips.engine.runs.train_run`.
+    """
+    cfg = load_cell(cell, sweep.curves)
+    return runs.train_run(cfg, folder, seed, sweep.metric, data_files(cfg), sweep.evaluate)
+
+
+def folder_of(work_dir: Path, cell: Cell, seed: int) -> Path:
+    """Where a cell is trained with a seed."""
+    return work_dir / cell.folder / f'seed{seed}'
+
+
+def collect(sweep: Sweep, work_dir: Path) -> Results:
+    """The runs of a sweep that have ended, in the order of its cells.
+
+    Args:
+        sweep (Sweep): Whose cells and seeds are looked for.
+        work_dir (Path): The sweep's folder.
+    """
+    results = {}
+    for cell in sweep.cells:
+        for seed in sweep.seeds:
+            folder = folder_of(work_dir, cell, seed)
+            if (folder / 'result.json').is_file():
+                results[cell.name, seed] = runs.read_result(folder / 'result.json')
+            elif (folder / 'failure.json').is_file():
+                results[cell.name, seed] = json.loads((folder / 'failure.json').read_text())
+    return results
+
+
+def prepare_folders(sweep: Sweep, cells: Sequence[Cell], marks: Mapping[str, dict],
+                    work_dir: Path, retry: bool = False, fresh: bool = False) -> None:
+    """Remove what is to be forgotten, and refuse runs of another config or other data.
+
+    Args:
+        sweep (Sweep): Its seeds.
+        cells (Sequence[Cell]): Those to train.
+        marks (dict): Of :func:`check_cells`.
+        work_dir (Path): The sweep's folder.
+        retry (bool): Forget failures. Defaults to False.
+        fresh (bool): Forget everything. Defaults to False.
+
+    Raises:
+        ValueError: It names the folder.
+    """
+    folders = [(cell, folder_of(work_dir, cell, seed)) for cell in cells for seed in sweep.seeds]
+    if not fresh:
+        for cell, folder in folders:
+            runs.check_folder(folder, marks[cell.name])
+    for cell, folder in folders:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        # What another setup has failed at says nothing about this one.
+        elif retry or not runs.same_setup(folder, marks[cell.name]):
+            (folder / 'failure.json').unlink(missing_ok=True)
+
+
+def run_cells(sweep: Sweep, cells: Sequence[Cell], work_dir: Path, jobs: int,
+              devices: Sequence[str] = ()) -> Iterator[tuple[Cell, int, dict]]:
+    """Train what has not ended yet, all cells with the first seed before the next seed.
+
+    Args:
+        sweep (Sweep): Where the cells are from.
+        cells (Sequence[Cell]): Those to train.
+        work_dir (Path): The sweep's folder.
+        jobs (int): See :func:`mmips.engine.runs.run_tasks`, as for ``devices``.
+        devices (Sequence[str]): Defaults to ().
+
+    Yields:
+        tuple[Cell, int, dict]: A cell that has ended, its seed, and its result or
+        ``dict(failed='why')``.
+    """
+    done = collect(sweep, work_dir)
+    # Seeds outside: an interrupted comparison is still a comparison.
+    todo = [(cell, seed) for seed in sweep.seeds for cell in cells if (cell.name, seed) not in done]
+    tasks: dict[Path, tuple[Cell, int]] = {
+        folder_of(work_dir, cell, seed): (cell, seed) for cell, seed in todo}
+    started = runs.run_tasks([(cell.name, folder, train_cell, (sweep, cell, folder, seed))
+                              for folder, (cell, seed) in tasks.items()],
+                             jobs, devices, keep_going=True)
+    with contextlib.closing(started):
+        for (_, folder, *_), result in started:
+            yield *tasks[folder], result
+
+
+def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
+    """Write ``results.csv``, ``.json``, ``.md``, ``.tex`` and ``times.csv``; returns the Markdown.
+
+    ``results.csv`` has a row a run in the order of the cells and seeds, and nothing in it that
+    depends on when or how often a run was started.
+
+    Args:
+        sweep (Sweep): Where the results are from.
+        results (Results): What has ended so far; failures have no row.
+        work_dir (Path): Where to.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    ordered = [(cell, seed, results[cell.name, seed]) for cell in sweep.cells
+               for seed in sweep.seeds if (cell.name, seed) in results]
+    finished = [one for one in ordered if 'failed' not in one[2]]
+    metrics = dict.fromkeys((split, key) for split in sweep.evaluate for _, _, result in finished
+                            for key in result[split])
+    best = min if sweep.lower else max
+    _write_csv(work_dir / 'results.csv', [
+        ['cell', *sweep.axes, 'seed', *(f'{split}_{key}' for split, key in metrics),
+         'images_seen', 'epochs', 'best_validation'],
+        *([cell.name, *(cell.axes.get(axis, '') for axis in sweep.axes), seed,
+           *(result[split].get(key, '') for split, key in metrics), result['images'][-1],
+           result['epochs'], best(result['scores'])] for cell, seed, result in finished)])
+    _write_csv(work_dir / 'times.csv', [
+        ['cell', 'seed', 'seconds', 'resumed'],
+        *([cell.name, seed, result['seconds'], result['resumed']]
+          for cell, seed, result in finished)])
+    runs.write_json(work_dir / 'results.json', dict(
+        sweep=asdict(sweep), results=[dict(cell=cell.name, **{'seed': seed, **result})
+                                      for cell, seed, result in ordered]))
+    tables = make_tables(sweep, results)
+    text = to_markdown(sweep.title, tables)
+    _write(work_dir / 'results.md', text)
+    _write(work_dir / 'results.tex', to_latex(sweep.title, tables))
+    return text
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows(rows)
+    _write(path, text.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(f'{path.suffix}.part')
+    partial.write_text(text, encoding='utf-8')
+    os.replace(partial, path)

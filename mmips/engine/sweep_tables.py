@@ -1,0 +1,194 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Tables of a sweep: mean and spread over seeds, in Markdown and LaTeX."""
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mmips.engine.sweep_file import Cell, Sweep
+
+__all__ = ['Table', 'make_tables', 'to_latex', 'to_markdown']
+
+_NOTHING = '–'
+_LATEX = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
+          '±': r'$\pm$', '−': '$-$', '–': '--', '↑': r'$\uparrow$', '↓': r'$\downarrow$',
+          '<': r'\textless{}', '>': r'\textgreater{}', '"': "''",
+          **{sign: f'\\{sign}' for sign in '&%$#_{}'}}
+
+
+@dataclass
+class Table:
+    """Texts in rows; the first ``labels`` columns say what a row is."""
+
+    title: str
+    header: list[str]
+    labels: int
+    rows: list[list[str]] = field(default_factory=list)
+    #: Row and column of what is best.
+    bold: set[tuple[int, int]] = field(default_factory=set)
+
+
+def make_tables(sweep: Sweep, results: Mapping[tuple[str, int], dict]) -> list[Table]:
+    """Lay out the metric as the sweep says.
+
+    Without columns there is one table with a row a place and, in columns, the metric on every
+    evaluated split, train minus test, and the paper's value; with columns a table for each of
+    the splits and one for the difference. Best means, on the first of the splits, are marked.
+
+    Args:
+        sweep (Sweep): Its ``rows``, ``columns``, ``metric`` and the rest.
+        results (dict): Of each run that has ended, by the name of its cell and its seed.
+
+    Returns:
+        list[Table]: At least one.
+    """
+    scores = {what: {cell.name: _scores(sweep, results, cell.name, what) for cell in sweep.cells}
+              for what in _quantities(sweep)}
+    numbers = {len(by_cell) for by_cell in scores[sweep.evaluate[0]].values() if by_cell}
+    digits = _digits(values for split in sweep.evaluate for values in scores[split].values())
+    texts = {what: {name: _mean_std(values, digits, len(numbers) > 1)
+                    for name, values in by_cell.items()} for what, by_cell in scores.items()}
+    means = {name: statistics.mean(values)
+             for name, values in scores[sweep.evaluate[0]].items() if values}
+    if not sweep.columns:
+        return [_one_table(sweep, texts, means)]
+    return [_grid(sweep, what, by_cell, means if what == sweep.evaluate[0] else {})
+            for what, by_cell in texts.items()]
+
+
+def _quantities(sweep: Sweep) -> dict[str, str]:
+    """What is tabulated, and its heading."""
+    arrow = '↓' if sweep.lower else '↑'
+    names = {split: f'{split} {sweep.metric} {arrow}' for split in sweep.evaluate}
+    if {'test', 'train'} <= set(sweep.evaluate):
+        names['gap'] = 'gap (train − test)'
+    return names
+
+
+def _scores(sweep: Sweep, results: Mapping[tuple[str, int], dict], name: str,
+            what: str) -> list[float]:
+    done = [results[name, seed] for seed in sweep.seeds if (name, seed) in results]
+    done = [result for result in done if 'failed' not in result]
+    if what == 'gap':
+        return [result['train'][sweep.metric] - result['test'][sweep.metric] for result in done]
+    return [result[what][sweep.metric] for result in done]
+
+
+def _digits(groups: Iterable[Sequence[float]]) -> int:
+    # Percent in hundredths, shares of one in ten thousandths.
+    return 2 if any(abs(value) > 1.5 for group in groups for value in group) else 4
+
+
+def _mean_std(values: Sequence[float], digits: int, numbered: bool) -> str:
+    if not values:
+        return _NOTHING
+    spread = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
+    number = f' (n={len(values)})' if numbered else ''
+    return f'{statistics.mean(values):.{digits}f}{spread}{number}'
+
+
+def _places(sweep: Sweep) -> tuple[dict[tuple, dict[tuple, Cell]], list[tuple]]:
+    """The cells by row and column, and all columns; one without the rows' axes has its own row."""
+    rows: dict[tuple, dict[tuple, Cell]] = {}
+    columns: list[tuple] = []
+    for cell in sweep.cells:
+        row, column = (tuple(cell.axes.get(axis, '') for axis in axes)
+                       for axes in (sweep.rows, sweep.columns))
+        row = row if row and all(row) else (cell.name, *[''] * (len(sweep.rows) - 1))
+        column = column if all(column) else ()
+        rows.setdefault(row, {})[column] = cell
+        if column not in columns:
+            columns.append(column)
+    order = [list(sweep.axes[axis]) for axis in sweep.columns]
+    columns.sort(key=lambda labels: [names.index(label) for names, label in zip(order, labels)])
+    return rows, columns
+
+
+def _best(means: Mapping[str, float], cells: Sequence[Cell], lower: bool) -> set[str]:
+    found = {cell.name: means[cell.name] for cell in cells if cell.name in means}
+    if len(found) < 2:
+        return set()
+    best = (min if lower else max)(found.values())
+    return {name for name, value in found.items() if value == best}
+
+
+def _one_table(sweep: Sweep, texts: Mapping[str, Mapping[str, str]],
+               means: Mapping[str, float]) -> Table:
+    labels = list(sweep.rows) or ['cell']
+    with_paper = any(cell.paper is not None for cell in sweep.cells)
+    table = Table('', [*labels, *_quantities(sweep).values(), *(['paper'] * with_paper)],
+                  len(labels))
+    best = _best(means, sweep.cells, sweep.lower)
+    for number, (row, cells) in enumerate(_places(sweep)[0].items()):
+        cell = cells[()]
+        table.rows.append([*row, *(by_cell[cell.name] for by_cell in texts.values()),
+                           *([_paper(cell)] * with_paper)])
+        if cell.name in best:
+            table.bold.add((number, len(labels)))
+    return table
+
+
+def _grid(sweep: Sweep, what: str, texts: Mapping[str, str],
+          means: Mapping[str, float]) -> Table:
+    rows, columns = _places(sweep)
+    table = Table(_quantities(sweep)[what], list(sweep.rows) or ['cell'], len(sweep.rows) or 1)
+    table.rows = [list(row) for row in rows]
+    for column in columns:
+        cells = [row.get(column) for row in rows.values()]
+        present = [cell for cell in cells if cell]
+        best = _best(means, present, sweep.lower)
+        name = ', '.join(f'{axis}={label}' for axis, label in zip(sweep.columns, column))
+        table.header.append(name or sweep.metric)
+        for number, cell in enumerate(cells):
+            if cell and cell.name in best:
+                table.bold.add((number, len(table.rows[number])))
+            table.rows[number].append(texts[cell.name] if cell else '')
+        if what == sweep.evaluate[0] and any(cell.paper is not None for cell in present):
+            table.header.append(f'paper {name}'.strip())
+            for row_texts, cell in zip(table.rows, cells):
+                row_texts.append(_paper(cell) if cell else '')
+    return table
+
+
+def _paper(cell: Cell) -> str:
+    return '' if cell.paper is None else f'{cell.paper:g}'
+
+
+def to_markdown(title: str, tables: Sequence[Table]) -> str:
+    """Tables as Markdown below a heading."""
+    parts = [f'## {title}']
+    for table in tables:
+        lines = [f'| {" | ".join(map(_escape, table.header))} |',
+                 '|' + '---|' * len(table.header)]
+        for number, row in enumerate(table.rows):
+            texts = [f'**{text}**' if (number, place) in table.bold else _escape(text)
+                     for place, text in enumerate(row)]
+            lines.append(f'| {" | ".join(texts)} |')
+        parts += [table.title, '\n'.join(lines)] if table.title else ['\n'.join(lines)]
+    return '\n\n'.join(parts) + '\n'
+
+
+def _escape(text: str) -> str:
+    return text.replace('|', r'\|')
+
+
+def to_latex(title: str, tables: Sequence[Table]) -> str:
+    """Tables for LaTeX with ``\\usepackage{booktabs}``."""
+    parts = []
+    for table in tables:
+        caption = latex(': '.join(filter(None, (title, table.title))))
+        columns = 'l' * table.labels + 'c' * (len(table.header) - table.labels)
+        lines = [r'\begin{table}', r'  \centering', f'  \\caption{{{caption}}}',
+                 f'  \\begin{{tabular}}{{{columns}}}', r'    \toprule',
+                 f'    {" & ".join(map(latex, table.header))} \\\\', r'    \midrule']
+        for number, row in enumerate(table.rows):
+            texts = [f'\\textbf{{{latex(text)}}}' if (number, place) in table.bold else latex(text)
+                     for place, text in enumerate(row)]
+            lines.append(f'    {" & ".join(texts)} \\\\')
+        parts.append('\n'.join([*lines, r'    \bottomrule', r'  \end{tabular}', r'\end{table}']))
+    return '% Needs \\usepackage{booktabs}.\n' + '\n\n'.join(parts) + '\n'
+
+
+def latex(text: str) -> str:
+    """A text with what is special to LaTeX escaped."""
+    return re.sub('.', lambda sign: _LATEX.get(sign[0], sign[0]), text)
