@@ -3,8 +3,9 @@ from mmips.compat import has_package
 
 from .check_pretrained import CheckPretrained
 from .epoch_seed_hook import EpochSeedHook
+from .gradient_monitor import GradientMonitor
 
-__all__ = ['CheckPretrained', 'EpochSeedHook']
+__all__ = ['CheckPretrained', 'EpochSeedHook', 'GradientMonitor']
 
 if has_package('mmpretrain'):
     from .patch_swap_schedule import PatchSwapSchedule  # noqa: F401

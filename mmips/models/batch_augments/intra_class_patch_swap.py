@@ -65,6 +65,7 @@ class IntraClassPatchSwap:
                 f'{" (all but one)" if max_patches is None else ""}.')
         self._rng = RankRng(seed)
         self._counts: Tensor | None = None
+        self._swapped: Tensor | None = None
 
     @property
     def prob(self) -> float:
@@ -113,7 +114,8 @@ class IntraClassPatchSwap:
 
     def _count(self, mask: Tensor) -> None:
         # The count stays on the device: reading it here would stall every step.
-        swapped = mask.flatten(1).any(1).sum()
+        self._swapped = mask.flatten(1).any(1)
+        swapped = self._swapped.sum()
         counts = torch.stack((swapped, torch.full_like(swapped, len(mask))))
         self._counts = counts if self._counts is None else self._counts.add_(counts)
 
@@ -121,6 +123,14 @@ class IntraClassPatchSwap:
         """Pairs swapped and pairs seen since the last call: int64 (2,), or None."""
         counts, self._counts = self._counts, None
         return counts
+
+    def pop_swapped(self) -> Tensor | None:
+        """Which pairs of the last batch were swapped, bool (P,) on the device.
+
+        None if it has been asked already: another batch augment may have had its turn since.
+        """
+        swapped, self._swapped = self._swapped, None
+        return swapped
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(grid_size={self.grid_size}, prob={self.prob}, '

@@ -8,6 +8,9 @@ from mmpretrain.models import ClsHead, DeiTClsHead, EfficientFormerClsHead, Imag
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmips.functional import pair_kl_grad
+from mmips.models.batch_augments import find_patch_swaps
+from mmips.models.losses import PairKLLoss
 from mmips.registry import MODELS
 from mmips.structures import check_even, join_pairs, pairs_match, split_pairs
 
@@ -72,6 +75,9 @@ class SelfDistillClassifier(ImageClassifier):
         # Not a buffer: a buffer would be broadcast by DDP, averaged by EMA and copied to
         # every checkpoint of a naive `state_dict`.
         self._stats: Tensor | None = None
+        self._split_stats: Tensor | None = None
+        #: Whether the next steps count the KL's gradient; ``mmips.SelfDistillMonitor`` sets it.
+        self.count_kd_grad = False
         self._prepare_head()
 
     def _prepare_head(self) -> None:
@@ -150,6 +156,32 @@ class SelfDistillClassifier(ImageClassifier):
         gap = (_confidence(query, target) - _confidence(partner, target)).abs()
         stats = torch.stack((torch.full_like(gap, 1), (~matched).float(), gap * matched)).sum(1)
         self._stats = stats if self._stats is None else self._stats.add_(stats)
+        columns = [gap, self._kd_grad(query, partner)] if self._counts_kd_grad() else [gap]
+        self._count_split(columns, matched)
+
+    def _counts_kd_grad(self) -> bool:
+        # The closed form is that of our loss, whatever else is registered.
+        return self.count_kd_grad and type(self.distill) is PairKLLoss
+
+    def _kd_grad(self, query: Tensor, partner: Tensor) -> Tensor:
+        kl = self.distill
+        grads = pair_kl_grad(query, partner, kl.temperature, kl.scale_by_t2, kl.detach,
+                             kl.symmetric)
+        return torch.cat(grads, 1).abs().sum(1)
+
+    def _count_split(self, columns: Sequence[Tensor], matched: Tensor) -> None:
+        swapped = torch.zeros_like(matched)
+        for swap in find_patch_swaps(self):
+            last = swap.pop_swapped()
+            if last is not None:
+                swapped |= last.to(swapped.device)
+        groups = torch.stack((matched & ~swapped, matched & swapped))
+        stats = matched.new_zeros((2, 4), dtype=torch.float32)
+        for place, column in enumerate(columns):
+            stats[:, 2 * place] = groups.sum(1)
+            # Chosen, not multiplied: an infinite logit would spoil the other group as well.
+            stats[:, 2 * place + 1] = column.where(groups, 0.).sum(1)
+        self._split_stats = stats if self._split_stats is None else self._split_stats.add_(stats)
 
     def pop_stats(self) -> Tensor | None:
         """Counts since the last call, float32 (3,) on the device, or None.
@@ -158,6 +190,18 @@ class SelfDistillClassifier(ImageClassifier):
         confidence gap ``|p1(y) - p2(y)|`` (IPS, Section 3.4).
         """
         stats, self._stats = self._stats, None
+        return stats
+
+    def pop_split_stats(self) -> Tensor | None:
+        """Counts of the pairs of one label since the last call, or None.
+
+        Float32 (2, 4) on the device: rows for raw and for swapped pairs; columns for their
+        number, the sum of their confidence gaps, the number of those in steps with
+        ``count_kd_grad`` set, and the sum over these of the L1 norm of the gradient of the
+        pair's KL with respect to its 2K logits (:func:`mmips.functional.pair_kl_grad`;
+        ``alpha`` is left out).
+        """
+        stats, self._split_stats = self._split_stats, None
         return stats
 
 

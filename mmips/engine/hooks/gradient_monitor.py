@@ -1,0 +1,202 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook, LoggerHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from mmips.registry import HOOKS
+
+__all__ = ['GradientMonitor', 'check_intervals', 'find_intervals', 'log_scalars']
+
+# The layers as they stand in the line for the console.
+_LAYERS = re.compile(r'grad/\S+: \S+(  )?')
+
+
+@HOOKS.register_module()
+class GradientMonitor(Hook):
+    """Log how large the gradients of the convolutions are: Figure 4 of IPS.
+
+    Adds ``grad/<layer>`` to the training log, the mean absolute gradient of the weight of each
+    convolution, averaged over the steps sampled since the last log line. For any model, so
+    that self-distillation can be compared with a hard label; layers stand in the order in
+    which the model defines them, which for ResNets and VGGs is that of the forward pass.
+    The values go to all visualisation backends, but not to the console, whose lines they would
+    make many times longer. ``tools/analysis_tools/plot_monitor.py`` draws them.
+
+    The gradient is the one that the optimiser takes: averaged over ranks, summed over the
+    parts of an accumulated batch, without the loss scale of mixed precision, after clipping
+    and before weight decay. Steps that a loss scaler skips do not count.
+
+    It is summed on the device at the sampled steps, and read at the log interval. A sample
+    costs one pass over the weights; with every step sampled, less than 1 % of a step of a
+    ResNet-18 on 128 images of 32 pixels (``benchmarks/run.py monitor``). It draws no random
+    numbers.
+
+    Args:
+        layers (Sequence[str]): Names of convolutions in the model; ``*`` stands for anything:
+            ``['backbone.layer4.*']``. Default: ``['*']``, all.
+        interval (int, optional): Iterations between two log lines. Default: None, the
+            interval of the run's ``LoggerHook``.
+        sample_interval (int, optional): Iterations between two samples. Default: None, a
+            tenth of ``interval``, at least 1.
+
+    Raises:
+        ValueError: For an interval below 1; at the start of training, if the model has no
+            convolution to train, if a name of ``layers`` fits none, or if there are several
+            optimisers.
+    """
+
+    # After the step, before LoggerHook (BELOW_NORMAL) writes the line.
+    priority = 'NORMAL'
+
+    def __init__(self,
+                 layers: Sequence[str] = ('*', ),
+                 interval: int | None = None,
+                 sample_interval: int | None = None) -> None:
+        if isinstance(layers, str) or not layers:
+            raise ValueError(f"layers must be a list of names such as ['backbone.*'], got "
+                             f'{layers!r}.')
+        check_intervals(interval=interval, sample_interval=sample_interval)
+        self.layers = tuple(layers)
+        self.interval = interval
+        self.sample_interval = sample_interval
+        self._weights: dict[str, Tensor] = {}
+        self._sum: Tensor | None = None
+        self._due = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the layers, and listen to the optimiser."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._weights = find_conv_weights(model, self.layers)
+        self._interval, self._every = find_intervals(runner, self.interval, self.sample_interval)
+        self._sum, self._due = None, False
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ValueError('GradientMonitor listens to one optimiser, but the run has '
+                             f'{type(runner.optim_wrapper).__name__}. Remove the hook.')
+        self._handle = optimizer.register_step_pre_hook(self._sample)
+        _keep_off_console(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the optimiser."""
+        self._handle.remove()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
+        """Ask for a sample; where batches are accumulated, of the next step there is."""
+        self._due |= batch_idx % self._every == 0
+
+    @torch.compiler.disable
+    @torch.no_grad()
+    def _sample(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
+        # Gradients are zeroed before any hook of mmengine runs after the step.
+        if not self._due:
+            return
+        self._due = False
+        means = torch.stack([_mean_abs(weight) for weight in self._weights.values()])
+        sample = torch.cat((means, means.new_ones(1)))
+        # Fused optimisers are handed scaled gradients, and undo the scale or skip the step
+        # themselves (torch.amp.GradScaler.step); before others the scaler does.
+        scale, found_inf = (getattr(optimizer, name, None) for name in ('grad_scale', 'found_inf'))
+        if scale is not None:
+            sample[:-1] /= scale.to(sample)
+        if found_inf is not None:
+            sample = sample.where(found_inf.to(sample) == 0, 0)
+        self._sum = sample if self._sum is None else self._sum.add_(sample)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
+        """Write the means where a log line is due."""
+        due = self.every_n_inner_iters(batch_idx, self._interval)
+        if due or self.end_of_epoch(runner.train_dataloader, batch_idx):
+            log_scalars(runner, self._read())
+
+    def _read(self) -> dict[str, float | None]:
+        # Ranks agree: DistributedDataParallel has averaged the gradients.
+        *sums, samples = [0.] * (len(self._weights) + 1) if self._sum is None else (
+            self._sum.tolist())
+        self._sum = None
+        return {f'grad/{name}': value / samples if samples else None
+                for name, value in zip(self._weights, sums)}
+
+
+def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict[str, Tensor]:
+    """The weights of the convolutions that are trained, by the layers' names.
+
+    Args:
+        model (nn.Module): Any model.
+        layers (Sequence[str]): Names, with ``*`` for anything. Default: all.
+
+    Returns:
+        dict[str, Tensor]: In the order in which the model defines them.
+
+    Raises:
+        ValueError: If there is none, or a name fits none.
+    """
+    found = {name: module.weight for name, module in model.named_modules()
+             if isinstance(module, _ConvNd) and module.weight.requires_grad}
+    if not found:
+        raise ValueError(f'GradientMonitor found no convolution to train in '
+                         f'{type(model).__name__}. Remove the hook.')
+    for layer in layers:
+        if not any(fnmatchcase(name, layer) for name in found):
+            raise ValueError(f'GradientMonitor(layers=...): {layer!r} is the name of none of the '
+                             f'{len(found)} convolutions to train; they are '
+                             f'{", ".join(found)}.')
+    return {name: weight for name, weight in found.items()
+            if any(fnmatchcase(name, layer) for layer in layers)}
+
+
+def _mean_abs(weight: Tensor) -> Tensor:
+    if weight.grad is None:  # A layer that this step did not use.
+        return torch.zeros((), device=weight.device)
+    dtype = torch.promote_types(weight.grad.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(weight.grad, 1, dtype=dtype)
+    return (norm / weight.grad.numel()).float()
+
+
+def _keep_off_console(runner: Runner) -> None:
+    """Take the layers out of the text of a log line; what goes to the backends stays."""
+    processor = runner.log_processor
+    get_log = processor.get_log_after_iter
+
+    def get_shorter_log(*args: Any, **kwargs: Any) -> tuple[dict, str]:
+        tag, text = get_log(*args, **kwargs)
+        return tag, _LAYERS.sub('', text)
+
+    processor.get_log_after_iter = get_shorter_log
+
+
+def check_intervals(**intervals: int | None) -> None:
+    """Raise ``ValueError`` for an interval that is given and below 1."""
+    for name, value in intervals.items():
+        if value is not None and value < 1:
+            raise ValueError(f'{name} must be at least 1, but got {value}.')
+
+
+def find_intervals(runner: Runner, interval: int | None,
+                   sample_interval: int | None) -> tuple[int, int]:
+    """Iterations between two log lines, and between two samples.
+
+    Args:
+        runner (Runner): A run, whose ``LoggerHook`` gives the default, else 10.
+        interval (int, optional): Set by the user.
+        sample_interval (int, optional): Set by the user; else a tenth of the other.
+    """
+    loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
+    interval = interval or (loggers[0].interval if loggers else 10)
+    return interval, sample_interval or max(1, interval // 10)
+
+
+def log_scalars(runner: Runner, scalars: Mapping[str, float | None]) -> None:
+    """Hand scalars to the training log; None takes one out that would be out of date."""
+    for name, value in scalars.items():
+        if value is None:
+            runner.message_hub.log_scalars.pop(f'train/{name}', None)
+        else:
+            runner.message_hub.update_scalar(f'train/{name}', value)
