@@ -159,7 +159,7 @@ def draw_risk_coverage(curves: Mapping[str, RiskCoverage], path: str,
     if not curves:
         raise ValueError('There is no curve to draw.')
     import matplotlib
-    palette = matplotlib.colormaps['tab10'].colors
+    palette = matplotlib.color_sequences['tab10']
     groups = list(dict.fromkeys(curve.group or name for name, curve in curves.items()))
     # Legends beside the axes hide no curve, however many there are.
     width, height = 9.0, max(4.4, 0.24 * len(curves) + 1.2)
