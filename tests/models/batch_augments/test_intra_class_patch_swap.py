@@ -363,6 +363,20 @@ class Wrapper(torch.nn.Module):
         self.module = module
 
 
+def test_tells_once_which_pairs_of_the_last_batch_were_swapped(batch):
+    augment = IntraClassPatchSwap(prob=0.5, seed=0)
+    assert augment.pop_swapped() is None
+    seen = set()
+    for _ in range(4):
+        before = batch[0].clone()
+        augment(*batch)
+        told = augment.pop_swapped()
+        assert told.dtype == torch.bool and told.tolist() == swapped_pairs(before, batch[0])
+        seen.update(told.tolist())
+        assert augment.pop_swapped() is None
+    assert seen == {True, False}
+
+
 class TestFindPatchSwaps:
 
     @pytest.fixture

@@ -1,4 +1,6 @@
 import copy
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from mmips.functional import pair_kl
+from mmips.models import PairKLLoss, SelfDistillClassifier
 
 PLAIN = dict(
     backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1),
@@ -93,6 +96,88 @@ def test_mismatched_pairs_stay_out_of_the_kl(logits):
     gaps = [(prob[0, 0] - prob[1, 0]).abs(), (prob[4, 1] - prob[5, 1]).abs()]
     assert (pairs, mismatched) == (3, 1) and gap == pytest.approx(float(sum(gaps)))
     assert model.pop_stats() is None
+
+
+@pytest.fixture
+def swaps(monkeypatch):
+    """What the patch swaps of a model say they have swapped in the last batch."""
+
+    def tell(*masks):
+        found = [SimpleNamespace(pop_swapped=lambda mask=mask: mask) for mask in masks]
+        module = import_module(SelfDistillClassifier.__module__)
+        monkeypatch.setattr(module, 'find_patch_swaps', lambda model: found)
+
+    return tell
+
+
+SETTINGS = dict(type='mmips.PairKLLoss', temperature=2., detach='partner', symmetric=False,
+                scale_by_t2=False)
+
+
+@pytest.mark.parametrize('settings', [None, SETTINGS])
+def test_swapped_and_raw_pairs_are_counted_apart(logits, swaps, settings):
+    model, images = logits(allow_mismatch=True, alpha=0.5, distill=settings)
+    model.count_kd_grad = True
+    swaps(None, torch.tensor([False, False, True, True]), torch.tensor([True, False, False, False]))
+    # Eight images; the second pair has two labels, the last is raw to no swap but the first.
+    model.table = nn.Parameter(torch.randn(8, 3))
+    images = torch.arange(8.).view(8, 1, 1, 1).expand(8, 3, 8, 8)
+    model.loss(images, batch((0, 0, 2, 1, 1, 1, 2, 2))[1])
+    swaps()
+    model.loss(images, batch((0, 0, 2, 1, 1, 1, 2, 2))[1])
+    table = model.table.detach().double().requires_grad_()
+    gap, norm = [], []
+    for pair, label in enumerate((0, 2, 1, 2)):
+        two = table[2 * pair:2 * pair + 2]
+        grad, = torch.autograd.grad(model.distill(two[:1], two[1:]), table)
+        norm.append(float(grad.abs().sum()))
+        prob = two.detach().softmax(1)[:, label]
+        gap.append(float((prob[0] - prob[1]).abs()))
+    raw, swapped = model.pop_split_stats().tolist()
+    # All pairs of one label were swapped in the first batch, and none in the second.
+    expected = [3, gap[0] + gap[2] + gap[3], 3, norm[0] + norm[2] + norm[3]]
+    assert swapped == pytest.approx(expected, rel=1e-5)
+    assert raw == pytest.approx(expected, rel=1e-5)
+    assert model.pop_split_stats() is None
+
+
+def test_only_some_pairs_swapped(logits, swaps):
+    model, images = logits()
+    swaps(torch.tensor([False, True, False]))
+    model.loss(images, batch()[1])
+    prob = model.table.detach().softmax(1)
+    raw, swapped = model.pop_split_stats().tolist()
+    assert swapped == pytest.approx([1, float((prob[2, 2] - prob[3, 2]).abs()), 0, 0])
+    assert raw[0] == 2 and raw[2:] == [0, 0]
+
+
+def test_kl_gradient_is_counted_where_asked_for_and_known(logits):
+    model, images = logits()
+    for wanted in (False, True, False):
+        model.count_kd_grad = wanted
+        model.loss(images, batch()[1])
+    assert model.pop_split_stats()[:, 2].tolist() == [3, 0]
+
+    class Other(PairKLLoss):
+
+        def forward(self, query, partner, valid=None):
+            return (query - partner).square().mean()
+
+    model.distill = Other()
+    model.count_kd_grad = True
+    model.loss(images, batch()[1])
+    assert model.pop_split_stats()[:, [0, 2]].tolist() == [[3, 0], [0, 0]]
+
+
+def test_an_infinite_pair_does_not_spoil_the_other_group(logits, swaps):
+    model, images = logits(alpha=0.0)
+    swaps(torch.tensor([False, True, False]))
+    model.count_kd_grad = True
+    with torch.no_grad():
+        model.table[2:4] = float('inf')
+    model.loss(images, batch()[1])
+    raw, swapped = model.pop_split_stats()
+    assert torch.isfinite(raw).all() and not torch.isfinite(swapped).all()
 
 
 def test_soft_labels(logits):
