@@ -15,9 +15,11 @@ if has_package('mmpretrain'):
     from .base_array_dataset import BaseArrayDataset
     from .digits_dataset import DigitsDataset
     from .image_folder import ImageFolder
+    from .noisy_label_dataset import NoisyLabelDataset
     from .stanford_dogs import StanfordDogs
 
-    __all__ += ['ArrayDataset', 'BaseArrayDataset', 'DigitsDataset', 'ImageFolder', 'StanfordDogs']
+    __all__ += ['ArrayDataset', 'BaseArrayDataset', 'DigitsDataset', 'ImageFolder',
+                'NoisyLabelDataset', 'StanfordDogs']
 
 if has_package('mmseg'):
     from .camvid_dataset import CamVidDataset

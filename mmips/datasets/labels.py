@@ -2,15 +2,16 @@
 """Labels of a dataset, without loading an image."""
 import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ['get_labels']
+__all__ = ['find_images', 'get_labels']
 
-_ADVICE = ('PairedClassSampler needs one label per image, as every single-label mmpretrain dataset '
-           'has, alone or in Concat-, Repeat-, ClassBalanced- or KFoldDataset. For data without '
-           "such labels use partner='self'.")
+_ADVICE = ('There must be one label per image, as every single-label mmpretrain dataset has, alone '
+           'or in Concat-, Repeat-, ClassBalanced-, KFold- or NoisyLabelDataset. For data without '
+           "such labels PairedClassSampler can use partner='self'.")
 
 
 def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -33,8 +34,41 @@ def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
     return _walk(dataset, {})
 
 
-def _walk(dataset: Any, seen: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and ids; ``seen`` holds the ids of each plain dataset met, by its ``id()``.
+def find_images(dataset: Any) -> tuple[list[Any], np.ndarray, np.ndarray]:
+    """Find the datasets below the wrappers, and which of their images each index stands for.
+
+    Args:
+        dataset: See :func:`get_labels`.
+
+    Returns:
+        tuple[list, np.ndarray, np.ndarray]: The M images below, as datasets that are no wrappers;
+        their labels, one dataset after the other, int64 of shape (M,); and for each index of
+        ``dataset`` the place of its image among them, int64 of shape (len(dataset),).
+
+    Raises:
+        TypeError: If labels cannot be read from this kind of dataset.
+        ValueError: If images have no label or several, or a wrapper has changed their labels.
+    """
+    seen: dict[int, _Plain] = {}
+    labels, ids = _walk(dataset, seen)
+    plain = list(seen.values())
+    below = np.concatenate([part.labels for part in plain])
+    if (below[ids] != labels).any():
+        raise ValueError(f'{type(dataset).__name__} has labels that a wrapper below has changed '
+                         'already, such as another NoisyLabelDataset. Use one only.')
+    return [part.dataset for part in plain], below, ids
+
+
+@dataclass
+class _Plain:
+    """A dataset that is no wrapper, its labels, and the id of its first image."""
+    dataset: Any
+    labels: np.ndarray
+    first: int
+
+
+def _walk(dataset: Any, seen: dict[int, _Plain]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and ids; ``seen`` holds each plain dataset met, by its ``id()``.
 
     Numbering whole plain datasets, rather than the items that a wrapper picks from them, keeps
     two subsets of one dataset comparable and those of two datasets apart.
@@ -54,10 +88,14 @@ def _walk(dataset: Any, seen: dict[int, np.ndarray]) -> tuple[np.ndarray, np.nda
                 labels, ids = _walk(dataset.dataset, seen)
                 chosen = np.asarray(getattr(dataset, attribute), dtype=np.int64)
                 return labels[chosen], ids[chosen]
-    labels = _check(dataset, _read(dataset))
+        # The images of a NoisyLabelDataset or a KFoldDataset are those of the dataset it holds.
+        if hasattr(type(dataset), 'clean_labels') or hasattr(dataset, 'fold'):
+            return _check(dataset, _read(dataset)), _walk(dataset.dataset, seen)[1]
     if id(dataset) not in seen:
-        seen[id(dataset)] = np.arange(len(labels)) + sum(map(len, seen.values()))
-    return labels, seen[id(dataset)]
+        labels = _check(dataset, _read(dataset))
+        seen[id(dataset)] = _Plain(dataset, labels, sum(len(p.labels) for p in seen.values()))
+    part = seen[id(dataset)]
+    return part.labels, part.first + np.arange(len(part.labels))
 
 
 def _read(dataset: Any) -> Any:

@@ -1,0 +1,193 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Wrong labels, exactly so many in every class (IPS paper, Section 4.5.2 and Table 14).
+
+The paper flips "the labels of a given proportion of training samples" as Y. Wang et al.,
+Symmetric cross entropy for robust learning with noisy labels, ICCV 2019, do. That the proportion
+holds in every class, and how a half image is rounded, is inferred.
+
+Each class has a random generator of its own, so which of its images are flipped, and to what,
+depends on the seed, the class, its number of images and the number of classes alone. The images
+flipped at a low rate are among those flipped at a higher one, to the same wrong labels.
+"""
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from numbers import Integral, Real
+
+import numpy as np
+
+__all__ = ['CIFAR100_SUPERCLASSES', 'NAMED_MAPS', 'check_rate', 'check_seed', 'count_flips',
+           'flip_asymmetric', 'flip_symmetric', 'resolve_class_map']
+
+#: Superclass -> its five classes in the order of their labels; https://www.cs.toronto.edu/~kriz/cifar.html
+CIFAR100_SUPERCLASSES: dict[str, tuple[str, ...]] = {
+    'aquatic_mammals': ('beaver', 'dolphin', 'otter', 'seal', 'whale'),
+    'fish': ('aquarium_fish', 'flatfish', 'ray', 'shark', 'trout'),
+    'flowers': ('orchid', 'poppy', 'rose', 'sunflower', 'tulip'),
+    'food_containers': ('bottle', 'bowl', 'can', 'cup', 'plate'),
+    'fruit_and_vegetables': ('apple', 'mushroom', 'orange', 'pear', 'sweet_pepper'),
+    'household_electrical_devices': ('clock', 'keyboard', 'lamp', 'telephone', 'television'),
+    'household_furniture': ('bed', 'chair', 'couch', 'table', 'wardrobe'),
+    'insects': ('bee', 'beetle', 'butterfly', 'caterpillar', 'cockroach'),
+    'large_carnivores': ('bear', 'leopard', 'lion', 'tiger', 'wolf'),
+    'large_man-made_outdoor_things': ('bridge', 'castle', 'house', 'road', 'skyscraper'),
+    'large_natural_outdoor_scenes': ('cloud', 'forest', 'mountain', 'plain', 'sea'),
+    'large_omnivores_and_herbivores': ('camel', 'cattle', 'chimpanzee', 'elephant', 'kangaroo'),
+    'medium_mammals': ('fox', 'porcupine', 'possum', 'raccoon', 'skunk'),
+    'non-insect_invertebrates': ('crab', 'lobster', 'snail', 'spider', 'worm'),
+    'people': ('baby', 'boy', 'girl', 'man', 'woman'),
+    'reptiles': ('crocodile', 'dinosaur', 'lizard', 'snake', 'turtle'),
+    'small_mammals': ('hamster', 'mouse', 'rabbit', 'shrew', 'squirrel'),
+    'trees': ('maple_tree', 'oak_tree', 'palm_tree', 'pine_tree', 'willow_tree'),
+    'vehicles_1': ('bicycle', 'bus', 'motorcycle', 'pickup_truck', 'train'),
+    'vehicles_2': ('lawn_mower', 'rocket', 'streetcar', 'tank', 'tractor'),
+}
+NAMED_MAPS = ('next', 'cifar100')
+
+
+def count_flips(rate: float, size: int) -> int:
+    """How many of ``size`` images are flipped: ``rate * size``, a half rounded up.
+
+    Computed on the decimal number that ``rate`` is written as: 0.145 of 100 images is 14.5 and
+    becomes 15, although the product of the floats lies below.
+
+    Raises:
+        ValueError: For a rate outside [0, 1].
+    """
+    check_rate(rate)
+    return int((Decimal(str(float(rate))) * size).to_integral_value(ROUND_HALF_UP))
+
+
+def flip_symmetric(labels: np.ndarray, num_classes: int, rate: float, seed: int = 0) -> np.ndarray:
+    """Flip :func:`count_flips` images of every class, each uniformly to one of the others.
+
+    Args:
+        labels (np.ndarray): True classes, integers from 0 to ``num_classes - 1``, shape (N,).
+        num_classes (int): Number of classes K, those without an image too.
+        rate (float): Share of every class that is flipped, in [0, 1].
+        seed (int): Not negative. Default: 0.
+
+    Returns:
+        np.ndarray: Labels with noise, int64 of shape (N,).
+
+    Raises:
+        ValueError: For a rate, a seed or labels out of range, and for less than two classes.
+    """
+    check_rate(rate)
+    check_seed(seed)
+    if num_classes < 2:
+        raise ValueError('Symmetric noise flips a label to another class, which takes at least '
+                         f'two classes, but there is {num_classes}.')
+    outside = labels[(labels < 0) | (labels >= num_classes)]
+    if len(outside):
+        raise ValueError(f'Label {outside[0]} is not one of the {num_classes} classes, 0 to '
+                         f'{num_classes - 1}.')
+    noisy = labels.astype(np.int64)
+    for label in np.unique(labels):
+        rng = np.random.default_rng([seed, int(label)])
+        members = rng.permutation(np.flatnonzero(labels == label))
+        # Drawn for all, so that an image gets the same wrong label at every rate.
+        targets = (label + rng.integers(1, num_classes, len(members))) % num_classes
+        number = count_flips(rate, len(members))
+        noisy[members[:number]] = targets[:number]
+    return noisy
+
+
+def flip_asymmetric(labels: np.ndarray, class_map: Mapping[int, int], rate: float,
+                    seed: int = 0) -> np.ndarray:
+    """Flip :func:`count_flips` images of every mapped class to the class it is mapped to.
+
+    Args:
+        labels (np.ndarray): True classes, integers from 0, shape (N,).
+        class_map (Mapping[int, int]): Class -> the class its images are mistaken for; see
+            :func:`resolve_class_map`. Other classes keep their labels.
+        rate (float): Share of every mapped class that is flipped, in [0, 1].
+        seed (int): Not negative. Default: 0.
+
+    Returns:
+        np.ndarray: Labels with noise, int64 of shape (N,).
+
+    Raises:
+        ValueError: For a rate or a seed out of range.
+    """
+    check_rate(rate)
+    check_seed(seed)
+    noisy = labels.astype(np.int64)
+    for source, target in class_map.items():
+        members = np.flatnonzero(labels == source)
+        chosen = np.random.default_rng([seed, source]).permutation(members)
+        noisy[chosen[:count_flips(rate, len(members))]] = target
+    return noisy
+
+
+def resolve_class_map(class_map: str | Mapping[str | int, str | int], num_classes: int,
+                      classes: Sequence[str] | None = None) -> dict[int, int]:
+    """Turn names into class numbers.
+
+    Args:
+        class_map (str | Mapping): Source -> target, each a class number or a class name. Or
+            'next', from every class k to k + 1 and from the last to the first; or 'cifar100',
+            within each superclass of CIFAR-100 to the next class, from the last to the first
+            (G. Patrini et al., Making deep neural networks robust to label noise, CVPR 2017).
+        num_classes (int): Number of classes K.
+        classes (Sequence[str], optional): Names of the classes. Default: None.
+
+    Returns:
+        dict[int, int]: Source -> target, numbers from 0 to K - 1.
+
+    Raises:
+        ValueError: For an unknown named map, a class that does not exist or is mapped twice or
+            to itself, no class at all, and for 'cifar100' with other classes.
+    """
+    names = [str(name) for name in classes or ()]
+    if isinstance(class_map, str):
+        class_map = _named_map(class_map, num_classes, names)
+    if not isinstance(class_map, Mapping) or not class_map:
+        raise ValueError(f'class_map must be one of {NAMED_MAPS} or map at least one class to '
+                         f'another, but got {class_map!r}.')
+    resolved: dict[int, int] = {}
+    for key, value in class_map.items():
+        source, target = (_class_number(name, num_classes, names) for name in (key, value))
+        if source == target:
+            raise ValueError(f'class_map maps the class {key!r} to itself.')
+        if source in resolved:
+            raise ValueError(f'class_map names the class {key!r} twice, by number and by name.')
+        resolved[source] = target
+    return resolved
+
+
+def _named_map(name: str, num_classes: int, names: Sequence[str]) -> Mapping:
+    if name == 'next':
+        return {label: (label + 1) % num_classes for label in range(num_classes)}
+    if name != 'cifar100':
+        raise ValueError(f'class_map must be one of {NAMED_MAPS} or a dict, but got {name!r}.')
+    groups = CIFAR100_SUPERCLASSES.values()
+    known = {kind for group in groups for kind in group}
+    unknown, missing = set(names) - known, known - set(names)
+    if unknown or missing:
+        raise ValueError("class_map='cifar100' needs the 100 class names of CIFAR-100; of the "
+                         f"data set's {len(names)} {len(unknown)} are unknown, and {len(missing)} "
+                         f'are missing, such as {min(unknown or missing)!r}.')
+    return {kind: group[(place + 1) % len(group)]
+            for group in groups for place, kind in enumerate(group)}
+
+
+def _class_number(name: str | int, num_classes: int, names: Sequence[str]) -> int:
+    if isinstance(name, str) and name in names:
+        return names.index(name)
+    if isinstance(name, Integral) and not isinstance(name, bool) and 0 <= name < num_classes:
+        return int(name)
+    known = f'the classes are named {", ".join(names[:5])} ...' if names else 'they have no names'
+    raise ValueError(f'class_map: the class {name!r} does not exist. Give a number from 0 to '
+                     f'{num_classes - 1} or a name; {known}.')
+
+
+def check_rate(rate: float) -> None:
+    """Raise a ``ValueError`` unless a rate is a number in [0, 1]."""
+    if not isinstance(rate, Real) or not 0 <= rate <= 1:
+        raise ValueError(f'rate must be a number from 0 to 1, but got {rate!r}.')
+
+
+def check_seed(seed: int) -> None:
+    """Raise a ``ValueError`` unless a seed is an integer and not negative."""
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f'seed must be a whole number and not negative, but got {seed!r}.')

@@ -1,0 +1,245 @@
+"""Exact counts, the distribution, and what the draw depends on."""
+from collections import Counter
+from decimal import ROUND_HALF_UP, Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORIES
+from scipy.stats import chisquare
+
+from mmips.functional.label_noise import (
+    CIFAR100_SUPERCLASSES,
+    count_flips,
+    flip_asymmetric,
+    flip_symmetric,
+    resolve_class_map,
+)
+
+#: What flip_symmetric makes of three classes of five images, at 40 % and with seed 0.
+PUBLISHED = [0, 0, 1, 0, 1, 1, 0, 1, 1, 2, 2, 2, 1, 2, 0]
+# As the superclasses are numbered in CIFAR-100's own coarse labels, by fine label.
+COARSE = [4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7, 6, 13,
+          15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5, 5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4,
+          17, 4, 2, 0, 17, 4, 18, 17, 10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9,
+          13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13]
+
+label_lists = st.lists(st.integers(0, 4), max_size=80).map(lambda x: np.array(x, dtype=np.int64))
+percent = st.integers(0, 100)
+seeds = st.integers(0, 2**70)
+
+
+def half_up(hundredths, size):
+    return (2 * hundredths * size + 100) // 200
+
+
+class TestCount:
+
+    @given(percent, st.integers(0, 10**6))
+    def test_rounds_half_up_on_the_decimal_number(self, hundredths, size):
+        assert count_flips(hundredths / 100, size) == half_up(hundredths, size)
+
+    @pytest.mark.parametrize('rate, size, number', [
+        (.145, 100, 15), (.5, 1, 1), (.5, 3, 2), (.2, 2, 0), (.2, 3, 1), (1, 7, 7), (0, 7, 0),
+        (np.float64(.2), 500, 100)])
+    def test_halves(self, rate, size, number):
+        assert count_flips(rate, size) == number
+
+    @given(st.floats(0, 1), st.integers(0, 1000))
+    def test_any_rate(self, rate, size):
+        exact = Decimal(repr(rate)) * size
+        assert count_flips(rate, size) == exact.quantize(Decimal(1), ROUND_HALF_UP)
+
+
+class TestSymmetric:
+
+    @given(label_lists, percent, seeds)
+    def test_exactly_so_many_of_each_class_and_never_their_own(self, labels, hundredths, seed):
+        noisy = flip_symmetric(labels, 5, hundredths / 100, seed)
+        assert noisy.dtype == np.int64 and noisy.shape == labels.shape
+        assert ((noisy >= 0) & (noisy < 5)).all()
+        for label in range(5):
+            members = labels == label
+            assert (noisy[members] != label).sum() == half_up(hundredths, members.sum())
+
+    @given(label_lists, seeds)
+    def test_a_function_of_its_arguments(self, labels, seed):
+        before, drawn = labels.copy(), []
+        np.random.seed(0)
+        first = flip_symmetric(labels, 5, .4, seed)
+        drawn.append(np.random.random())
+        np.testing.assert_array_equal(first, flip_symmetric(labels, 5, .4, seed))
+        np.testing.assert_array_equal(labels, before)
+        np.random.seed(0)
+        assert drawn == [np.random.random()]
+
+    @given(label_lists, label_lists, seeds)
+    def test_images_of_other_classes_change_nothing(self, labels, others, seed):
+        """Whether they stand before, between or behind."""
+        mine, others = labels[labels == 2], others[others != 2]
+        places = np.random.default_rng(seed).permutation(len(mine) + len(others))
+        mixed = np.empty(len(places), dtype=np.int64)
+        spots = np.sort(places[:len(mine)])
+        mixed[spots], mixed[np.sort(places[len(mine):])] = mine, others
+        np.testing.assert_array_equal(
+            flip_symmetric(mixed, 5, .5, seed)[spots], flip_symmetric(mine, 5, .5, seed))
+
+    @given(label_lists, percent, percent, seeds)
+    def test_a_higher_rate_keeps_the_wrong_labels_of_a_lower_one(self, labels, a, b, seed):
+        low, high = (flip_symmetric(labels, 5, x / 100, seed) for x in sorted((a, b)))
+        wrong = low != labels
+        np.testing.assert_array_equal(low[wrong], high[wrong])
+
+    def test_all_other_classes_are_equally_likely(self):
+        labels = np.repeat(np.arange(4), [3000, 6000, 0, 9000])
+        noisy = flip_symmetric(labels, 4, 1., seed=5)
+        for label in (0, 1, 3):
+            counts = Counter(noisy[labels == label].tolist())
+            assert set(counts) == set(range(4)) - {label}
+            assert chisquare(list(counts.values())).pvalue > 1e-3
+
+    def test_all_images_and_targets_are_equally_likely_over_seeds(self):
+        labels = np.array([0] * 6 + [1] * 6)
+        draws = np.stack([flip_symmetric(labels, 3, .5, seed) for seed in range(2000)])
+        for label in (0, 1):
+            mine = draws[:, labels == label]
+            assert chisquare((mine != label).sum(0)).pvalue > 1e-3
+            targets = np.stack([(mine == other).sum(0) for other in range(3) if other != label])
+            assert targets.sum() == 2000 * 3
+            assert chisquare(targets.ravel()).pvalue > 1e-3
+
+    def test_classes_and_seeds_draw_differently(self):
+        labels = np.repeat([0, 1], 100)
+        noisy = [flip_symmetric(labels, 2, .3, seed) != labels for seed in (0, 1)]
+        assert (noisy[0] != noisy[1]).any()
+        assert (noisy[0][:100] != noisy[0][100:]).any()
+
+    def test_stays_as_it_is_published(self):
+        """Results of other releases must remain comparable."""
+        noisy = flip_symmetric(np.repeat(np.arange(3), 5), 3, .4, seed=0)
+        assert noisy.tolist() == PUBLISHED
+
+    @pytest.mark.parametrize('rate', [-.1, 1.01, float('nan'), '0.2', None])
+    def test_refuses_a_rate(self, rate):
+        with pytest.raises(ValueError, match=f'number from 0 to 1, but got {rate!r}'):
+            flip_symmetric(np.arange(3), 3, rate)
+
+    @pytest.mark.parametrize('seed', [-1, .5, None, '1'])
+    def test_refuses_a_seed(self, seed):
+        with pytest.raises(ValueError, match=f'seed must be a whole number.*got {seed!r}'):
+            flip_symmetric(np.arange(3), 3, .2, seed)
+
+    def test_refuses_one_class(self):
+        with pytest.raises(ValueError, match='at least two classes, but there is 1'):
+            flip_symmetric(np.zeros(3, int), 1, .2)
+
+    @pytest.mark.parametrize('label', [-1, 3])
+    def test_refuses_labels_outside(self, label):
+        with pytest.raises(ValueError, match=f'Label {label} is not one of the 3 classes, 0 to 2'):
+            flip_symmetric(np.array([0, label]), 3, .2)
+
+
+class TestAsymmetric:
+
+    @given(label_lists, percent, seeds,
+           st.dictionaries(st.integers(0, 4), st.integers(1, 4), min_size=1))
+    def test_exactly_so_many_of_each_mapped_class(self, labels, hundredths, seed, steps):
+        class_map = {source: (source + step) % 5 for source, step in steps.items()}
+        noisy = flip_asymmetric(labels, class_map, hundredths / 100, seed)
+        for label in range(5):
+            mine = noisy[labels == label]
+            wrong = mine[mine != label]
+            if label in class_map:
+                assert len(wrong) == half_up(hundredths, len(mine))
+                assert (wrong == class_map[label]).all()
+            else:
+                assert not len(wrong)
+
+    def test_neither_order_nor_other_entries_of_the_map_matter(self):
+        labels = np.arange(200) % 4
+        first = flip_asymmetric(labels, {0: 1, 1: 0, 2: 3}, .3, 7)
+        np.testing.assert_array_equal(first, flip_asymmetric(labels, {2: 3, 1: 0, 0: 1}, .3, 7))
+        alone = flip_asymmetric(labels, {1: 0}, .3, 7)
+        np.testing.assert_array_equal(first[labels == 1], alone[labels == 1])
+        assert (first != flip_asymmetric(labels, {0: 1, 1: 0, 2: 3}, .3, 8)).any()
+
+    def test_swapped_classes_exchange_no_flipped_image_twice(self):
+        labels = np.repeat([0, 1], 10)
+        noisy = flip_asymmetric(labels, {0: 1, 1: 0}, 1)
+        assert noisy.tolist() == [1] * 10 + [0] * 10
+
+    def test_all_images_are_equally_likely(self):
+        labels = np.zeros(8, int)
+        draws = sum(flip_asymmetric(labels, {0: 1}, .25, seed) for seed in range(2000))
+        assert draws.sum() == 4000 and chisquare(draws).pvalue > 1e-3
+
+    @pytest.mark.parametrize('options', [dict(rate=2), dict(rate=.2, seed=-1)])
+    def test_refuses(self, options):
+        with pytest.raises(ValueError, match='must be'):
+            flip_asymmetric(np.arange(3), {0: 1}, **options)
+
+
+class TestClassMap:
+
+    def test_numbers_and_names(self):
+        found = resolve_class_map({'cat': 'dog', 2: 'cat', 'dog': np.int64(2)}, 3,
+                                  ['cat', 'dog', 'cow'])
+        assert found == {0: 1, 2: 0, 1: 2} and {type(x) for x in found.values()} == {int}
+
+    def test_a_name_that_is_a_number(self):
+        assert resolve_class_map({'1': '0'}, 2, ['1', '0']) == {0: 1}
+
+    def test_next(self):
+        assert resolve_class_map('next', 3) == {0: 1, 1: 2, 2: 0}
+
+    @pytest.mark.parametrize('class_map, message', [
+        ('previous', "must be one of .'next', 'cifar100'. or a dict, but got 'previous'"),
+        ({}, 'at least one class to another, but got {}'),
+        ([0, 1], r'but got \[0, 1\]'),
+        ({0: 0}, 'the class 0 to itself'), ({'a': 0}, "the class 'a' to itself"),
+        ({'a': 1, 0: 2}, 'the class 0 twice'),
+        ({0: 3}, 'the class 3 does not exist. Give a number from 0 to 2.*a, b, c'),
+        ({-1: 0}, 'the class -1 does not exist'), ({0: 'd'}, "the class 'd' does not exist"),
+        ({True: 0}, 'the class True does not exist'), ({0: 1.}, 'the class 1.0 does not exist'),
+    ])
+    def test_refuses(self, class_map, message):
+        with pytest.raises(ValueError, match=message):
+            resolve_class_map(class_map, 3, ['a', 'b', 'c'])
+
+    def test_refuses_names_where_there_are_none(self):
+        with pytest.raises(ValueError, match="class 'a' does not exist.*they have no names"):
+            resolve_class_map({'a': 1}, 3)
+
+    def test_refuses_next_of_one(self):
+        with pytest.raises(ValueError, match='to itself'):
+            resolve_class_map('next', 1)
+
+
+class TestCifar100:
+
+    def test_the_superclasses_are_those_of_the_data_set(self):
+        for number, group in enumerate(CIFAR100_SUPERCLASSES.values()):
+            assert group == tuple(name for name, coarse in zip(CIFAR100_CATEGORIES, COARSE)
+                                  if coarse == number)
+
+    def test_circular_within_each_superclass(self):
+        found = resolve_class_map('cifar100', 100, CIFAR100_CATEGORIES)
+        assert sorted(found) == sorted(found.values()) == list(range(100))
+        for source, target in found.items():
+            mates = [k for k in range(100) if COARSE[k] == COARSE[source]]
+            assert target == mates[(mates.index(source) + 1) % 5]
+
+    def test_in_any_order_of_the_classes(self):
+        names = CIFAR100_CATEGORIES[::-1]
+        found = resolve_class_map('cifar100', 100, names)
+        assert names[found[names.index('beaver')]] == 'dolphin'
+        assert names[found[names.index('whale')]] == 'beaver'
+
+    @pytest.mark.parametrize('names, message', [
+        (CIFAR10_CATEGORIES, "10 10 are unknown, and 100 are missing, such as 'airplane'"),
+        (CIFAR100_CATEGORIES[:50], "50 0 are unknown, and 50 are missing, such as 'mouse'"),
+        (None, "0 0 are unknown, and 100 are missing, such as 'apple'")])
+    def test_refuses_other_classes(self, names, message):
+        with pytest.raises(ValueError, match=message):
+            resolve_class_map('cifar100', len(names or ()), names)
