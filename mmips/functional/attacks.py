@@ -134,9 +134,8 @@ def pgd(predict: Predict,
         step_size (float | Tensor): See :func:`i_fgsm`.
         steps (int): At least 1. Defaults to 10.
         bounds (tuple[float, float]): Range of the result. Defaults to (0, 1).
-        generator (Generator, optional): Draws the start, uniform in the ball; one on the CPU
-            draws the same on every device and for every batch size. Defaults to None, torch's
-            own on the CPU.
+        generator (Generator, optional): Of the CPU; draws the start, uniform in the ball, the
+            same on every device and for every batch size. Defaults to None, torch's own.
 
     Returns:
         Tensor: Adversarial images.
@@ -145,8 +144,7 @@ def pgd(predict: Predict,
         ValueError: See :func:`i_fgsm`.
     """
     _check(images, bounds)
-    noise = torch.rand(images.shape, generator=generator,
-                       device='cpu' if generator is None else generator.device).to(images)
+    noise = torch.rand(images.shape, generator=generator).to(images)
     start = _project(images + eps * (2 * noise - 1), images, eps, bounds)
     return i_fgsm(predict, images, labels, eps, step_size, steps, bounds, start)
 

@@ -180,6 +180,14 @@ def test_only_what_is_new_is_computed(evaluate, quick, calls, checkpoints, npz):
     assert len(calls) == 10
 
 
+def test_the_papers_eps_are_the_default(tool):
+    args = tool.parse_args([CONFIG, 'x.pth', '--out', 'out'])
+    named = tool.parse_args([CONFIG, 'x.pth', '--out', 'out', '--eps', '0.05', '0.01', '0.005',
+                             '0.003', '0.001', '0', '0.01'])
+    # As text: an integer 0 would be another key of the stored results.
+    assert str(args.eps) == str(named.eps) == '[0.0, 0.001, 0.003, 0.005, 0.01, 0.05]'
+
+
 @pytest.mark.parametrize('error, code', [(KeyboardInterrupt(), 130), (ValueError('nan'), 2)])
 def test_what_is_finished_survives(evaluate, quick, calls, monkeypatch, capsys, error, code):
     counted = adversarial.score_attack

@@ -56,7 +56,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     inference.check_names(parser, args)
     args.attacks = list(dict.fromkeys(args.attacks))
-    args.eps = sorted(set(args.eps))
+    args.eps = sorted({float(eps) for eps in args.eps})
     return args
 
 
