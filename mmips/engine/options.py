@@ -46,7 +46,7 @@ def _check(cfg: Any, parts: list[str], value: Any, scope: str) -> None:
                 'the place where its value ends up' if parts[0] in cfg else
                 f'the Runner reads no {parts[0]!r}{_alike(parts[0], _runner_keys())}')
         raise ValueError(f'the option {".".join(parts)} would have no effect: {what}.')
-    node: Any = cfg
+    node: Any = dict(cfg.items())
     for depth, part in enumerate(parts):
         path = parts[:depth]
         if isinstance(node, (list, tuple)):

@@ -21,8 +21,9 @@ from mmips.engine.options import merge_options
 from mmips.engine.sweep_file import Cell, Sweep, choose_cells, read_sweep
 from mmips.engine.sweep_tables import make_tables, to_latex, to_markdown
 
-__all__ = ['Cell', 'Results', 'Sweep', 'check_cells', 'choose_cells', 'collect', 'load_cell',
-           'read_sweep', 'run_cells', 'train_cell', 'write_results']
+__all__ = ['Cell', 'Results', 'Sweep', 'check_cells', 'choose_cells', 'collect', 'draw_results',
+           'folder_of', 'load_cell', 'prepare_folders', 'read_sweep', 'run_cells', 'train_cell',
+           'write_results']
 
 #: Of each run that has ended, by the name of its cell and its seed: what ``train_run`` returns,
 #: or ``dict(failed='why')``.
@@ -258,6 +259,15 @@ def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
     _write(work_dir / 'results.md', text)
     _write(work_dir / 'results.tex', to_latex(sweep.title, tables))
     return text
+
+
+def draw_results(sweep: Sweep, results: Results, work_dir: Path) -> list[str]:
+    """Draw the pictures that the sweep asks for; returns the names of those there are."""
+    from mmips.visualization.draw_sweep import draw_curves, draw_heatmaps
+    wanted = {'heatmaps.png': (bool(sweep.heatmaps), draw_heatmaps),
+              'curves.png': (sweep.curves, draw_curves)}
+    return [name for name, (asked, draw) in wanted.items()
+            if asked and draw(sweep, results, work_dir / name)]
 
 
 def _write_csv(path: Path, rows: Sequence[Sequence[Any]]) -> None:

@@ -23,7 +23,8 @@
       CutMix: {config: ips/resnet50_cutmix_cifar100.py, options: {}, axes: {mix: CutMix}}
     paper: {hard label: 77.92}                 # the paper's value of a cell, by its name or by
                                                # its rows and columns, nested: {CutMix: {0.5: 80}}
-    table: {rows: grid, columns: [alpha, p_r]}   # default: one row a cell
+    table: {rows: grid, columns: [alpha, p_r], best: table}   # default: one row a cell; best:
+                                               # bold of the whole table, each row or column
     heatmaps: {x: alpha, y: p_r, panels: grid}
     curves: true                               # the metric over images seen
 
@@ -42,7 +43,7 @@ from typing import Any
 
 from mmips.engine import cli
 
-__all__ = ['Cell', 'Sweep', 'choose_cells', 'read_sweep']
+__all__ = ['Cell', 'Sweep', 'choose_cells', 'read_sweep', 'table_place']
 
 _KEYS = ('title', 'config', 'options', 'seeds', 'metric', 'lower', 'evaluate', 'axes', 'cells',
          'paper', 'table', 'heatmaps', 'curves')
@@ -80,6 +81,8 @@ class Sweep:
     evaluate: tuple[str, ...] = ('test', )
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    #: Where the best is marked: of the 'table', each 'row' or each 'column'.
+    best: str = 'table'
     #: ``x``, ``y`` and, as a tuple, ``panels``; empty for no heat maps.
     heatmaps: dict[str, Any] = field(default_factory=dict)
     curves: bool = False
@@ -144,14 +147,14 @@ def _parse(node: Any, path: Path) -> Sweep:
         for axis, label in cell.axes.items():
             if label not in known.setdefault(axis, []):
                 known[axis].append(label)
-    rows, columns = _layout(node.get('table'), known)
+    rows, columns, best = _layout(node.get('table'), known)
     cells = _with_paper(_with_folders(cells), node.get('paper'), rows + columns)
     cells = [replace(cell, config=_find_config(cell, path)) for cell in cells]
     sweep = Sweep(
         title=str(node.get('title') or path.stem), cells=tuple(cells), axes=known,
         seeds=_seeds(node.get('seeds', [0, 1, 2])), metric=_metric(node),
         lower=_flag(node, 'lower'), evaluate=_evaluate(node.get('evaluate', ['test'])),
-        rows=rows, columns=columns, heatmaps=_heatmaps(node.get('heatmaps'), known),
+        rows=rows, columns=columns, best=best, heatmaps=_heatmaps(node.get('heatmaps'), known),
         curves=_flag(node, 'curves'))
     _check_places(sweep)
     return sweep
@@ -281,17 +284,21 @@ def _find_config(cell: Cell, path: Path) -> str:
         raise ValueError(f'cell {cell.name}: {error}') from error
 
 
-def _layout(node: Any, axes: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The axes of the table's rows, by default all that are no columns, and of its columns."""
+def _layout(node: Any, axes: Mapping[str, Any]
+            ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """The axes of the table's rows (default: those of no column) and columns; of what is best."""
     if node is None:
-        return (), ()
-    node = _mapping(node, 'table', ('rows', 'columns'))
+        return (), (), 'table'
+    node = _mapping(node, 'table', ('rows', 'columns', 'best'))
+    best = node.get('best', 'table')
+    if best not in ('table', 'row', 'column'):
+        raise ValueError(f'table, best must be table, row or column, got {best!r}.')
     columns = _axis_names(node.get('columns'), 'table, columns', axes)
     rows = (_axis_names(node.get('rows'), 'table, rows', axes)
             or tuple(axis for axis in axes if axis not in columns))
     if set(rows) & set(columns):
         raise ValueError(f'table: {sorted(set(rows) & set(columns))} are rows and columns.')
-    return rows, columns
+    return rows, columns, best
 
 
 def _heatmaps(node: Any, axes: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,20 +324,29 @@ def _axis_names(node: Any, what: str, axes: Mapping[str, Any]) -> tuple[str, ...
     return names
 
 
+def table_place(sweep: Sweep, cell: Cell) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels of a cell's row and column; one without the rows' axes has a row of its own."""
+    row, column = (tuple(cell.axes.get(axis, '') for axis in axes)
+                   for axes in (sweep.rows, sweep.columns))
+    return (row if row and all(row) else (cell.name, *[''] * (len(sweep.rows) - 1)),
+            column if all(column) else ())
+
+
 def _check_places(sweep: Sweep) -> None:
     """Raise where two cells share a place of the table or of a heat map."""
-    panels = sweep.heatmaps.get('panels', ())
-    used = [sweep.heatmaps[key] for key in ('x', 'y') if sweep.heatmaps]
-    for what, axes in (('table', sweep.rows + sweep.columns), ('heatmaps', (*used, *panels))):
-        places: dict[tuple, str] = {}
-        for cell in sweep.cells if axes else ():
-            place = tuple(cell.axes.get(axis, '') for axis in axes)
-            if not all(place):
-                continue
-            if place in places:
-                raise ValueError(f'{what}: the cells {places[place]!r} and {cell.name!r} have the '
-                                 f'same place ({", ".join(place)}): name another axis in it.')
-            places[place] = cell.name
+    found = {'table': {cell.name: table_place(sweep, cell) for cell in sweep.cells}}
+    if sweep.heatmaps:
+        axes = [sweep.heatmaps['x'], sweep.heatmaps['y'], *sweep.heatmaps['panels']]
+        found['heatmaps'] = {cell.name: (tuple(cell.axes[axis] for axis in axes), ())
+                             for cell in sweep.cells if set(axes) <= set(cell.axes)}
+    for what, places in found.items():
+        names: dict[tuple, str] = {}
+        for name, place in places.items():
+            if place in names:
+                raise ValueError(f'{what}: the cells {names[place]!r} and {name!r} have the same '
+                                 f'place ({", ".join(place[0] + place[1])}): name another axis in '
+                                 'it, or give one of them other axes.')
+            names[place] = name
 
 
 def _mapping(node: Any, what: str, known: Sequence[str] | None = None) -> dict:

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mmips.engine.sweep_file import Cell, Sweep
+from mmips.engine.sweep_file import Cell, Sweep, table_place
 
 __all__ = ['Table', 'make_tables', 'to_latex', 'to_markdown']
 
@@ -33,7 +33,7 @@ def make_tables(sweep: Sweep, results: Mapping[tuple[str, int], dict]) -> list[T
 
     Without columns there is one table with a row a place and, in columns, the metric on every
     evaluated split, train minus test, and the paper's value; with columns a table for each of
-    the splits and one for the difference. Best means, on the first of the splits, are marked.
+    the splits and one for the difference. The best mean on the first of the splits is marked.
 
     Args:
         sweep (Sweep): Its ``rows``, ``columns``, ``metric`` and the rest.
@@ -88,28 +88,38 @@ def _mean_std(values: Sequence[float], digits: int, numbered: bool) -> str:
 
 
 def _places(sweep: Sweep) -> tuple[dict[tuple, dict[tuple, Cell]], list[tuple]]:
-    """The cells by row and column, and all columns; one without the rows' axes has its own row."""
+    """The cells by row and column, and all columns."""
     rows: dict[tuple, dict[tuple, Cell]] = {}
     columns: list[tuple] = []
     for cell in sweep.cells:
-        row, column = (tuple(cell.axes.get(axis, '') for axis in axes)
-                       for axes in (sweep.rows, sweep.columns))
-        row = row if row and all(row) else (cell.name, *[''] * (len(sweep.rows) - 1))
-        column = column if all(column) else ()
+        row, column = table_place(sweep, cell)
         rows.setdefault(row, {})[column] = cell
         if column not in columns:
             columns.append(column)
-    order = [list(sweep.axes[axis]) for axis in sweep.columns]
-    columns.sort(key=lambda labels: [names.index(label) for names, label in zip(order, labels)])
-    return rows, columns
+    order = sorted(rows, key=lambda labels: _rank(sweep, sweep.rows, labels))
+    columns.sort(key=lambda labels: _rank(sweep, sweep.columns, labels))
+    return {row: rows[row] for row in order}, columns
 
 
-def _best(means: Mapping[str, float], cells: Sequence[Cell], lower: bool) -> set[str]:
-    found = {cell.name: means[cell.name] for cell in cells if cell.name in means}
-    if len(found) < 2:
-        return set()
-    best = (min if lower else max)(found.values())
-    return {name for name, value in found.items() if value == best}
+def _rank(sweep: Sweep, axes: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """Where a row or column belongs; what is on none of the axes comes last."""
+    values = [sweep.axes[axis] for axis in axes]
+    if len(labels) < len(axes) or any(label not in names for label, names in zip(labels, values)):
+        return [max(map(len, values))]
+    return [names.index(label) for label, names in zip(labels, values)]
+
+
+def _best(sweep: Sweep, means: Mapping[str, float]) -> set[str]:
+    """The cells to mark: the best of all, or of each row or column of the table."""
+    groups: dict[tuple, dict[str, float]] = {}
+    for row, cells in _places(sweep)[0].items():
+        for column, cell in cells.items():
+            if cell.name in means:
+                group = {'row': row, 'column': column}.get(sweep.best, ())
+                groups.setdefault(group, {})[cell.name] = means[cell.name]
+    pick = min if sweep.lower else max
+    return {name for found in groups.values() if len(found) > 1
+            for name, value in found.items() if value == pick(found.values())}
 
 
 def _one_table(sweep: Sweep, texts: Mapping[str, Mapping[str, str]],
@@ -118,7 +128,7 @@ def _one_table(sweep: Sweep, texts: Mapping[str, Mapping[str, str]],
     with_paper = any(cell.paper is not None for cell in sweep.cells)
     table = Table('', [*labels, *_quantities(sweep).values(), *(['paper'] * with_paper)],
                   len(labels))
-    best = _best(means, sweep.cells, sweep.lower)
+    best = _best(sweep, means)
     for number, (row, cells) in enumerate(_places(sweep)[0].items()):
         cell = cells[()]
         table.rows.append([*row, *(by_cell[cell.name] for by_cell in texts.values()),
@@ -133,10 +143,10 @@ def _grid(sweep: Sweep, what: str, texts: Mapping[str, str],
     rows, columns = _places(sweep)
     table = Table(_quantities(sweep)[what], list(sweep.rows) or ['cell'], len(sweep.rows) or 1)
     table.rows = [list(row) for row in rows]
+    best = _best(sweep, means)
     for column in columns:
         cells = [row.get(column) for row in rows.values()]
         present = [cell for cell in cells if cell]
-        best = _best(means, present, sweep.lower)
         name = ', '.join(f'{axis}={label}' for axis, label in zip(sweep.columns, column))
         table.header.append(name or sweep.metric)
         for number, cell in enumerate(cells):
@@ -151,7 +161,7 @@ def _grid(sweep: Sweep, what: str, texts: Mapping[str, str],
 
 
 def _paper(cell: Cell) -> str:
-    return '' if cell.paper is None else f'{cell.paper:g}'
+    return '' if cell.paper is None else str(cell.paper)
 
 
 def to_markdown(title: str, tables: Sequence[Table]) -> str:

@@ -125,7 +125,8 @@ def report(found: sweep.Sweep, args: argparse.Namespace) -> int:
     """Write and print the tables, draw the pictures, name failures; returns their number."""
     results = sweep.collect(found, args.work_dir)
     print(sweep.write_results(found, results, args.work_dir))
-    print(f'Tables and runs: {args.work_dir}')
+    pictures = sweep.draw_results(found, results, args.work_dir)
+    print(f'In {args.work_dir}: {", ".join(["results.csv, .json, .md, .tex", *pictures])}')
     failed = [(cell, seed) for cell, seed in _keys(found, results)
               if 'failed' in results[cell.name, seed]]
     for cell, seed in failed:
