@@ -33,6 +33,7 @@ def cells(text):
      ['DefaultSampler', "epoch='queries'", "epoch='images'", 'per-index', 'get_gt_labels',
       'every item']),
     ('step', ['Training step'], ['ResNet-18 at 32', 'ResNet-50 at 224']),
+    ('monitor', ['Training monitor'], ['small at 32', 'ResNet-18 at 32', 'ResNet-50 at 224']),
 ])
 def test_part_prints_whole_tables(run, capsys, part, titles, rows):
     assert run.main([part, '--tiny']) == 0
@@ -56,7 +57,7 @@ def test_wrong_rival_is_found(run, monkeypatch):
 def test_unknown_part(run, capsys):
     with pytest.raises(SystemExit):
         run.main(['swop'])
-    assert "no part 'swop', only swap, sampler, step, gpu" in capsys.readouterr().err
+    assert "no part 'swop', only swap, sampler, step, monitor, gpu" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU to run it')
