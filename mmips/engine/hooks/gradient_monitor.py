@@ -107,7 +107,7 @@ class GradientMonitor(Hook):
         if scale is not None:
             sample[:-1] /= scale.to(sample)
         if found_inf is not None:
-            sample = sample.where(found_inf.to(sample) == 0, 0)
+            sample = sample.where(found_inf.to(sample) == 0, sample.new_zeros(()))
         self._sum = sample if self._sum is None else self._sum.add_(sample)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:

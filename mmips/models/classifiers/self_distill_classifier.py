@@ -179,8 +179,9 @@ class SelfDistillClassifier(ImageClassifier):
         stats = matched.new_zeros((2, 4), dtype=torch.float32)
         for place, column in enumerate(columns):
             stats[:, 2 * place] = groups.sum(1)
-            # Chosen, not multiplied: an infinite logit would spoil the other group as well.
-            stats[:, 2 * place + 1] = column.where(groups, 0.).sum(1)
+            # Chosen, not multiplied: an infinite logit would spoil the other group as well. And
+            # by a tensor, since a number would be copied to the device, which waits.
+            stats[:, 2 * place + 1] = column.where(groups, column.new_zeros(())).sum(1)
         self._split_stats = stats if self._split_stats is None else self._split_stats.add_(stats)
 
     def pop_stats(self) -> Tensor | None:

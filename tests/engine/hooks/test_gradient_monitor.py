@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
 from torch import nn
 
 from mmips.engine.hooks import GradientMonitor
@@ -155,6 +156,29 @@ def test_fused_optimisers_are_handed_scaled_gradients_and_skip_steps_themselves(
         optimizer.grad_scale, optimizer.found_inf = torch.tensor(4.), torch.tensor(found_inf)
         monitor._sample(optimizer)
     assert monitor._read() == {'grad/used': pytest.approx((1 + 2) / 2)}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('fused', [False, True])
+def test_sees_unscaled_gradients_on_a_gpu_without_waiting(fused):
+    model = Net().cuda()
+    monitor, _ = ready(model, layers=['used'])
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, fused=fused)
+    wrapper = AmpOptimWrapper(optimizer=optimizer, loss_scale=512.)
+
+    def sample(*args):
+        torch.cuda.set_sync_debug_mode('error')
+        try:
+            monitor._sample(*args)
+        finally:
+            torch.cuda.set_sync_debug_mode('default')
+
+    optimizer.register_step_pre_hook(sample)
+    for value in (1., float('inf'), 3.):
+        monitor.before_train_iter(None, 0)
+        with wrapper.optim_context(model):
+            wrapper.update_params((value * model.used(torch.ones(1, 1, 1, 1).cuda())).sum())
+    assert monitor._read() == {'grad/used': pytest.approx(2)}
 
 
 def test_half_and_double_precision():

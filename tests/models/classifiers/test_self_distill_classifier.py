@@ -240,6 +240,7 @@ def test_a_step_never_waits_for_the_gpu():
     model = build(train_cfg=SWAP).cuda()
     wrapper = AmpOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), 0.1))
     steps(model, wrapper, 1)  # the check of the first step may wait
+    model.count_kd_grad = True
     data = model.data_preprocessor.cast_data(raw_batch())
     samples = data['data_samples']
     scores = F.one_hot(torch.tensor([0, 0, 2, 2, 1, 1]), 3).cuda()
