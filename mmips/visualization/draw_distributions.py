@@ -101,7 +101,7 @@ def draw_distributions(rows: Sequence[DistributionRow],
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     left = _MARGIN + (0 if rows[0].image is None else _IMAGE + _GAP)
-    width = max(left + len(names) * (_PANEL + _GAP) - _GAP + _MARGIN, 5.5)
+    width = max(left + len(names) * (_PANEL + _GAP) - _GAP + _MARGIN, 6.5)
     heights = [_row_height(row) for row in rows]
     height = _HEAD + sum(heights) + _MARGIN
     # No pyplot: it would choose a window system and keep every figure in memory.
@@ -110,8 +110,9 @@ def draw_distributions(rows: Sequence[DistributionRow],
     _head(figure, title, near)
     for column, name in enumerate(names):
         figure.text((left + column * (_PANEL + _GAP) + _PANEL / 2) / width, 1 - 0.85 / height,
-                    _shorten(name, 36), ha='center', va='center', fontsize=10, weight='bold',
-                    color=INK)
+                    # A path's end says more than its beginning.
+                    name if len(name) <= 36 else f'\u2026{name[-35:]}', ha='center',
+                    va='center', fontsize=10, weight='bold', color=INK)
     top = height - _HEAD
     for row, own in zip(rows, heights):
         _draw_row(figure, row, left, top)
@@ -143,7 +144,7 @@ def _row_height(row: DistributionRow) -> float:
 
 def _head(figure: Any, title: str, near: str) -> None:
     width, height = figure.get_size_inches()
-    figure.text(0.5, 1 - 0.25 / height, title, ha='center', va='center', fontsize=12,
+    figure.text(0.5, 1 - 0.25 / height, title, ha='center', va='center', fontsize=11,
                 weight='bold', color=INK)
     kinds = [('true', 'true class'), *([('near', near)] if near else []),
              ('other', 'other classes')]

@@ -17,7 +17,7 @@ BLUE, ORANGE = '#1f6feb', '#e8710a'
 # Inches: a panel of the reliability diagram, and its margins.
 _PANEL, _HISTOGRAM = 2.5, 0.75
 _LEFT, _RIGHT, _GAP, _HEAD, _TOP, _BOTTOM = 0.65, 0.2, 0.5, 0.6, 0.5, 0.55
-_MAX_COLUMNS = 4
+_MAX_COLUMNS, _MIN_WIDTH = 4, 6.5
 # Of the lines of one group.
 _STYLES = ('solid', (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1, 1.5, 1)))
 
@@ -69,12 +69,14 @@ def draw_reliability(bins: Mapping[str, ReliabilityBins], errors: Mapping[str, f
     rows = -(-len(bins) // _MAX_COLUMNS)
     columns = -(-len(bins) // rows)
     block = _TOP + _PANEL + _HISTOGRAM + _BOTTOM
-    width = max(_LEFT + columns * (_PANEL + _GAP) - _GAP + _RIGHT, 5.2)
+    needed = _LEFT + columns * (_PANEL + _GAP) - _GAP + _RIGHT
+    # A single panel stands in the middle, below a title that is wider.
+    width = max(needed, _MIN_WIDTH)
     height = rows * block + _HEAD
     figure = _figure(width, height, title)
     for number, name in enumerate(bins):
         row, column = divmod(number, columns)
-        left = _LEFT + column * (_PANEL + _GAP)
+        left = (width - needed) / 2 + _LEFT + column * (_PANEL + _GAP)
         bottom = height - _HEAD - (row + 1) * block + _BOTTOM
         lower = figure.add_axes((left / width, bottom / height, _PANEL / width,
                                  (_HISTOGRAM - 0.08) / height))
@@ -196,7 +198,7 @@ def _figure(width: float, height: float, title: str) -> Any:
     # No pyplot: it would choose a window system and keep every figure in memory.
     figure = Figure(figsize=(width, height), facecolor='white')
     FigureCanvasAgg(figure)
-    figure.text(0.5, 1 - 0.22 / height, title, ha='center', va='center', fontsize=12,
+    figure.text(0.5, 1 - 0.22 / height, title, ha='center', va='center', fontsize=11,
                 weight='bold', color=INK)
     return figure
 

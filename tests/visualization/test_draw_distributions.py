@@ -67,8 +67,10 @@ def test_nothing_overlaps_or_is_cut_off(figures, tmp_path, networks, with_image)
     rows = [DistributionRow('12345: sweet_pepper (large_omnivores_and_herbivores)',
                             [long] * networks, image),
             DistributionRow('2', [bars()] * networks, image)]
-    draw_distributions(rows, ['n' * 60] * networks, str(tmp_path / 'd.png'), 'title', 'kin')
+    names = ['n' * 60 + '/epoch_60'] * networks
+    draw_distributions(rows, names, str(tmp_path / 'd.png'), 'title', 'kin')
     figure, = figures
+    assert sum(text.get_text().endswith('/epoch_60') for text in figure.texts) == networks
     figure.canvas.draw()
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     boxes += [text.get_window_extent() for text in figure.texts]
