@@ -15,6 +15,8 @@ _DASHES = ('solid', (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 _SPLIT = {'': ('solid', ''), '_swapped': ((0, (5, 2)), ', swapped pairs'),
           '_raw': ((0, (1.5, 1.5)), ', raw pairs')}
 _SMALL = 8.5
+# Inches, and the names of layers that fit into them.
+_WIDEST, _MOST_NAMES = 16.0, 110
 
 
 @dataclass
@@ -52,8 +54,7 @@ def draw_gradients(runs: Sequence[MonitoredRun], path: str, note: str = '',
     names = list(dict.fromkeys(name for run in runs for name in run.layers))
     if not names:
         raise ValueError('No run has gradients of layers to draw.')
-    width = min(max(7.0, 2.0 + 0.27 * len(names)), 40.0)
-    figure = _figure(width, 4.6)
+    figure = _figure(min(max(7.0, 2.0 + 0.27 * len(names)), _WIDEST), 4.6)
     axes = figure.add_subplot()
     positions = {name: place for place, name in enumerate(names)}
     for number, run in enumerate(runs):
@@ -65,8 +66,10 @@ def draw_gradients(runs: Sequence[MonitoredRun], path: str, note: str = '',
                       label=run.name, marker='o', markersize=3.5, linewidth=1.2,
                       **_style(number))
     axes.set_yscale('log')
-    labels = _drop_common_start(names)
-    axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=7.5 if width < 40 else 6)
+    # Of very many layers not every name has room.
+    step = -(-len(names) // _MOST_NAMES)
+    axes.set_xticks(range(0, len(names), step), _drop_common_start(names)[::step], rotation=90,
+                    fontsize=7.5 if len(names) < _MOST_NAMES / 2 else 6.5)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylabel('mean |gradient|', fontsize=_SMALL, color=INK)
     _finish(axes, 'Gradient of each convolution' + (f'\n{note}' if note else ''))

@@ -43,6 +43,16 @@ def test_gradients_are_one_line_a_run_over_the_layers_in_order(tmp_path, figure)
     assert len(colours) == 2
 
 
+@pytest.mark.parametrize(('number', 'named'), [(20, 20), (110, 110), (111, 56)])
+def test_names_of_layers_have_room(tmp_path, figure, number, named):
+    run = MonitoredRun('a', {f'net.layer{place}': 1. for place in range(number)})
+    draw_gradients([run], str(tmp_path / 'a.png'), dpi=20)
+    axes, = figure().axes
+    assert len(axes.get_xticks()) == named and len(axes.get_lines()[0].get_xdata()) == number
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(one.x1 <= other.x0 for one, other in zip(boxes, boxes[1:]))
+
+
 def test_curves_of_swapped_and_raw_pairs(tmp_path, figure):
     runs = [MonitoredRun('no swap', curves={'kd': [(1, .1)], 'kd_raw': [(1, .1)]}),
             MonitoredRun('IPS', curves=SPLIT), MonitoredRun('hard', curves={'loss': [(1, 2.)]})]

@@ -35,9 +35,17 @@ KD_PANELS = {NORM: ['kd_grad'], GAP: ['conf_gap']}
 LOSS_PANELS = {'cross entropy': ['loss_ce', 'loss'], 'alpha x KL': ['loss_kd']}
 KEYS = [f'{key}{suffix}' for key in ('kd_grad', 'conf_gap') for suffix in ('', '_swapped', '_raw')
         ] + ['loss', 'loss_ce', 'loss_kd', 'swap_rate', 'mismatch_rate']
-# What was logged, and the line of a config that logs it.
-HOOKS = {LAYER: "    dict(type='mmips.GradientMonitor'),",
-         'kd_grad': "    dict(type='mmips.SelfDistillMonitor'),  # for SelfDistillClassifier"}
+# What is logged, and the hook that logs it.
+HOOKS = {LAYER: "dict(type='mmips.GradientMonitor')",
+         'kd_grad': "dict(type='mmips.SelfDistillMonitor') of a SelfDistillClassifier"}
+ADVICE = """Train with these hooks beside the config's own (a list replaces that of its base):
+custom_hooks = [
+    dict(type='mmips.EpochSeedHook'),
+    dict(type='mmips.SelfDistillMonitor'),  # not with a hard label
+    dict(type='mmips.GradientMonitor'),
+]
+or with --cfg-options default_hooks.gradients.type=mmips.GradientMonitor, which leaves the list
+alone."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -120,15 +128,11 @@ def check_monitored(found: dict[str, dict]) -> list[str]:
     for name, quantities in found.items():
         missing = [what for what in HOOKS if not any(key.startswith(what) for key in quantities)]
         missing_all &= len(missing) == len(HOOKS)
-        notes += [f'{name} has logged no {what}, which needs {HOOKS[what].strip(" ,")}'
+        notes += [f'{name} has logged no {what}: that is done by {HOOKS[what]}.'
                   for what in missing]
     if missing_all:
-        hooks = '\n'.join(HOOKS.values())
-        raise ValueError(
-            f'{", ".join(found)}: neither gradients of layers nor of the KL were logged. Train '
-            f"with these beside the config's own custom_hooks (a list replaces the base's):\n"
-            f"custom_hooks = [\n    dict(type='mmips.EpochSeedHook'),\n{hooks}\n]\nor with "
-            '--cfg-options default_hooks.gradients.type=mmips.GradientMonitor')
+        raise ValueError(f'{", ".join(found)}: neither gradients of layers nor of the KL were '
+                         f'logged. {ADVICE}')
     return notes
 
 
