@@ -12,11 +12,13 @@ from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 from mmips.compat import has_package
 
-__all__ = ['MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'METRICS', 'FUNCTIONS']
+__all__ = ['MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'METRICS', 'FUNCTIONS',
+           'TRANSFORMS']
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmips', locations=['mmips.models'])
 DATASETS = Registry(
@@ -26,6 +28,11 @@ DATA_SAMPLERS = Registry(
     parent=MMENGINE_DATA_SAMPLERS,
     scope='mmips',
     locations=['mmips.datasets.samplers'])
+TRANSFORMS = Registry(
+    'transform',
+    parent=MMENGINE_TRANSFORMS,
+    scope='mmips',
+    locations=['mmips.datasets.transforms'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmips', locations=['mmips.engine.hooks'])
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmips', locations=['mmips.evaluation.metrics'])

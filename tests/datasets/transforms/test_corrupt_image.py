@@ -1,0 +1,165 @@
+"""Corruptions: the library's own, repeatable image by image, whatever surrounds them."""
+import sys
+import types
+
+import cv2
+import imagecorruptions
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
+from torch.utils.data import DataLoader
+
+from mmips.datasets.transforms import CorruptImage, corrupt_image
+from mmips.evaluation.corruptions import CORRUPTIONS
+
+
+@pytest.fixture(scope='module')
+def images():
+    """Eight smooth colour pictures, 32 x 40."""
+    rng = np.random.default_rng(0)
+    return [cv2.resize(rng.integers(0, 256, (4, 5, 3), np.uint8), (40, 32)) for _ in range(8)]
+
+
+# Severity 3 of glass blur would be compiled separately.
+def corrupt(image, corruption, severity=2, number=0, **options):
+    step = CorruptImage(corruption, severity, **options)
+    return step(dict(img=image.copy(), sample_idx=number))['img']
+
+
+@pytest.mark.parametrize('corruption', CORRUPTIONS)
+def test_every_corruption_repeats_itself_and_differs_between_images(images, corruption):
+    image = images[0]
+    first = corrupt(image, corruption, number=7)
+    assert first.shape == image.shape and first.dtype == np.uint8
+    assert (first != image).any()
+    np.random.seed(5)
+    np.testing.assert_array_equal(corrupt(image, corruption, number=7), first)
+    drawn = corruption not in ('defocus_blur', 'zoom_blur', 'brightness', 'contrast', 'pixelate',
+                               'jpeg_compression', 'gaussian_blur', 'saturate')
+    for other in (dict(number=8), dict(number=7, seed=1)):
+        assert (corrupt(image, corruption, **other) != first).any() == drawn
+    assert (corrupt(image, corruption, severity=5, number=7) != first).any()
+
+
+@pytest.mark.parametrize('corruption', ['brightness', 'jpeg_compression', 'saturate', 'pixelate'])
+@pytest.mark.parametrize('severity', [1, 4])
+def test_it_is_the_library_s(images, corruption, severity):
+    np.testing.assert_array_equal(corrupt(images[0], corruption, severity),
+                                  imagecorruptions.corrupt(images[0], severity, corruption))
+
+
+def test_corruptions_of_one_image_are_drawn_independently(images):
+    noises = [corrupt(np.full((32, 32, 3), 128, np.uint8), 'gaussian_noise', severity) - 128.
+              for severity in (1, 2)]
+    assert abs(np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]) < 0.1
+
+
+def test_numpy_s_state_is_left_alone(images):
+    np.random.seed(3)
+    expected = np.random.rand()
+    for corruption in ('fog', 'glass_blur', 'impulse_noise'):
+        np.random.seed(3)
+        corrupt(images[0], corruption)
+        assert np.random.rand() == expected
+
+
+def test_the_colour_order_is_respected(images):
+    for corruption in ('frost', 'jpeg_compression'):
+        rgb = corrupt(images[0], corruption)
+        bgr = corrupt(images[0][..., ::-1], corruption, channel_order='bgr')
+        np.testing.assert_array_equal(bgr[..., ::-1], rgb)
+        assert bgr.flags['C_CONTIGUOUS']
+        assert (corrupt(images[0][..., ::-1], corruption)[..., ::-1] != rgb).any()
+
+
+@pytest.mark.parametrize('shape', [(32, 40), (32, 40, 1)])
+@pytest.mark.parametrize('order', ['rgb', 'bgr'])
+def test_grey_images_stay_grey(images, shape, order):
+    grey = images[0][..., 0].reshape(shape)
+    for corruption in ('fog', 'frost'):
+        result = corrupt(grey, corruption, channel_order=order)
+        assert result.shape == shape and result.dtype == np.uint8 and (result != grey).any()
+
+
+def test_an_image_that_no_drop_hits_stays_clean(images):
+    results = [corrupt(images[0][:, :32], 'spatter', 1, number=number) for number in range(250)]
+    assert all(result.max() > 0 for result in results)
+    # The library's own result for one of these is black.
+    assert any((result == images[0][:, :32]).all() for result in results)
+
+
+def test_other_failures_of_the_library_are_not_hidden(images, monkeypatch):
+    def fail(*args, **kwargs):
+        raise FloatingPointError('underflow')
+
+    monkeypatch.setattr(corrupt_image, '_library', lambda: fail)
+    with pytest.raises(FloatingPointError):
+        corrupt(images[0], 'fog')
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('fogg', 3), "no corruption 'fogg'. Did you mean 'fog'"),
+    (('fog', 0), 'from 1 .mild. to 5 .strong., got 0'),
+    (('fog', 6), 'got 6'),
+    (('fog', True), 'got True'),
+    (('fog', 3, -1), 'seed must be an integer of at least 0, got -1'),
+    (('fog', 3, 0, 'gbr'), "'rgb' or 'bgr', got 'gbr'"),
+])
+def test_arguments_that_cannot_be_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CorruptImage(*arguments)
+
+
+@pytest.mark.parametrize('image, error, message', [
+    (np.zeros((31, 40, 3), np.uint8), ValueError, 'Image 4 has 40 x 31 pixels.*32 x 32.*Resize'),
+    (np.zeros((40, 31, 3), np.uint8), ValueError, 'Image 4 has 31 x 40 pixels'),
+    (np.zeros((32, 32, 3), np.float32), TypeError, 'uint8 images, got float32'),
+    (np.zeros((3, 32, 32), np.uint8), ValueError, r'got \(3, 32, 32\)'),
+])
+def test_images_that_cannot_be_are_refused(image, error, message):
+    with pytest.raises(error, match=message):
+        corrupt(image, 'fog', number=4)
+
+
+def test_without_a_number_nothing_is_drawn(images):
+    with pytest.raises(ValueError, match='sample_idx'):
+        CorruptImage('fog', 1)(dict(img=images[0]))
+
+
+def test_the_package_is_asked_for(monkeypatch):
+    for module in (None, types.ModuleType('imagecorruptions')):
+        if module is not None:  # As in the older package of this name.
+            module.corrupt = lambda image, severity=1, corruption_name=None: image
+        monkeypatch.setitem(sys.modules, 'imagecorruptions', module)
+        corrupt_image._library.cache_clear()
+        with pytest.raises(ImportError, match='pip install imagecorruptions-imaug'):
+            CorruptImage('fog', 1)
+    corrupt_image._library.cache_clear()
+
+
+def test_it_is_found_by_its_scope_alone():
+    init_default_scope('mmpretrain')
+    step = TRANSFORMS.build(dict(type='mmips.CorruptImage', corruption='fog', severity=2, seed=4))
+    assert repr(step) == ("CorruptImage(corruption='fog', severity=2, seed=4, "
+                          "channel_order='rgb')")
+
+
+@pytest.mark.parametrize('corruption', ['fog', 'impulse_noise', 'glass_blur'])
+def test_workers_batches_and_order_change_nothing(npz, corruption):
+    init_default_scope('mmpretrain')
+    dataset = DATASETS.build(dict(
+        type='mmips.ArrayDataset', ann_file=str(npz), split='test', pipeline=[
+            dict(type='mmips.CorruptImage', corruption=corruption, severity=2),
+            dict(type='mmpretrain.PackInputs')]))
+
+    def load(**options):
+        loader = DataLoader(dataset, collate_fn=list, **options)
+        return {sample['data_samples'].sample_idx: sample['inputs']
+                for batch in loader for sample in batch}
+
+    whole = load(batch_size=8)
+    assert len(whole) == 8
+    for other in (load(batch_size=3, num_workers=2), load(sampler=[5, 2, 7])):
+        for number, image in other.items():
+            assert torch.equal(image, whole[number])
