@@ -13,12 +13,13 @@ __all__ = ['find_classes']
 if has_package('mmpretrain'):
     from .array_dataset import ArrayDataset
     from .base_array_dataset import BaseArrayDataset
+    from .cifar_c_dataset import CIFARCDataset
     from .digits_dataset import DigitsDataset
     from .image_folder import ImageFolder
     from .noisy_label_dataset import NoisyLabelDataset
     from .stanford_dogs import StanfordDogs
 
-    __all__ += ['ArrayDataset', 'BaseArrayDataset', 'DigitsDataset', 'ImageFolder',
+    __all__ += ['ArrayDataset', 'BaseArrayDataset', 'CIFARCDataset', 'DigitsDataset', 'ImageFolder',
                 'NoisyLabelDataset', 'StanfordDogs']
 
 if has_package('mmseg'):

@@ -1,0 +1,117 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""CIFAR-10-C and CIFAR-100-C as they are published."""
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmips.evaluation.corruptions import SEVERITIES, check_corruption, check_severity
+from mmips.registry import DATASETS
+
+from .array_dataset import ArrayDataset
+
+__all__ = ['CIFARCDataset', 'read_cifar_c']
+
+_ADDRESSES = ('CIFAR-100-C is at https://zenodo.org/records/3555552, CIFAR-10-C at '
+              'https://zenodo.org/records/2535967; give the unpacked folder')
+
+
+@DATASETS.register_module()
+class CIFARCDataset(ArrayDataset):
+    """One corruption at one severity of CIFAR-10-C, CIFAR-100-C or a set of their format.
+
+    The folder has ``<corruption>.npy``, uint8 RGB of shape (5 N, H, W, 3): N test images at
+    severity 1, the same in the same order at severity 2, and so on; and ``labels.npy``, (5 N,)
+    integers. Files are memory-mapped: one severity costs no more than it has.
+
+    Source: Hendrycks and Dietterich, https://arxiv.org/abs/1903.12261. Downloads:
+    https://zenodo.org/records/3555552 (CIFAR-100-C), https://zenodo.org/records/2535967
+    (CIFAR-10-C). The IPS paper's Tables 10 and 11 are on CIFAR-100-C.
+
+    Args:
+        data_root: The folder.
+        corruption: A name of :data:`mmips.evaluation.corruptions.CORRUPTIONS`.
+        severity: From 1 to 5.
+        channel_order: 'bgr' turns the images round, for configs that load BGR from files and
+            set ``to_rgb=True``. Defaults to 'rgb', as in mmpretrain's CIFAR datasets.
+        **kwargs: ``pipeline``, ``max_classes`` and other arguments of :class:`ArrayDataset`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: For arguments that cannot be, and for files of another format.
+    """
+
+    def __init__(self, data_root: str, corruption: str, severity: int,
+                 channel_order: str = 'rgb', **kwargs: Any) -> None:
+        self.severity = check_severity(severity)
+        if channel_order not in ('rgb', 'bgr'):
+            raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}.")
+        self.channel_order = channel_order
+        super().__init__(images=f'{check_corruption(corruption)}.npy', labels='labels.npy',
+                         data_root=data_root, **kwargs)
+
+    def load_arrays(self) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
+        """Map the file and cut out the severity."""
+        corruption = osp.splitext(self.images_file)[0]
+        images, labels = read_cifar_c(osp.dirname(self._source()), corruption)
+        number = len(labels) // len(SEVERITIES)
+        part = slice((self.severity - 1) * number, self.severity * number)
+        return images[part], labels[part], None
+
+    def get_data_info(self, idx: int) -> dict:
+        """The sample at ``idx`` with its image."""
+        info = super().get_data_info(idx)
+        if self.channel_order == 'bgr':
+            info['img'] = np.ascontiguousarray(info['img'][..., ::-1])
+        return info
+
+
+def read_cifar_c(folder: str, corruption: str) -> tuple[np.ndarray, np.ndarray]:
+    """Map a corruption's images and read the labels; everything but pixels is checked.
+
+    Args:
+        folder (str): The unpacked set.
+        corruption (str): Name of the file, without ``.npy``.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Images, uint8 (5 N, H, W, 3), and labels (5 N,).
+
+    Raises:
+        FileNotFoundError: If a file is missing; it says where the sets are published.
+        ValueError: If a file is not of the format; it says what was expected.
+    """
+    labels_path, path = (osp.join(folder, name) for name in ('labels.npy', f'{corruption}.npy'))
+    labels, images = _load(labels_path), _load(path)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise _broken(path, 'uint8 of shape (5 N, height, width, 3)', images)
+    if not len(images) or len(images) % len(SEVERITIES):
+        raise _broken(path, 'a multiple of 5 images, N for each of 5 severities', images)
+    if labels.shape != (len(images), ) or not np.issubdtype(labels.dtype, np.integer):
+        raise _broken(labels_path, f'integers of shape ({len(images)},), one for each image of '
+                      f'{corruption}.npy', labels)
+    labels = np.array(labels)
+    if labels.min() < 0:
+        raise ValueError(f'{labels_path} has the label {labels.min()}, but classes count from 0.')
+    parts = labels.reshape(len(SEVERITIES), -1)
+    if (parts != parts[0]).any():
+        raise ValueError(f'{labels_path}: the five severities have different labels, but each must '
+                         f'hold the same {parts.shape[1]} images in the same order.')
+    return images, labels
+
+
+def _load(path: str) -> np.ndarray:
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'{osp.abspath(path)} does not exist. {_ADDRESSES}, which holds '
+                                f'labels.npy and {osp.basename(path)}.')
+    try:
+        return np.load(path, mmap_mode='r')
+    except Exception as error:  # Whatever a broken file makes of itself.
+        raise ValueError(f'{path} cannot be read as an array ({error}): cut off or damaged. Fetch '
+                         f'it again: {_ADDRESSES}.') from error
+
+
+def _broken(path: str, expected: str, found: np.ndarray) -> ValueError:
+    return ValueError(f'{path}: expected {expected}, got {found.dtype} of shape {found.shape}.')

@@ -1,0 +1,102 @@
+"""CIFAR-C: the right rows of the right file, and what is wrong with broken ones."""
+import pickle
+
+import numpy as np
+import pytest
+from mmengine.registry import DATASETS, init_default_scope
+
+from mmips.datasets import CIFARCDataset
+from mmips.datasets.cifar_c_dataset import read_cifar_c
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six images of 8 x 10 pixels and five severities: pixel values name severity and image."""
+    root = tmp_path / 'SMALL-C'
+    root.mkdir()
+    for offset, corruption in enumerate(('fog', 'snow')):
+        images = np.empty((30, 8, 10, 3), np.uint8)
+        images[:] = (100 * offset + np.arange(30))[:, None, None, None]
+        images[..., 2] += 50
+        np.save(root / f'{corruption}.npy', images)
+    np.save(root / 'labels.npy', np.tile([0, 1, 2, 0, 1, 2], 5))
+    return root
+
+
+@pytest.mark.parametrize('corruption, first', [('fog', 0), ('snow', 100)])
+@pytest.mark.parametrize('severity', [1, 3, 5])
+def test_a_severity_is_its_fifth_of_the_file(folder, corruption, severity, first):
+    dataset = CIFARCDataset(str(folder), corruption, severity)
+    assert len(dataset) == 6
+    assert dataset.get_gt_labels().tolist() == [0, 1, 2, 0, 1, 2]
+    for number in range(6):
+        image = dataset.get_data_info(number)['img']
+        value = first + 6 * (severity - 1) + number
+        assert image.shape == (8, 10, 3)
+        assert image[4, 4].tolist() == [value, value, value + 50]
+
+
+def test_files_stay_on_the_disk(folder):
+    dataset = CIFARCDataset(str(folder), 'fog', 2)
+    assert isinstance(dataset.images, np.memmap)
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert len(pickle.dumps(dataset)) < dataset.images.nbytes + 4000
+    np.testing.assert_array_equal(copy.get_data_info(3)['img'], dataset.get_data_info(3)['img'])
+
+
+def test_colours_can_be_turned_round_and_classes_left_out(folder):
+    init_default_scope('mmpretrain')
+    dataset = DATASETS.build(dict(type='mmips.CIFARCDataset', data_root=str(folder),
+                                  corruption='fog', severity=1, channel_order='bgr',
+                                  max_classes=2))
+    assert dataset.get_gt_labels().tolist() == [0, 1, 0, 1]
+    assert dataset.get_data_info(2)['img'][0, 0].tolist() == [53, 3, 3]
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(corruption='foog', severity=1), "Did you mean 'fog'"),
+    (dict(corruption='fog', severity=6), 'got 6'),
+    (dict(corruption='fog', severity=1, channel_order='xyz'), "got 'xyz'"),
+    (dict(corruption='fog', severity=1, classes=['a', 'b']), 'found label 2'),
+])
+def test_arguments_that_cannot_be_are_refused(folder, options, message):
+    with pytest.raises(ValueError, match=message):
+        CIFARCDataset(str(folder), **options)
+
+
+@pytest.mark.parametrize('name', ['labels.npy', 'fog.npy'])
+def test_a_missing_file_is_named_with_the_download(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f'{name} does not exist.*zenodo.org/records/3555'):
+        read_cifar_c(str(folder), 'fog')
+
+
+IMAGES, LABELS = np.zeros((30, 8, 10, 3), np.uint8), np.zeros(30, np.int64)
+
+
+@pytest.mark.parametrize('name, content, message', [
+    ('fog', IMAGES.astype(np.float32), r'fog.npy: expected uint8 .*got float32'),
+    ('fog', IMAGES[..., 0], r'\(5 N, height, width, 3\), got uint8 of shape \(30, 8, 10\)'),
+    ('fog', IMAGES.transpose(0, 3, 1, 2), r'got uint8 of shape \(30, 3, 8, 10\)'),
+    ('fog', IMAGES[:29], r'a multiple of 5 images'),
+    ('fog', IMAGES[:0], r'a multiple of 5 images'),
+    ('fog', IMAGES[:25], r'labels.npy: expected integers of shape \(25,\).*of shape \(30,\)'),
+    ('labels', LABELS[:6], r'labels.npy: expected integers of shape \(30,\).*of shape \(6,\)'),
+    ('labels', LABELS.astype(float), 'labels.npy: expected integers.*float64'),
+    ('labels', LABELS - 1, 'label -1'),
+    ('labels', np.arange(30), 'different labels'),
+])
+def test_files_of_another_format_are_refused(folder, name, content, message):
+    np.save(folder / f'{name}.npy', content)
+    with pytest.raises(ValueError, match=message):
+        read_cifar_c(str(folder), 'fog')
+
+
+@pytest.mark.parametrize('damage', [lambda data: data[:-100], lambda data: data[:20],
+                                    lambda data: b'<html>not found</html>', lambda data: b''])
+@pytest.mark.parametrize('name', ['labels.npy', 'fog.npy'])
+def test_damaged_files_are_named(folder, name, damage):
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(damage(data))
+    with pytest.raises(ValueError, match=f'{name} cannot be read as an array.*Fetch it again'):
+        read_cifar_c(str(folder), 'fog')
