@@ -13,6 +13,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from mmips.evaluation import adversarial
 from mmips.evaluation.adversarial import (
     ATTACKS,
     AttackedClassifier,
@@ -215,6 +216,14 @@ def test_neither_radii_nor_batches_influence_each_other(name):
                                                               settings)]
     assert together == alone
     assert together[0].correct > together[2].correct
+
+
+def test_every_eps_starts_from_the_seed(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(adversarial, 'pgd', lambda predict, images, labels, *sizes: drawn.append(
+        torch.rand(2, generator=sizes[-1]).tolist()) or images)
+    score_attack(build(), [batch_of()], 'pgd', [0.01, 0.02], AttackSettings(seed=5))
+    assert drawn == 2 * [torch.rand(2, generator=torch.Generator().manual_seed(5)).tolist()]
 
 
 def test_the_model_stays_as_it_is():

@@ -118,8 +118,8 @@ def test_the_table_has_the_layout_of_the_paper(tool):
     settings = adversarial.AttackSettings('normalized', 20, quantize=True, seed=3)
     text = tool.attack_tables(scores, settings, 'val images')
     for words in ('8 val images', 'higher is better', '`--space normalized`',
-                  '20 steps, step size 0.125 eps', 'random start (seed 3)', '256 levels',
-                  'hard: 1 (FGSM)'):
+                  ' PGD: 20 steps, step size 0.125 eps; PGD: random start, seed 3; ',
+                  '256 levels.', 'hard: 1 (FGSM)'):
         assert words in text
     assert """
 ## FGSM
@@ -131,10 +131,12 @@ def test_the_table_has_the_layout_of_the_paper(tool):
 
 ## PGD
 """ in text
-    plain = tool.attack_tables({'fgsm': {'a': [score(0., 8, 7)]}},
-                               adversarial.AttackSettings(step_size=0.002), 'images')
-    assert 'step size 0.002.' in plain
-    assert all(word not in plain for word in ('start', 'levels', 'unchanged', 'floating'))
+    settings = adversarial.AttackSettings(step_size=0.002)
+    plain = tool.attack_tables({'i-fgsm': {'a': [score(0., 8, 7)]}}, settings, 'images')
+    assert ' I-FGSM: 10 steps, step size 0.002.\n' in plain
+    assert all(word not in plain for word in ('PGD', 'start', 'levels', 'floating'))
+    single = tool.attack_tables({'fgsm': {'a': [score(0., 8, 7)]}}, settings, 'images')
+    assert 'is no attack.\n' in single and 'steps' not in single
 
 
 def test_clean_accuracy_is_that_of_the_predictions(evaluate, checkpoints):

@@ -171,14 +171,16 @@ def attack_tables(scores: dict[str, dict[str, list]], settings: Any, what: str) 
     number = max((score.images for score in every), default=0)
     step = (f'{settings.step_size:g}' if settings.step_size is not None else
             f'{settings.step(1):.4g} eps')
+    iterated = ' and '.join(ATTACKS[attack] for attack in scores if attack != 'fgsm')
+    how = [f'{iterated}: {settings.steps} steps, step size {step}'] if iterated else []
+    how += [f'PGD: random start, seed {settings.seed}'] if 'pgd' in scores else []
+    how += ['adversarial images rounded to 256 levels'] if settings.quantize else []
     lines = [
         '# Accuracy under attack', '',
         f'Top-1 accuracy in %, higher is better (\u2191), of {number} {what} under white-box '
         'L-infinity attacks on the cross entropy with the true label. '
         f'eps is in units of {SPACES[settings.space]} (`--space {settings.space}`); eps 0 is no '
-        f'attack. I-FGSM and PGD: {settings.steps} steps, step size {step}'
-        f'{", random start (seed " + str(settings.seed) + ")" if "pgd" in scores else ""}'
-        f'{"; images rounded to 256 levels" if settings.quantize else ""}.']
+        f'attack. {"; ".join(how)}'.rstrip(' .') + '.']
     for attack, networks in scores.items():
         names = [name.replace('|', '\\|') for name in networks]
         lines += ['', f'## {ATTACKS[attack]}', '', f'| eps | {" | ".join(names)} |',
@@ -197,7 +199,7 @@ def attack_tables(scores: dict[str, dict[str, list]], settings: Any, what: str) 
     return '\n'.join(lines) + '\n'
 
 
-def write(scores: dict[str, dict[str, list]], cfg: Any, args: argparse.Namespace,
+def write(scores: dict[str, dict[str, list]], args: argparse.Namespace,
           settings: Any) -> str | None:
     """Write what there is; returns the tables, or None where there is nothing."""
     from mmips.evaluation.adversarial import ATTACKS
@@ -247,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, list]]:
     finally:
         # After a failure too: earlier results are not lost.
         scores = collect(cells, args)
-        tables = write(scores, cfg, args, settings)
+        tables = write(scores, args, settings)
     print(f'{tables}\n{osp.join(args.out, "attacks.md")}, .csv, .json, .png')
     return scores
 
