@@ -71,7 +71,7 @@ def test_averages_what_was_sampled_since_the_last_line(make_runner, sample_inter
 
 
 def test_sees_a_whole_accumulated_batch_and_clipped_gradients(make_runner):
-    lines, spy = train(make_runner, GradientMonitor([STEM]), **{
+    lines, spy = train(make_runner, GradientMonitor([STEM], sample_interval=2), **{
         'train_dataloader.batch_size': 8, 'optim_wrapper.accumulative_counts': 2,
         'optim_wrapper.clip_grad': dict(max_norm=1e-3), 'default_hooks.logger.interval': 2})
     assert len(spy.steps) == len(lines) == 3
