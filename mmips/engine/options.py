@@ -78,7 +78,8 @@ def _check_argument(node: Mapping, path: list[str], name: str, scope: str) -> No
     if name not in known:
         where = '.'.join(path)
         what = f" of type {node['type']!r}" if 'type' in node else ''
-        hint = _alike(name, {*node, *known}) or f' ({where} has {", ".join(map(str, node))})'
+        others = {*node, *known} - {name}
+        hint = _alike(name, others) or f' ({where} has {", ".join(map(str, node))})'
         raise ValueError(f'the option {where}.{name} does not exist: {where}{what} has no '
                          f'{name!r}{hint}.')
 

@@ -166,9 +166,14 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
 
 
 def _can_resume(folder: Path) -> bool:
-    """Whether the last checkpoint is there; a kill can fall between a file and its name."""
+    """Whether there is a last checkpoint; mends its name where a kill has fallen between both."""
     pointer = folder / 'last_checkpoint'
     name = Path(pointer.read_text()).name if pointer.is_file() else ''
+    if not name and pointer.is_file():
+        # Its text was due: the newest file is whole, for it is saved before.
+        saved = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns)
+        name = saved[-1].name if saved else ''
+        pointer.write_text(str(folder / name) if name else '')
     return bool(name) and (folder / name).is_file()
 
 
@@ -301,6 +306,7 @@ class _Worker:
         except BrokenProcessPool:
             self.leave()
             result = dict(failed='its process died: killed for lack of memory?')
+            task[1].mkdir(parents=True, exist_ok=True)
             write_json(task[1] / 'failure.json', result)
             return result
 
@@ -343,6 +349,7 @@ def _do(task: Task) -> dict:
         result = dict(failed=f'{type(error).__name__}: {text}')
         write_json(folder / 'failure.json', result)
     else:
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / 'result.json', result)
     return result
 

@@ -188,7 +188,7 @@ def _read_axis(name: str, node: Any) -> dict[str, _Change]:
         label = _label(text, what) if isinstance(values, dict) else _text(text)
         change = _Change(None, {key: value}) if key else _change(value, f'{what}, {label}')
         # True == 1 for Python, but not for a config.
-        if label in changes or (type(value), value) in seen:
+        if label in changes or key and (type(value), value) in seen:
             raise ValueError(f'{what} has the value {label} twice.')
         changes[label] = change
         seen.append((type(value), value))

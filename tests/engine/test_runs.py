@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 
 import pytest
@@ -53,3 +54,70 @@ def test_cores_are_those_that_may_be_used(monkeypatch):
     monkeypatch.delattr('os.sched_getaffinity')
     monkeypatch.setattr('os.cpu_count', lambda: None)
     assert runs.cores() == 1
+
+
+def task(folder, name, expression):
+    """A task that another process can do without this file."""
+    return name, folder / name, eval, (expression, )
+
+
+def test_the_others_go_on_when_one_fails_or_dies(tmp_path):
+    env = "dict(device=__import__('os').environ.get('CUDA_VISIBLE_DEVICES'))"
+    tasks = [task(tmp_path, 'one', env), task(tmp_path, 'bad', '1 / 0'),
+             task(tmp_path, 'dead', "__import__('os')._exit(3)"), task(tmp_path, 'last', env)]
+    before = os.environ.get('CUDA_VISIBLE_DEVICES')
+    done = {name: result for (name, *_), result in runs.run_tasks(tasks, 1, ['7'], True)}
+    assert os.environ.get('CUDA_VISIBLE_DEVICES') == before
+    assert list(done) == ['one', 'bad', 'dead', 'last']
+    assert done['one'] == done['last'] == dict(device='7')
+    assert done['bad'] == dict(failed='ZeroDivisionError: division by zero')
+    assert done['dead']['failed'].startswith('its process died')
+    for name, result in done.items():
+        file = 'failure.json' if 'failed' in result else 'result.json'
+        assert json.loads((tmp_path / name / file).read_text()) == result
+        assert [path.suffix for path in (tmp_path / name).iterdir()].count('.json') == 1
+    assert 'Traceback' in (tmp_path / 'bad' / 'train.log').read_text()
+
+
+def test_each_device_has_its_process(tmp_path):
+    # Each waits for the other's file: both must be running, on different devices.
+    code = ("(__import__('os').mkdir({!r}), [__import__('time').sleep(.05) for _ in range(1200) "
+            "if not __import__('os').path.exists({!r})], "
+            "dict(device=__import__('os').environ['CUDA_VISIBLE_DEVICES']))[-1]")
+    a, b = str(tmp_path / 'a-runs'), str(tmp_path / 'b-runs')
+    tasks = [task(tmp_path, 'a', code.format(a, b)), task(tmp_path, 'b', code.format(b, a))]
+    done = [result['device'] for _, result in runs.run_tasks(tasks, 1, ['0', '1'])]
+    assert sorted(done) == ['0', '1']
+
+
+def test_an_interrupted_consumer_ends_what_runs(tmp_path):
+    tasks = [task(tmp_path, 'one', 'dict()'), task(tmp_path, 'two', "__import__('time').sleep(99)")]
+    others = multiprocessing.active_children()
+    started = runs.run_tasks(tasks, 2)
+    next(started)
+    mine = [child for child in multiprocessing.active_children() if child not in others]
+    assert len(mine) == 2
+    started.close()
+    for process in mine:
+        process.join(20)
+        assert process.exitcode is not None
+
+
+@pytest.mark.parametrize('text, there, resumes', [
+    ('/gone/epoch_2.pth', True, True), ('/gone/epoch_2.pth', False, False), ('', False, False),
+    (None, True, False)])
+def test_a_run_resumes_from_a_checkpoint_that_is_there(tmp_path, text, there, resumes):
+    if text is not None:
+        (tmp_path / 'last_checkpoint').write_text(text)
+    if there:
+        (tmp_path / 'epoch_2.pth').touch()
+    assert runs._can_resume(tmp_path) == resumes
+
+
+def test_a_kill_between_a_checkpoint_and_its_name_is_mended(tmp_path):
+    for number in (9, 10):
+        (tmp_path / f'epoch_{number}.pth').touch()
+        os.utime(tmp_path / f'epoch_{number}.pth', (number, number))
+    (tmp_path / 'last_checkpoint').touch()
+    assert runs._can_resume(tmp_path)
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'epoch_10.pth')

@@ -97,11 +97,14 @@ def find_places(args: argparse.Namespace) -> tuple[list[str], int]:
 
 def train(found: sweep.Sweep, cells: Sequence[sweep.Cell], args: argparse.Namespace) -> None:
     """Train what is missing; the tables are written after every run."""
+    # The tables have the others too, so what they hold must be of this sweep.
+    others = [cell for cell in found.cells if cell not in cells]
+    sweep.prepare_folders(found, others, sweep.check_cells(found, others, data=False),
+                          args.work_dir)
     marks = sweep.check_cells(found, cells)
     sweep.prepare_folders(found, cells, marks, args.work_dir, args.retry_failed, args.fresh)
     results = sweep.collect(found, args.work_dir)
-    todo = len(cells) * len(found.seeds) - sum(cell.name in {c.name for c in cells}
-                                              for cell, _ in _keys(found, results))
+    todo = sum((cell.name, seed) not in results for cell in cells for seed in found.seeds)
     devices, jobs = find_places(args)
     start = time.time()
     ended = sweep.run_cells(found, cells, args.work_dir, jobs, devices)
@@ -116,19 +119,14 @@ def train(found: sweep.Sweep, cells: Sequence[sweep.Cell], args: argparse.Namesp
               flush=True)
 
 
-def _keys(found: sweep.Sweep, results: sweep.Results):
-    by_name = {cell.name: cell for cell in found.cells}
-    return [(by_name[name], seed) for name, seed in results]
-
-
-def report(found: sweep.Sweep, args: argparse.Namespace) -> int:
-    """Write and print the tables, draw the pictures, name failures; returns their number."""
+def report(found: sweep.Sweep, cells: Sequence[sweep.Cell], args: argparse.Namespace) -> int:
+    """Write tables and pictures of all cells, name failures of some; returns their number."""
     results = sweep.collect(found, args.work_dir)
     print(sweep.write_results(found, results, args.work_dir))
     pictures = sweep.draw_results(found, results, args.work_dir)
     print(f'In {args.work_dir}: {", ".join(["results.csv, .json, .md, .tex", *pictures])}')
-    failed = [(cell, seed) for cell, seed in _keys(found, results)
-              if 'failed' in results[cell.name, seed]]
+    failed = [(cell, seed) for cell in cells for seed in found.seeds
+              if 'failed' in results.get((cell.name, seed), {})]
     for cell, seed in failed:
         folder = sweep.folder_of(args.work_dir, cell, seed)
         print(f'{cell.name}, seed {seed}, failed ({results[cell.name, seed]["failed"]}). Log: '
@@ -152,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if not args.collect:
             train(found, cells, args)
-        failed = report(found, args)
+        failed = report(found, cells, args)
     except KeyboardInterrupt:
         sys.exit(f'\nInterrupted. Finished runs are kept in {args.work_dir}, the others resume '
                  'with the same command.')

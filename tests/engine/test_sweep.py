@@ -1,0 +1,161 @@
+import csv
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmips.engine import cli, inference, runs, sweep
+
+TINY = """
+options: {train_cfg.max_epochs: 2, model.backbone.base_channels: 4, model.backbone.stem_channels: 4,
+          model.head.in_channels: 16, default_hooks.checkpoint.interval: 1}
+config: ips/resnet-s_hard_npz.py
+seeds: [0, 1]
+evaluate: [test, train]
+axes:
+  lr: {key: optim_wrapper.optimizer.lr, values: [0.1, 0.2]}
+cells:
+  IPS: {config: ips/resnet-s_ips_npz.py}
+"""
+
+
+@pytest.fixture
+def read(npz, tmp_path):
+
+    def run(more='', **changes):
+        (tmp_path / 'tiny.yml').write_text(TINY + more)
+        return replace(sweep.read_sweep(tmp_path / 'tiny.yml'), **changes)
+
+    return run
+
+
+def outcome(seed, value, seconds=1.):
+    return dict(seed=seed, epochs=2, images=[24, 48], scores=[value + 1, value], seconds=seconds,
+                resumed=seconds > 1, test={'accuracy/top1': value, 'loss': 0.1},
+                train={'accuracy/top1': value + 5, 'loss': 0.05})
+
+
+def test_each_config_is_read_once(read, monkeypatch):
+    found, names = read(), []
+    load = cli.load_config
+    monkeypatch.setattr(cli, 'load_config', lambda name: names.append(name) or load(name))
+    marks = sweep.check_cells(found, found.cells)
+    assert [Path(name).name for name in names] == ['resnet-s_hard_npz.py', 'resnet-s_ips_npz.py']
+    assert len({mark['config'] for mark in marks.values()}) == 3
+    # The options are in the copies alone, and what is marked is what is trained.
+    for cell in found.cells:
+        cfg = sweep.load_cell(cell)
+        assert runs.fingerprint(cfg, sweep.data_files(cfg)) == marks[cell.name]
+    assert marks['IPS'].keys() == {'config', os.environ['MMIPS_NPZ']}
+
+
+def test_curves_need_validations(read):
+    cell = read().cells[0]
+    longer = replace(cell, options={**cell.options, 'train_cfg.max_epochs': 60})
+    own = replace(longer, options={**longer.options, 'train_cfg.val_interval': 7})
+    assert [sweep.load_cell(one, True).train_cfg.val_interval
+            for one in (cell, longer, own)] == [1, 5, 7]
+    assert sweep.load_cell(longer).train_cfg.val_interval == 30
+
+
+@pytest.mark.parametrize('options, words', [
+    ({'model.backbone.dept': 5}, 'cell lr=0.1 .*resnet-s_hard_npz.py.: .*did you mean depth'),
+    ({'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=3)},
+     'cell lr=0.1 .* is not trained in epochs'),
+    ({'val_evaluator': None}, 'cell lr=0.1 .* has no val_evaluator'),
+    ({'train_dataloader.dataset.ann_file': 'gone.npz'}, r'(?s)gone.npz.*train_dataloader.dataset'),
+    ({'test_evaluator.topk': [3]}, "metric: 'accuracy/top1' is not among the results of the "
+     'test_evaluator of cell lr=0.1, which are accuracy/top3'),
+])
+def test_refuses_before_anything_is_trained(read, options, words):
+    found = read()
+    cells = [replace(cell, options={**cell.options, **options}) for cell in found.cells]
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        sweep.check_cells(found, cells)
+
+
+def test_refuses_a_metric_that_is_none(read):
+    found = read(metric='accuracy/top2')
+    with pytest.raises(ValueError, match="metric: 'accuracy/top2' is not among the results of the "
+                       'val_evaluator of cell lr=0.1, which are accuracy/top1'):
+        sweep.check_cells(found, found.cells)
+    # Without the data nothing is said of it.
+    sweep.check_cells(found, found.cells, data=False)
+    evaluators = [dict(type='Accuracy', topk=[1]), dict(type='mmips.SafetyMetrics')]
+    cell = replace(found.cells[0], options={'val_evaluator': evaluators,
+                                            'test_evaluator': evaluators})
+    sweep.check_cells(replace(found, metric='accuracy/top1'), [cell])
+
+
+def test_trains_and_evaluates_the_last_weights(read, tmp_path):
+    found = read()
+    cell = found.cells[2]
+    result = sweep.train_cell(found, cell, tmp_path / 'run', 3)
+    assert result['seed'] == 3 and result['epochs'] == 2 and result['images'] == [96]
+    assert result['scores'] == [result['test']['accuracy/top1']]
+    cfg = Config.fromfile(tmp_path / 'run' / 'resnet-s_ips_npz.py')
+    assert cfg.model.head.in_channels == 16 and cfg.randomness.seed == 3
+    # Training images in order, without augmentation, each once.
+    inference.prepare_split(cfg, 'train', 'x')
+    model, loader = inference.build_model(cfg, 'cpu'), inference.build_loader(cfg, 'train')
+    for _ in inference.each_checkpoint(model, [str(tmp_path / 'run' / 'epoch_2.pth')], ['x']):
+        probs, labels = inference.predict_probs(model, loader, 'x')
+    assert len(labels) == 24
+    assert result['train']['accuracy/top1'] == pytest.approx(
+        100 * (probs.argmax(1) == labels).mean())
+
+
+def test_results_are_sorted_and_without_times(read, tmp_path):
+    found = read('paper: {IPS: 50}\n')
+    results = {('IPS', 1): outcome(1, 60., 9), ('lr=0.2', 0): dict(failed='so'),
+               ('lr=0.1', 1): outcome(1, 50.), ('lr=0.1', 0): outcome(0, 40.)}
+    text = sweep.write_results(found, results, tmp_path / 'out')
+    assert (tmp_path / 'out' / 'results.csv').read_bytes() == b'\n'.join((
+        b'cell,lr,seed,test_accuracy/top1,test_loss,train_accuracy/top1,train_loss,images_seen,'
+        b'epochs,best_validation', b'lr=0.1,0.1,0,40.0,0.1,45.0,0.05,48,2,41.0',
+        b'lr=0.1,0.1,1,50.0,0.1,55.0,0.05,48,2,51.0', b'IPS,,1,60.0,0.1,65.0,0.05,48,2,61.0', b''))
+    with open(tmp_path / 'out' / 'times.csv', newline='') as file:
+        assert list(csv.reader(file))[3] == ['IPS', '1', '9', 'True']
+    stored = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert stored['sweep']['metric'] == 'accuracy/top1'
+    assert [(one['cell'], one['seed']) for one in stored['results']] == [
+        ('lr=0.1', 0), ('lr=0.1', 1), ('lr=0.2', 0), ('IPS', 1)]
+    assert text == (tmp_path / 'out' / 'results.md').read_text()
+    assert '| IPS | **60.00 (n=1)** | 65.00 (n=1) | 5.00 (n=1) | 50.0 |' in text
+    assert r'\toprule' in (tmp_path / 'out' / 'results.tex').read_text()
+    assert not list((tmp_path / 'out').glob('*.part'))
+    low = sweep.write_results(replace(found, lower=True), results, tmp_path / 'out')
+    assert '**45.00 ± 7.07 (n=2)**' in low
+    assert ',48,2,40.0\n' in (tmp_path / 'out' / 'results.csv').read_text()
+
+
+def test_folders_are_prepared(read, tmp_path):
+    found = read(seeds=(0, ))
+    done, failed, new = found.cells
+    marks = sweep.check_cells(found, found.cells)
+    folders = [sweep.folder_of(tmp_path, cell, 0) for cell in found.cells]
+    assert folders[0] == tmp_path / 'lr=0.1' / 'seed0'
+    for folder, cell in zip(folders[:2], (done, failed)):
+        folder.mkdir(parents=True)
+        runs.write_json(folder / 'fingerprint.json', marks[cell.name])
+    runs.write_json(folders[0] / 'result.json', outcome(0, 1.))
+    runs.write_json(folders[1] / 'failure.json', dict(failed='so'))
+
+    def prepare(new_marks=marks, **options):
+        sweep.prepare_folders(found, found.cells, new_marks, tmp_path, **options)
+        return {name: 'failed' in result
+                for (name, _), result in sweep.collect(found, tmp_path).items()}
+
+    assert prepare() == {'lr=0.1': False, 'lr=0.2': True}
+    # Another setup has not failed yet.
+    assert prepare({**marks, 'lr=0.2': marks['IPS']}) == {'lr=0.1': False}
+    runs.write_json(folders[1] / 'failure.json', dict(failed='so'))
+    assert prepare(retry=True) == {'lr=0.1': False}
+    with pytest.raises(ValueError, match='lr=0.1/seed0 holds a run of another setup'):
+        prepare({**marks, 'lr=0.1': marks['IPS']})
+    assert folders[0].is_dir()
+    assert prepare({**marks, 'lr=0.1': marks['IPS']}, fresh=True) == {}
+    assert not folders[0].exists()
