@@ -37,7 +37,8 @@ class SelfDistillMonitor(Hook):
       ``allow_mismatch=True``.
 
     They are counted on the device and read at the log interval, so that training never waits
-    for them.
+    for them. A sample of ``kd_grad`` is 0.5 % of a step of a small network on 64 images, and 0.01 %
+    of a ResNet-18 on 128, on a CPU (``benchmarks/run.py monitor``).
 
     Args:
         interval (int, optional): Iterations between two readings. Default: None, the
