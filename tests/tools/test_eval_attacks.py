@@ -1,4 +1,5 @@
 """The tool on the smallest config: its outputs, what it reuses, and what it refuses."""
+import copy
 import csv
 import importlib.util
 import json
@@ -12,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import mmips
-from mmips.engine import inference
+from mmips.engine import cli, inference
 from mmips.evaluation import adversarial
 from mmips.visualization.draw_attacks import draw_attacks
 
@@ -31,9 +32,17 @@ def tool():
 
 
 @pytest.fixture
-def checkpoints(npz, tmp_path):
-    cfg = Config.fromfile(mmips.cfg(CONFIG))
-    cfg.merge_from_dict(SMALL)
+def checkpoints(npz, tmp_path, monkeypatch):
+    parsed = Config.fromfile(mmips.cfg(CONFIG))
+
+    def load_config(name, options=None):
+        # Parsing takes most of a second, and the tool is called often.
+        cfg = copy.deepcopy(parsed)
+        cfg.merge_from_dict(options or {})
+        return cfg
+
+    monkeypatch.setattr('mmips.engine.cli.load_config', load_config)
+    cfg = load_config(CONFIG, SMALL)
     init_default_scope('mmpretrain')
     paths = []
     for seed in range(2):
@@ -141,8 +150,7 @@ def test_the_table_has_the_layout_of_the_paper(tool):
 
 def test_clean_accuracy_is_that_of_the_predictions(evaluate, checkpoints):
     scores = evaluate('--attacks', 'pgd', eps=['0'])
-    cfg = Config.fromfile(mmips.cfg(CONFIG))
-    cfg.merge_from_dict(SMALL)
+    cfg = cli.load_config(CONFIG, SMALL)
     inference.prepare_split(cfg, 'test', CONFIG)
     model, loader = inference.build_model(cfg, 'cpu'), inference.build_loader(cfg, 'test')
     for name in inference.each_checkpoint(model, checkpoints, ['a', 'b|c']):
