@@ -1,9 +1,12 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Options merged into a config, after it is clear that something will read them."""
+import contextlib
 import difflib
 import importlib
 import inspect
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 __all__ = ['merge_options']
@@ -104,16 +107,23 @@ def _built_from(node: Mapping, path: list[str], scope: str) -> list[Any]:
     kind = node.get('type')
     if not isinstance(kind, str):
         return [kind] if kind else _untyped(path)
-    # The toolbox makes its registries known by this.
-    for name in {scope, kind.partition('.')[0] if '.' in kind else scope}:
-        try:
-            importlib.import_module(f'{name}.registry')
-        except ImportError:
-            pass
     full = kind if '.' in kind else f'{scope}.{kind}'
-    roots = [one for one in vars(registry).values() if isinstance(one, registry.Registry)]
-    found = [one.get(full) for one in roots]
+    found = []
+    # What the toolboxes import announces what it does without.
+    with contextlib.redirect_stdout(io.StringIO()):
+        for module in (registry, *_registries({scope, full.partition('.')[0]})):
+            found += [one.get(full) for one in vars(module).values()
+                      if isinstance(one, registry.Registry)]
     return [one for one in found if one is not None]
+
+
+def _registries(scopes: Iterable[str]) -> list[ModuleType]:
+    """The modules of the toolboxes' own registries; mmengine knows of them once imported."""
+    found = []
+    for scope in scopes:
+        with contextlib.suppress(ImportError):
+            found.append(importlib.import_module(f'{scope}.registry'))
+    return found
 
 
 def _untyped(path: list[str]) -> list[Any]:
