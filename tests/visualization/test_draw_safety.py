@@ -22,7 +22,7 @@ def make_bins():
     """Bins too sure, empty, not sure enough and right."""
     return safety.ReliabilityBins(
         np.linspace(0, 1, 5), np.array([6, 0, 3, 1]), np.array([0.1, np.nan, 0.8, 0.9]),
-        np.array([0.2, np.nan, 0.6, 0.9]))
+        np.array([0.2, np.nan, 0.7, 0.9]))
 
 
 def bars(axes):
@@ -34,14 +34,14 @@ def bars(axes):
 def test_reliability_bars_reach_from_accuracy_to_confidence(figures, tmp_path):
     path = draw_reliability({'a': make_bins()}, {'a': 12.344}, str(tmp_path / 'x' / 'r.png'))
     lower, upper = figures[0].axes
-    assert bars(upper) == [(0, 0, 0.1, False), (0, 0.1, 0.1, True), (0.5, 0, 0.6, False),
-                           (0.5, 0.6, 0.2, True), (0.75, 0, 0.9, False)]
+    assert bars(upper) == [(0, 0, 0.1, False), (0, 0.1, 0.1, True), (0.5, 0, 0.7, False),
+                           (0.5, 0.7, 0.1, True), (0.75, 0, 0.9, False)]
     colours = {bar.get_x(): bar.get_edgecolor() for bar in upper.patches if bar.get_hatch()}
     assert colours[0] == to_rgba(draw_safety.ORANGE) and colours[0.5] == to_rgba(draw_safety.BLUE)
     assert upper.get_title() == 'a\nECE 12.34 %'
     assert [bar[2] for bar in bars(lower)] == [0.6, 0.3, 0.1]
     means = [line.get_xdata()[0] for line in lower.lines]
-    assert means == pytest.approx([0.06 + 0.24 + 0.09, 0.12 + 0.18 + 0.09])
+    assert means == pytest.approx([0.06 + 0.24 + 0.09, 0.12 + 0.21 + 0.09])
     assert imread(path).shape[2] == 4 and [file.name for file in (tmp_path / 'x').iterdir()] == [
         'r.png']
 
