@@ -13,8 +13,9 @@ __all__ = ['draw_accuracies', 'draw_examples']
 
 INK, FAINT = '#24292f', '#8c959f'
 COLOURS = ('#8c959f', '#1f6feb', '#e8710a', '#1a7f37', '#8250df', '#bf3989', '#9a6700', '#0a7ea4')
-# Inches: a bar, the gap between groups, height of the bars' axes, side of an example.
-_BAR, _GAP, _HEIGHT, _TILE = 0.26, 0.3, 3.6, 1.05
+# Inches: a bar, the most for all bars, the gap between groups, height of the bars' axes, side of
+# an example, the least width, which has room for a note.
+_BAR, _BARS, _GAP, _HEIGHT, _TILE, _LEAST = 0.26, 9, 0.3, 3.6, 1.05, 9
 
 
 def draw_accuracies(scores: Mapping[str, CorruptionScores], corruptions: Sequence[str], path: str,
@@ -41,20 +42,23 @@ def draw_accuracies(scores: Mapping[str, CorruptionScores], corruptions: Sequenc
     if not scores or any(len(one.accuracy) != len(corruptions) for one in scores.values()):
         raise ValueError(f'Expected scores of at least one network for {len(corruptions)} '
                          f'corruptions, got {[one.accuracy.shape for one in scores.values()]}.')
-    width = _BAR * len(scores)
     labels = ['clean', *corruptions, 'mean']
+    width = min(_BAR * len(scores), _BARS / len(labels))
     # The clean images and the mean stand apart from the corruptions.
     lefts = np.arange(len(labels)) * (width + _GAP)
     lefts[1:] += _GAP
     lefts[-1] += _GAP
     length = lefts[-1] + width + _GAP
     legend = 0.24 * -(-len(scores) // 3)
-    figure, height = _figure(max(length + 1.2, 7.5), _HEIGHT + 1.9 + legend)
+    figure, height = _figure(max(length + 1.2, _LEAST), _HEIGHT + 1.9 + legend)
     _caption(figure, height, title, note)
-    axes = figure.add_axes((0.75 / figure.get_figwidth(), 1.15 / height,
-                            length / figure.get_figwidth(), _HEIGHT / height))
+    page = figure.get_figwidth()
+    axes = figure.add_axes(((page - length + 0.3) / 2 / page, 1.15 / height, length / page,
+                            _HEIGHT / height))
+    bar = width / len(scores)
     for number, (name, one) in enumerate(scores.items()):
-        _draw_bars(axes, lefts + (number + 0.5) * _BAR, one, name, COLOURS[number % len(COLOURS)])
+        _draw_bars(axes, lefts + (number + 0.5) * bar, bar, one, name,
+                   COLOURS[number % len(COLOURS)])
     axes.set_xlim(-_GAP, length - _GAP)
     axes.set_xticks(lefts + width / 2, [label.replace('_', ' ') for label in labels], rotation=40,
                     ha='right', rotation_mode='anchor', fontsize=10)
@@ -69,11 +73,11 @@ def draw_accuracies(scores: Mapping[str, CorruptionScores], corruptions: Sequenc
     return _save(figure, path, dpi)
 
 
-def _draw_bars(axes: Any, middles: np.ndarray, one: CorruptionScores, name: str,
+def _draw_bars(axes: Any, middles: np.ndarray, width: float, one: CorruptionScores, name: str,
                colour: str) -> None:
     means = one.accuracy.mean(1)
     values = np.array([one.clean, *means, means.mean()])
-    axes.bar(middles, values, 0.9 * _BAR, color=colour, label=name)
+    axes.bar(middles, values, 0.9 * width, color=colour, label=name)
     if one.accuracy.shape[1] > 1:
         # Over what the severities spread; the clean images and the mean have none.
         axes.vlines(middles[1:-1], one.accuracy.min(1), one.accuracy.max(1), color=INK,
@@ -99,11 +103,12 @@ def draw_examples(original: np.ndarray, examples: Mapping[str, Mapping[int, np.n
     """
     severities = sorted({severity for images in examples.values() for severity in images})
     columns = [('clean', dict.fromkeys(severities[:1], original)), *examples.items()]
-    width = max(1.12 * _TILE * len(columns) + 0.9, 5)
+    width = max(1.12 * _TILE * len(columns) + 0.9, _LEAST)
+    margin = (width - 1.12 * _TILE * len(columns) + 0.6) / 2
     figure, height = _figure(width, 1.12 * _TILE * len(severities) + 1.2)
     _caption(figure, height, title, note)
     for column, (name, images) in enumerate(columns):
-        left = 0.75 + 1.12 * _TILE * column
+        left = margin + 1.12 * _TILE * column
         figure.text((left + _TILE / 2) / width, 1 - 0.95 / height, name.replace('_', '\n'),
                     ha='center', va='center', fontsize=9, color=INK, linespacing=0.9)
         for row, severity in enumerate(severities):
@@ -115,7 +120,8 @@ def draw_examples(original: np.ndarray, examples: Mapping[str, Mapping[int, np.n
                         max(images[severity].shape) < 96 else 'antialiased')
             axes.axis('off')
     for row, severity in enumerate(severities):
-        figure.text(0.38 / width, (height - 1.17 - 1.12 * _TILE * row - _TILE / 2) / height,
+        middle = height - 1.17 - 1.12 * _TILE * row - _TILE / 2
+        figure.text((margin - 0.37) / width, middle / height,
                     f'severity\n{severity}', ha='center', va='center', fontsize=9, color=INK)
     return _save(figure, path, dpi)
 
