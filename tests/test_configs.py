@@ -4,8 +4,6 @@ Tiny data sets in each published format lie below ``data/`` of a temporary folde
 run in, so the paths in the configs are used as they are. CIFAR-100 alone is replaced by arrays,
 because mmpretrain checks the checksums of its files.
 """
-import copy
-import functools
 import os
 import re
 import subprocess
@@ -20,9 +18,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
 from mmengine.runner import Runner
+from two_steps import check_two_steps, load, shrink, use_arrays, write_npz
 
 import mmips
 from mmips.models.batch_augments import find_patch_swaps
@@ -33,6 +31,8 @@ MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix()
                  for path in (ROOT / 'configs/ips').glob('*.py'))
 IPS = [name for name in CONFIGS if '_ips' in name]
+# Those of the paper's CIFAR-100, whose labels may be noisy.
+CIFAR = [name for name in CONFIGS if re.search('_cifar100(-noise)?\\.py$', name)]
 # GPUs that a config is written for, by the last word of its name; otherwise one.
 GPUS = {'in1k': 8}
 # Million parameters of the CIFAR networks at 100 classes.
@@ -96,13 +96,6 @@ def write_dogs(root):
         mat4py.savemat(str(root / f'{split}_list.mat'), content)
 
 
-def write_npz(path):
-    images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
-    labels = np.array([0, 1, 0, 1])
-    np.savez(path, images_train=images, labels_train=labels, images_test=images,
-             labels_test=labels)
-
-
 @pytest.fixture(scope='module')
 def data_root(tmp_path_factory):
     """A folder with every data set that the configs name, four training images in each."""
@@ -122,65 +115,6 @@ def in_data_root(data_root, monkeypatch):
     monkeypatch.chdir(data_root)
     for name in [name for name in os.environ if name.startswith('MMIPS_')]:
         monkeypatch.delenv(name)
-
-
-@functools.cache
-def _load(name, _environment):
-    return Config.fromfile(mmips.cfg(name))
-
-
-def load(name):
-    """A copy of a parsed config; each is parsed once for each setting of our variables."""
-    own = tuple((key, value) for key, value in os.environ.items() if key.startswith('MMIPS_'))
-    return copy.deepcopy(_load(name, own))
-
-
-def use_arrays(cfg):
-    """Put the .npz file in the place of mmpretrain's CIFAR100."""
-    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = cfg[field].dataset
-        if dataset.type == 'CIFAR100':
-            cfg[field].dataset = dict(type='mmips.ArrayDataset', ann_file='data/cifar100.npz',
-                                      split=dataset.split, pipeline=dataset.pipeline)
-
-
-def shrink(cfg):
-    """Four images a step, without workers, and 64 pixels where there were 224."""
-    use_arrays(cfg)
-    if cfg.train_dataloader.dataset.type == 'mmips.DigitsDataset':
-        cfg.train_dataloader.dataset.indices = [0, 1, 2, 3, 4, 5, 6, 7]
-    sizes = {224: 64, 256: 72}
-    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        cfg[field].update(batch_size=4, num_workers=0, persistent_workers=False)
-        # Serialising collects garbage, which takes long beside all that pytest has loaded.
-        cfg[field].dataset.serialize_data = False
-        for step in cfg[field].dataset.pipeline:
-            step.update({key: sizes[step[key]] for key in ('scale', 'crop_size')
-                         if step.get(key) in sizes})
-    cfg.default_hooks.checkpoint = None
-    cfg.train_cfg.val_interval = 1
-    cfg.custom_hooks.append(dict(type=StopAfterTwoSteps))
-    return cfg
-
-
-class StopAfterTwoSteps(Hook):
-    """End the run after the first epoch that leaves two steps or more behind."""
-
-    def after_train_epoch(self, runner):
-        runner.train_loop.stop_training = runner.iter >= 2
-
-
-class Notes(Hook):
-    """Note the initial weights, and what the model reports in every step."""
-
-    def __init__(self):
-        self.losses = []
-
-    def before_train(self, runner):
-        self.weights = {key: value.clone() for key, value in runner.model.state_dict().items()}
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.losses.append({key: value.item() for key, value in outputs.items()})
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -210,33 +144,13 @@ def test_one_key_sets_the_swap_probability_of_table_13():
     assert swap.prob == 0.7
 
 
-def check_two_steps(name, cfg, tmp_path):
-    shrink(cfg)
-    cfg.work_dir = str(tmp_path)
-    cfg.experiment_name = f'test_{Path(name).stem}'
-    runner = Runner.from_cfg(cfg)
-    notes = Notes()
-    runner.register_hook(notes)
-
-    runner.train()
-
-    assert 2 <= runner.iter <= 4
-    after = runner.model.state_dict()
-    weights = [key for key in after if key.endswith('weight')]
-    assert all(torch.isfinite(value).all() for value in after.values())
-    changed = [key for key in weights if not torch.equal(notes.weights[key], after[key])]
-    assert len(changed) > 0.9 * len(weights)
-    keys = {'loss', 'loss_ce', 'loss_kd'} if name in IPS else {'loss'}
-    assert all(set(losses) == keys for losses in notes.losses)
-    assert all(np.isfinite(value) for losses in notes.losses for value in losses.values())
-    assert 0 <= runner.message_hub.get_scalar('val/accuracy/top1').current() <= 100
-
-
 def test_there_are_all_three_forms_of_every_cifar_network():
     forms = ['hard', 'ips', 'ips-eqcost', 'ips-prog', 'ips-prog-eqcost']
     expected = {f'ips/{net}_{form}_cifar100.py' for net in PARAMETERS for form in forms}
     expected |= {f'ips/resnet50_{ips}{mix}_cifar100.py' for ips in ('', 'ips-') for mix in MIXING}
-    assert expected == {name for name in CONFIGS if name.endswith('_cifar100.py')}
+    expected |= {'ips/resnet50_swap-only_cifar100.py', 'ips/resnet18_ls_cifar100.py'}
+    expected |= {f'ips/resnet18_{form}_cifar100-noise.py' for form in ('hard', 'ls', 'ips')}
+    assert expected == set(CIFAR)
     assert all(twin(name) in CONFIGS for name in IPS)
 
 
@@ -302,6 +216,43 @@ def test_twin_differs_in_the_method_alone(name):
     assert ips['train_dataloader'] == hard['train_dataloader']
 
 
+def difference(first, second):
+    """What two configs do not share, by dotted key: pairs of values, None where there is none."""
+    first, second = (dict(flat(load(name).to_dict())) for name in (first, second))
+    return {key: (first.get(key), second.get(key)) for key in {*first, *second}
+            if first.get(key) != second.get(key)}
+
+
+def flat(node, path=''):
+    """Values of a nested dict by dotted key; a list is a value."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from flat(value, f'{path}{key}.')
+        else:
+            yield f'{path}{key}', value
+
+
+def test_swap_only_is_ips_with_neither_kl_nor_the_second_image():
+    assert difference('ips/resnet50_ips_cifar100.py', 'ips/resnet50_swap-only_cifar100.py') == {
+        'model.alpha': (None, 0), 'model.ce_on': (None, 'query')}
+
+
+def test_label_smoothing_changes_the_loss_alone():
+    assert difference('ips/resnet18_hard_cifar100.py', 'ips/resnet18_ls_cifar100.py') == {
+        'model.head.loss.type': ('CrossEntropyLoss', 'LabelSmoothLoss'),
+        'model.head.loss.label_smooth_val': (None, 0.1)}
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if '-noise' in name])
+def test_noise_is_in_the_training_labels_alone(name):
+    noisy, clean = load(name), load(name.replace('-noise', ''))
+    dataset = noisy.train_dataloader.dataset
+    assert (dataset.type, dataset.rate) == ('mmips.NoisyLabelDataset', 0.2)
+    assert set(dataset) == {'type', 'rate', 'dataset'}
+    noisy.train_dataloader.dataset = dataset.dataset
+    assert noisy.to_dict() == clean.to_dict()
+
+
 class Labels:
     """A data set of labels alone: ``classes`` classes of equal size."""
 
@@ -324,7 +275,7 @@ def steps_per_epoch(name, size, classes):
     return -(-len(sampler) // (cfg.train_dataloader.batch_size * GPUS.get(last_word(name), 1)))
 
 
-@pytest.mark.parametrize('name', [name for name in CONFIGS if name.endswith('_cifar100.py')])
+@pytest.mark.parametrize('name', CIFAR)
 def test_cifar_epoch_is_782_steps(name):
     assert steps_per_epoch(name, 50_000, 100) == 782
     assert load(name).train_cfg.max_epochs == 240

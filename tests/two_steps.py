@@ -1,0 +1,131 @@
+"""A config's training run made tiny: four images a step, two steps, on arrays."""
+import copy
+import functools
+import os
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.config import utils as config_utils
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import mmips
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def write_npz(path):
+    """Four images of two classes, where the configs look for a file by default."""
+    images = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), dtype=np.uint8)
+    labels = np.array([0, 1, 0, 1])
+    np.savez(path, images_train=images, labels_train=labels, images_test=images,
+             labels_test=labels)
+
+
+#: mmengine reads all of mmpretrain's metafiles for every base from there, 0.1 s each time.
+_metafile_of = functools.cache(config_utils._get_cfg_metainfo)
+
+
+@functools.cache
+def _load(name, _environment):
+    with mock.patch.object(config_utils, '_get_cfg_metainfo', _metafile_of):
+        return Config.fromfile(mmips.cfg(name))
+
+
+def load(name):
+    """A copy of a parsed config; each is parsed once for each setting of our variables."""
+    own = tuple((key, value) for key, value in os.environ.items() if key.startswith('MMIPS_'))
+    return copy.deepcopy(_load(name, own))
+
+
+def innermost(dataset):
+    """The data set inside all wrappers."""
+    return innermost(dataset.dataset) if 'dataset' in dataset else dataset
+
+
+def use_arrays(cfg):
+    """Put the .npz file in the place of mmpretrain's CIFAR100."""
+    for field in LOADERS:
+        dataset = innermost(cfg[field].dataset)
+        if dataset.type == 'CIFAR100':
+            new = dict(type='mmips.ArrayDataset', ann_file='data/cifar100.npz',
+                       split=dataset.split, pipeline=dataset.pipeline)
+            dataset.clear()
+            dataset.update(new)
+
+
+def shrink(cfg):
+    """Four images a step, without workers, and 64 pixels where there were 224."""
+    use_arrays(cfg)
+    if cfg.train_dataloader.dataset.type == 'mmips.DigitsDataset':
+        cfg.train_dataloader.dataset.indices = [0, 1, 2, 3, 4, 5, 6, 7]
+    sizes = {224: 64, 256: 72}
+    for field in LOADERS:
+        cfg[field].update(batch_size=4, num_workers=0, persistent_workers=False)
+        dataset = innermost(cfg[field].dataset)
+        # Serialising collects garbage, which takes long beside all that pytest has loaded.
+        dataset.serialize_data = False
+        for step in dataset.pipeline:
+            step.update({key: sizes[step[key]] for key in ('scale', 'crop_size')
+                         if step.get(key) in sizes})
+    cfg.default_hooks.checkpoint = None
+    cfg.train_cfg.val_interval = 1
+    cfg.custom_hooks.append(dict(type=StopAfterTwoSteps))
+    return cfg
+
+
+class StopAfterTwoSteps(Hook):
+    """End the run after the first epoch that leaves two steps or more behind."""
+
+    def after_train_epoch(self, runner):
+        runner.train_loop.stop_training = runner.iter >= 2
+
+
+class Notes(Hook):
+    """Note the initial weights, and what the model reports in every step."""
+
+    def __init__(self):
+        self.losses = []
+
+    def before_train(self, runner):
+        self.weights = {key: value.clone() for key, value in runner.model.state_dict().items()}
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.losses.append({key: value.item() for key, value in outputs.items()})
+
+
+def check_two_steps(name, cfg, tmp_path):
+    """Train for two steps and validate; returns what was validated by its name.
+
+    Args:
+        name (str): Sets the run apart from others.
+        cfg (Config): Changed in place.
+        tmp_path (Path): Where the run goes.
+    """
+    shrink(cfg)
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = f'test_{Path(name).stem}'
+    runner = Runner.from_cfg(cfg)
+    notes = Notes()
+    runner.register_hook(notes)
+
+    runner.train()
+
+    assert 2 <= runner.iter <= 4
+    after = runner.model.state_dict()
+    weights = [key for key in after if key.endswith('weight')]
+    assert all(torch.isfinite(value).all() for value in after.values())
+    changed = [key for key in weights if not torch.equal(notes.weights[key], after[key])]
+    assert len(changed) > 0.9 * len(weights)
+    on_pairs = cfg.model.type == 'mmips.SelfDistillClassifier'
+    keys = {'loss', 'loss_ce', 'loss_kd'} if on_pairs else {'loss'}
+    assert all(set(losses) == keys for losses in notes.losses)
+    assert all(np.isfinite(value) for losses in notes.losses for value in losses.values())
+    scalars = runner.message_hub.log_scalars
+    scores = {key.removeprefix('val/'): scalars[key].current()
+              for key in scalars if key.startswith('val/')}
+    assert 0 <= scores['accuracy/top1'] <= 100
+    return scores
