@@ -1,0 +1,288 @@
+"""Every cell of every sweep in configs/sweeps builds and trains, and is what it says.
+
+Cells that differ by numbers alone are one structure. Each structure takes two steps, unless it
+is a config as it is, which tests/test_configs.py trains; the numbers of each cell are looked for in
+what is built from it.
+"""
+import ast
+import copy
+import functools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from two_steps import check_two_steps, load, use_arrays, write_npz
+
+from mmips.engine import sweep as engine
+
+ROOT = Path(__file__).resolve().parents[1]
+SWEEPS = sorted(path.stem for path in (ROOT / 'configs/sweeps').glob('*.yml'))
+PAPER = [name for name in SWEEPS if name.endswith('_cifar100')]
+# The network of resnet-s.py in the place of larger ones, where the network is not the question.
+SMALL = {'backbone': dict(type='ResNet_CIFAR', depth=18, stem_channels=8, base_channels=8),
+         'neck': dict(type='GlobalAveragePooling')}
+
+
+@functools.cache
+def sweep(name):
+    return engine.read_sweep(ROOT / 'configs/sweeps' / f'{name}.yml')
+
+
+def cell(name, *labels):
+    """The cell of a sweep with a name or with the given places on the axes of its table."""
+    one = sweep(name)
+    axes = one.rows + one.columns
+    found, = [each for each in one.cells
+              if labels == (each.name, ) or labels == tuple(map(each.axes.get, axes))]
+    return found
+
+
+def config_of(each):
+    """The config of a cell; the one below is read once."""
+    return engine.load_cell(each, cfg=load(short(each.config)))
+
+
+def short(path):
+    return '/'.join(Path(path).parts[-2:])
+
+
+def is_number(key, value):
+    """Whether an option changes a number alone; the network's make another structure."""
+    numbers = value if isinstance(value, list) else [value]
+    return (not key.startswith(('model.backbone', 'model.head'))
+            and all(isinstance(number, (int, float)) for number in numbers))
+
+
+def structures():
+    """One cell of each structure that no config has by itself, by a name for the test."""
+    found = {}
+    for name in SWEEPS:
+        for each in sweep(name).cells:
+            # Both evaluators are built and used in the test of each sweep's metrics.
+            parts = {key: value for key, value in each.options.items()
+                     if not is_number(key, value) and 'evaluator' not in key}
+            if parts:
+                key = (short(each.config), json.dumps(parts, sort_keys=True))
+                found.setdefault(key, pytest.param(each, id=f'{name}-{each.folder}'))
+    return list(found.values())
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('sweeps')
+    (root / 'data/cifar100').mkdir(parents=True)
+    write_npz(root / 'data/cifar100.npz')
+    return root
+
+
+@pytest.fixture(autouse=True)
+def in_data_root(data_root, monkeypatch):
+    monkeypatch.chdir(data_root)
+    for name in ('MMIPS_NPZ', 'MMIPS_MAX_CLASSES', 'MMIPS_PER_CLASS'):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize('each', structures())
+def test_structure_takes_two_steps_and_validates(each, tmp_path):
+    check_two_steps(each.folder, config_of(each), tmp_path)
+
+
+def reached(model, key):
+    """What a dotted option of the config's model has become in the model that is built."""
+    path = key.removeprefix('model.').replace(
+        'train_cfg.augments.', 'data_preprocessor.batch_augments.augments.')
+    for part in path.split('.'):
+        model = model[int(part)] if part.isdigit() else getattr(model, part)
+    return model
+
+
+@pytest.mark.parametrize('name', SWEEPS)
+def test_every_cell_builds_with_its_numbers(name):
+    init_default_scope('mmpretrain')
+    for each in sweep(name).cells:
+        # A config as it is is built by the tests of configs.
+        if not any(is_number(key, value) for key, value in each.options.items()):
+            continue
+        cfg = config_of(each)
+        head = dict(cfg.model.head, in_channels=64)
+        model = MODELS.build(dict(cfg.model, **SMALL, head=head,
+                                  data_preprocessor=cfg.data_preprocessor))
+        for key, value in each.options.items():
+            if is_number(key, value) and key.startswith('model.'):
+                assert reached(model, key) in (value, (value, value)), (each.name, key)
+        if 'train_dataloader.dataset.rate' in each.options:
+            use_arrays(cfg)
+            dataset = DATASETS.build(cfg.train_dataloader.dataset)
+            assert dataset.rate == each.options['train_dataloader.dataset.rate']
+
+
+@pytest.mark.parametrize('name', SWEEPS)
+def test_sweep_passes_the_checks_before_a_training(name, monkeypatch):
+    # They build the evaluators too, and ask them for the sweep's metric.
+    monkeypatch.setattr(engine, '_read_config', lambda path: load(short(path)))
+    one = sweep(name)
+    marks = engine.check_cells(one, one.cells)
+    assert len({json.dumps(mark) for mark in marks.values()}) == len(one.cells), 'twice the same'
+
+
+@pytest.mark.parametrize('name', ['table10_cifar100', 'table10_npz'])
+def test_table_10_has_the_safety_metrics(name, tmp_path):
+    for each in sweep(name).cells:
+        cfg = config_of(each)
+        assert cfg.val_evaluator == cfg.test_evaluator
+        kinds = [one['type'] for one in cfg.test_evaluator]
+        assert kinds == ['Accuracy', 'mmips.SafetyMetrics'], each.name
+    if name == 'table10_npz':
+        scores = check_two_steps(name, config_of(cell(name, 'hard label')), tmp_path)
+        assert {'safety/aurc', 'safety/fpr95', 'safety/ece', 'safety/brier'} <= set(scores)
+
+
+def images_seen(cfg):
+    """Images of a training in units of the data set's size."""
+    return cfg.train_cfg.max_epochs * (2 if cfg.train_dataloader.sampler.get('epoch') == 'queries'
+                                       else 1)
+
+
+@pytest.mark.parametrize('name', [name for name in SWEEPS if name not in PAPER])
+def test_small_cells_see_as_many_images_in_as_many_steps(name):
+    seen = set()
+    for each in sweep(name).cells:
+        cfg = config_of(each)
+        seen.add((images_seen(cfg), cfg.train_dataloader.batch_size))
+        epochs, cuts = cfg.train_cfg.max_epochs, cfg.param_scheduler.get('milestones', [])
+        # Half an epoch is as near as whole ones come.
+        assert [cut / epochs for cut in cuts] == pytest.approx(
+            [0.625, 0.75, 0.875][:len(cuts)], abs=0.5 / epochs + 1e-9), each.name
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize('name', PAPER)
+def test_cells_at_the_papers_scale_keep_its_schedule(name):
+    for each in sweep(name).cells:
+        cfg, plain = config_of(each), load(short(each.config))
+        for key in ('train_cfg', 'param_scheduler', 'optim_wrapper', 'default_hooks'):
+            assert cfg[key] == plain[key]
+        assert cfg.train_cfg.max_epochs == 240
+        assert cfg.optim_wrapper.optimizer.lr == (0.01 if 'shuffle' in each.config else 0.05)
+
+
+@pytest.mark.parametrize('name', [name for name in PAPER if name[:-8] + 'npz' in SWEEPS])
+def test_small_cells_do_what_those_of_the_paper_do(name):
+    small = {each.name: each for each in sweep(name[:-8] + 'npz').cells}
+    common = [each for each in sweep(name).cells if each.name in small]
+    # Table 1 has other networks.
+    assert len(common) >= 6 or name == 'table1_cifar100'
+    for each in common:
+        ours, paper = config_of(small[each.name]).model, config_of(each).model
+        for key in ('type', 'train_cfg', 'alpha', 'gamma', 'ce_on', 'distill'):
+            assert ours.get(key) == paper.get(key), (each.name, key)
+        assert ours.head.loss == paper.head.loss
+        rates = [config_of(one).train_dataloader.dataset.get('rate')
+                 for one in (each, small[each.name])]
+        assert rates[0] == rates[1]
+
+
+def note(config):
+    """A config's docstring in one line."""
+    text = ast.get_docstring(ast.parse((ROOT / 'configs' / short(config)).read_text()))
+    return re.sub(r'\s+', ' ', text)
+
+
+def row_of(config):
+    """All the values that a docstring says of a table's row or column."""
+    listed = re.search(r'The whole (?:row|column), for [^:]*: ((?:[\d.]+, )+[\d.]+)\.',
+                       note(config)).group(1)
+    return [float(value) for value in listed.split(', ')]
+
+
+def own_value(config):
+    return float(re.search(r'Paper: Table \d+, ([\d.]+) % top-1', note(config)).group(1))
+
+
+def test_values_of_table_15_are_those_of_the_configs():
+    assert len(sweep('table15_cifar100').cells) == 24
+    for each in sweep('table15_cifar100').cells:
+        assert not each.options
+        assert each.paper == own_value(each.config)
+        network, training = each.axes['network'], each.axes['training']
+        form = {'hard label': 'hard', 'constant': 'ips', 'progressive': 'ips-prog'}[training]
+        alike = re.sub('bn|-v', lambda found: '' if found.group() == 'bn' else 'v',
+                       Path(each.config).stem)
+        assert alike == f'{network.lower().replace("-", "")}_{form}_cifar100'
+
+
+@pytest.mark.parametrize('mix', ['CutMix', 'CutOut', 'MixUp'])
+def test_values_of_table_13_are_those_of_the_configs(mix):
+    columns = ['0', '0.1', '0.3', '0.5', '0.7', '1']
+    cells = [cell('table13_cifar100', mix, p_r) for p_r in columns]
+    config, = {each.config for each in cells}
+    assert f'ips-{mix.lower()}' in config
+    assert [each.paper for each in cells] == row_of(config)
+    # The config's own p_r is where its own value is.
+    prob = load(short(config)).model.train_cfg.augments[0].augments[1].prob
+    assert cell('table13_cifar100', mix, f'{prob}').paper == own_value(config)
+    alone = cell('table13_cifar100', mix, 'no IPS')
+    assert (short(alone.config), alone.paper) == (
+        f'ips/resnet50_{mix.lower()}_cifar100.py', own_value(alone.config))
+
+
+@pytest.mark.parametrize('training, form', [
+    ('hard label', 'hard'), ('label smoothing', 'ls'), ('IPS', 'ips')])
+def test_values_of_table_14_are_those_of_the_configs(training, form):
+    cells = [cell('table14_cifar100', f'{rate} %', training) for rate in (0, 20, 40, 80)]
+    config, = {each.config for each in cells}
+    assert short(config) == f'ips/resnet18_{form}_cifar100-noise.py'
+    assert [each.options['train_dataloader.dataset.rate'] for each in cells] == [0, 0.2, 0.4, 0.8]
+    paper = [each.paper for each in cells]
+    assert paper == row_of(config)
+    assert paper[1] == own_value(config)
+    assert paper[0] == own_value(config.replace('-noise', ''))
+
+
+def test_values_of_table_10_are_those_of_the_configs():
+    cells = {each.name: each for each in sweep('table10_cifar100').cells}
+    # Its hard-label and IPS runs are not those of Tables 3 and 15.
+    assert (cells.pop('hard label').paper, cells.pop('IPS').paper) == (78.7, 81.9)
+    for each in cells.values():
+        assert each.paper == pytest.approx(own_value(each.config), abs=0.0501)
+    assert len(cells) == 4
+
+
+def test_noise_of_zero_leaves_every_label_as_it_is():
+    cfg = config_of(cell('table14_npz', '0 %', 'IPS'))
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert dataset.get_gt_labels().tolist() == dataset.clean_labels.tolist()
+
+
+def readme_rows():
+    text = (ROOT / 'configs/sweeps/README.md').read_text()
+    return {row.split(']')[0].removeprefix('| ['): [column.strip() for column in row.split('|')]
+            for row in re.findall(r'^\| \[.*$', text, re.MULTILINE)}
+
+
+def test_readme_has_a_row_for_every_sweep():
+    assert sorted(readme_rows()) == SWEEPS
+
+
+@pytest.mark.parametrize('name', SWEEPS)
+def test_readme_tells_the_cost(name):
+    one = sweep(name)
+    row = readme_rows()[name]
+    assert f'{len(one.cells) * len(one.seeds)} ({len(one.cells)} x {len(one.seeds)})' in row
+    seen = [images_seen(config_of(each)) for each in one.cells]
+    if name in PAPER:
+        assert row[-2] == str(round(sum(seen) * len(one.seeds) * 50_000 / 1e6))
+    else:
+        assert f'{seen[0]} N' in row
+
+
+def test_the_helpers_here_find_a_wrong_number():
+    each = cell('fig10_npz', '4x4', '0.5', '2', '1')
+    cfg = config_of(each)
+    assert (cfg.model.alpha, cfg.model.gamma) == (1, 2)
+    init_default_scope('mmpretrain')
+    model = MODELS.build(dict(cfg.model, data_preprocessor=copy.deepcopy(cfg.data_preprocessor)))
+    assert reached(model, 'model.train_cfg.augments.0.grid_size') == (4, 4)
+    assert reached(model, 'model.gamma') == 2
