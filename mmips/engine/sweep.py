@@ -54,8 +54,9 @@ def check_cells(sweep: Sweep, cells: Sequence[Cell], data: bool = True) -> dict[
         cfg = load_cell(cell, sweep.curves, configs[cell.config])
         _check_kind(cell, cfg, sweep)
         if data:
-            fields = ['train_dataloader', 'val_dataloader', 'test_dataloader']
-            sources.check_paths(cfg, tuple(fields))
+            fields = 'train_dataloader', 'val_dataloader', 'test_dataloader'
+            sources.check_paths(cfg, fields)
+            _download(cfg, fields)
             evaluator = repr((cfg.val_evaluator, cfg.test_evaluator))
             if evaluator not in evaluators:
                 _check_metric(cell, cfg, sweep.metric)
@@ -107,6 +108,20 @@ def _check_kind(cell: Cell, cfg: Any, sweep: Sweep) -> None:
     if not cfg.train_cfg.get('max_epochs'):
         raise ValueError(f'cell {cell.name} ({cell.config}) is not trained in epochs '
                          '(train_cfg.max_epochs), which a sweep needs.')
+
+
+def _download(cfg: Any, fields: tuple[str, ...]) -> None:
+    """Fetch data sets that fetch themselves, once: runs side by side would get in their way."""
+    from mmengine.registry import DATASETS, init_default_scope
+    pending = sources.pending_downloads(cfg, fields)
+    if pending:
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
+    for _, data, _ in pending:
+        try:
+            DATASETS.build(copy.deepcopy(data))
+        except Exception as error:
+            raise FileNotFoundError(f'{sources.advise(pending)}\n  (the download failed: '
+                                    f'{error})') from error
 
 
 def _check_metric(cell: Cell, cfg: Any, metric: str) -> None:

@@ -90,6 +90,23 @@ def test_refuses_a_metric_that_is_none(read):
     sweep.check_cells(replace(found, metric='accuracy/top1'), [cell])
 
 
+def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):
+    found, built = read(), []
+    monkeypatch.setattr(sweep.sources, 'pending_downloads', lambda cfg, fields: [] if built else [
+        ('train_dataloader.dataset', cfg.train_dataloader.dataset, ['far.npz'])])
+    monkeypatch.setattr('mmengine.registry.DATASETS.build', built.append)
+    sweep.check_cells(found, found.cells)
+    assert [data.type for data in built] == ['mmips.ArrayDataset']
+
+    def fail(data):
+        raise OSError('no network')
+
+    built.clear()
+    monkeypatch.setattr('mmengine.registry.DATASETS.build', fail)
+    with pytest.raises(FileNotFoundError, match=r'(?s)far.npz.*download failed: no network'):
+        sweep.check_cells(found, found.cells)
+
+
 def test_trains_and_evaluates_the_last_weights(read, tmp_path):
     found = read()
     cell = found.cells[2]
