@@ -118,7 +118,7 @@ SETTINGS = dict(type='mmips.PairKLLoss', temperature=2., detach='partner', symme
 def test_swapped_and_raw_pairs_are_counted_apart(logits, swaps, settings):
     model, images = logits(allow_mismatch=True, alpha=0.5, distill=settings)
     model.count_kd_grad = True
-    swaps(None, torch.tensor([False, False, True, True]), torch.tensor([True, False, False, False]))
+    swaps(None, torch.tensor([False, True, True, True]), torch.tensor([True, False, False, False]))
     # Eight images; the second pair has two labels, the last is raw to no swap but the first.
     model.table = nn.Parameter(torch.randn(8, 3))
     images = torch.arange(8.).view(8, 1, 1, 1).expand(8, 3, 8, 8)
