@@ -260,8 +260,8 @@ def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
         ['cell', *sweep.axes, 'seed', *(f'{split}_{key}' for split, key in metrics),
          'images_seen', 'epochs', 'best_validation'],
         *([cell.name, *(cell.axes.get(axis, '') for axis in sweep.axes), seed,
-           *(result[split].get(key, '') for split, key in metrics), result['images'][-1],
-           result['epochs'], best(result['scores'])] for cell, seed, result in finished)])
+           *(_number(result[split].get(key)) for split, key in metrics), result['images'][-1],
+           result['epochs'], _number(best(result['scores']))] for cell, seed, result in finished)])
     _write_csv(work_dir / 'times.csv', [
         ['cell', 'seed', 'seconds', 'resumed'],
         *([cell.name, seed, result['seconds'], result['resumed']]
@@ -274,6 +274,11 @@ def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
     _write(work_dir / 'results.md', text)
     _write(work_dir / 'results.tex', to_latex(sweep.title, tables))
     return text
+
+
+def _number(value: float | None) -> str:
+    # As many digits as single precision has: 50.70000076 was 50.7.
+    return '' if value is None else f'{value:.7g}'
 
 
 def draw_results(sweep: Sweep, results: Results, work_dir: Path) -> list[str]:

@@ -128,12 +128,12 @@ def test_trains_and_evaluates_the_last_weights(read, tmp_path):
 def test_results_are_sorted_and_without_times(read, tmp_path):
     found = read('paper: {IPS: 50}\n')
     results = {('IPS', 1): outcome(1, 60., 9), ('lr=0.2', 0): dict(failed='so'),
-               ('lr=0.1', 1): outcome(1, 50.), ('lr=0.1', 0): outcome(0, 40.)}
+               ('lr=0.1', 1): outcome(1, 50.70000076293945), ('lr=0.1', 0): outcome(0, 40.)}
     text = sweep.write_results(found, results, tmp_path / 'out')
     assert (tmp_path / 'out' / 'results.csv').read_bytes() == b'\n'.join((
         b'cell,lr,seed,test_accuracy/top1,test_loss,train_accuracy/top1,train_loss,images_seen,'
-        b'epochs,best_validation', b'lr=0.1,0.1,0,40.0,0.1,45.0,0.05,48,2,41.0',
-        b'lr=0.1,0.1,1,50.0,0.1,55.0,0.05,48,2,51.0', b'IPS,,1,60.0,0.1,65.0,0.05,48,2,61.0', b''))
+        b'epochs,best_validation', b'lr=0.1,0.1,0,40,0.1,45,0.05,48,2,41',
+        b'lr=0.1,0.1,1,50.7,0.1,55.7,0.05,48,2,51.7', b'IPS,,1,60,0.1,65,0.05,48,2,61', b''))
     with open(tmp_path / 'out' / 'times.csv', newline='') as file:
         assert list(csv.reader(file))[3] == ['IPS', '1', '9', 'True']
     stored = json.loads((tmp_path / 'out' / 'results.json').read_text())
@@ -145,8 +145,8 @@ def test_results_are_sorted_and_without_times(read, tmp_path):
     assert r'\toprule' in (tmp_path / 'out' / 'results.tex').read_text()
     assert not list((tmp_path / 'out').glob('*.part'))
     low = sweep.write_results(replace(found, lower=True), results, tmp_path / 'out')
-    assert '**45.00 ± 7.07 (n=2)**' in low
-    assert ',48,2,40.0\n' in (tmp_path / 'out' / 'results.csv').read_text()
+    assert '**45.35 ± 7.57 (n=2)**' in low
+    assert ',48,2,40\n' in (tmp_path / 'out' / 'results.csv').read_text()
 
 
 def test_folders_are_prepared(read, tmp_path):
