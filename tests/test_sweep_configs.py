@@ -44,6 +44,13 @@ def config_of(each):
     return engine.load_cell(each, cfg=load(short(each.config)))
 
 
+def on_arrays(path):
+    """A config whose data is there."""
+    cfg = load(short(path))
+    use_arrays(cfg)
+    return cfg
+
+
 def short(path):
     return '/'.join(Path(path).parts[-2:])
 
@@ -72,7 +79,7 @@ def structures():
 @pytest.fixture(scope='module')
 def data_root(tmp_path_factory):
     root = tmp_path_factory.mktemp('sweeps')
-    (root / 'data/cifar100').mkdir(parents=True)
+    (root / 'data').mkdir()
     write_npz(root / 'data/cifar100.npz')
     return root
 
@@ -121,7 +128,7 @@ def test_every_cell_builds_with_its_numbers(name):
 @pytest.mark.parametrize('name', SWEEPS)
 def test_sweep_passes_the_checks_before_a_training(name, monkeypatch):
     # They build the evaluators too, and ask them for the sweep's metric.
-    monkeypatch.setattr(engine, '_read_config', lambda path: load(short(path)))
+    monkeypatch.setattr(engine, '_read_config', on_arrays)
     one = sweep(name)
     marks = engine.check_cells(one, one.cells)
     assert len({json.dumps(mark) for mark in marks.values()}) == len(one.cells), 'twice the same'
