@@ -80,6 +80,11 @@ def load_classifier_config(args: argparse.Namespace) -> Any:
         raise ValueError(f'{args.config} is a config of {cfg.get("default_scope")!r}, but '
                          'a classification (mmpretrain) config is needed.')
     prepare_split(cfg, args.split, args.config)
+    # With them the data preprocessor would make scores of the labels, which ends in torch's own
+    # message for labels that the model does not know.
+    (cfg.model.get('train_cfg') or {}).pop('augments', None)
+    for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
+        (preprocessor or {}).pop('batch_augments', None)
     loader = cfg[f'{args.split}_dataloader']
     if args.batch_size:
         loader.batch_size = args.batch_size

@@ -97,8 +97,10 @@ def test_other_checkpoints_are_refused_before_the_first_is_used(options, tmp_pat
     assert torch.equal(model.head.fc.weight, before)
 
 
-def test_labels_outside_the_classes_are_refused(options, npz):
+@pytest.mark.parametrize('config', ['ips/resnet-s_hard_npz.py', 'ips/resnet-s_ips_npz.py'])
+def test_labels_outside_the_classes_are_refused(options, npz, config):
     args = options('--cfg-options', 'model.head.num_classes=4')
+    args.config = config
     arrays = dict(np.load(npz))
     np.savez(npz, **{**arrays, 'labels_test': arrays['labels_test'] + 1})
     with pytest.raises(ValueError, match='label 4'):
