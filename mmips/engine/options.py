@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Options merged into a config, after it is clear that something will read them."""
 import contextlib
+import copy
 import difflib
 import importlib
 import inspect
@@ -32,7 +33,8 @@ def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
     for key, value in options.items():
         _check(cfg, key.split('.'), value, _scope(cfg))
         try:
-            cfg.merge_from_dict({key: value})
+            # A copy: mmengine takes _delete_ out of what it merges.
+            cfg.merge_from_dict({key: copy.deepcopy(value)})
         except Exception as error:  # Whatever mmengine thinks of it.
             raise ValueError(f'the option {key}={value!r} does not fit the config: '
                              f'{type(error).__name__}: {error}') from error

@@ -75,3 +75,12 @@ def test_refuses_what_nothing_reads(cfg, key, value, words):
     with pytest.raises(ValueError, match=words):
         merge_options(cfg, {key: value})
     assert cfg.to_dict() == before
+
+
+def test_options_can_be_merged_twice():
+    """mmengine takes ``_delete_`` out of the dict that it merges."""
+    options = {'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=0.1)}
+    for _ in range(2):
+        cfg = Config.fromfile(mmips.cfg('ips/resnet-s_hard_digits.py'))
+        merge_options(cfg, options)
+        assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=0.1)
