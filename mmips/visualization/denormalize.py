@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-__all__ = ['denormalize']
+from mmips.engine import sources
+
+__all__ = ['denormalize', 'is_bgr']
 
 
 def denormalize(inputs: Tensor, preprocessor: Any = None, bgr: bool = False) -> np.ndarray:
@@ -33,3 +35,15 @@ def denormalize(inputs: Tensor, preprocessor: Any = None, bgr: bool = False) -> 
         images = images.flip(1)
     images = images.round().clamp(0, 255).expand(-1, 3, -1, -1)
     return images.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
+
+
+def is_bgr(dataset: Any, preprocessor: Any = None) -> bool:
+    """Whether a network sees blue, green, red: images read from files and never turned round.
+
+    Args:
+        dataset (dict): Config of its data set; of several in a wrapper the first counts.
+        preprocessor (nn.Module, optional): Its data preprocessor. Defaults to None.
+    """
+    _, data = next(sources.iter_datasets(dataset, ''))
+    steps = [sources.type_name(step) for step in data.get('pipeline') or ()]
+    return 'LoadImageFromFile' in steps and not getattr(preprocessor, 'to_rgb', False)

@@ -338,13 +338,3 @@ def test_labels_that_the_network_does_not_know(run, npz, capsys):
     with pytest.raises(SystemExit):
         run(options=['model.head.num_classes=4'])
     assert 'the label 7, but the model only 4 classes' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('step, to_rgb, expected', [
-    ('LoadImageFromFile', False, True), ('LoadImageFromFile', True, False),
-    ('Resize', False, False)])
-def test_channel_order(tool, step, to_rgb, expected):
-    cfg = Config(dict(dataset=dict(type='X', pipeline=[dict(type=step)])))
-    preprocessor = nn.Module()
-    preprocessor.to_rgb = to_rgb
-    assert tool.is_bgr(cfg, preprocessor) is expected

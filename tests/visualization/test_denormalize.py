@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from mmpretrain.models.utils import ClsDataPreprocessor
+from torch import nn
 
-from mmips.visualization import denormalize
+from mmips.visualization import denormalize, is_bgr
 
 
 @pytest.mark.parametrize('to_rgb', [True, False])
@@ -27,3 +28,16 @@ def test_without_normalisation_values_are_clipped_not_wrapped():
 def test_refuses_other_shapes(shape):
     with pytest.raises(ValueError, match='Expected images of shape'):
         denormalize(torch.zeros(shape))
+
+
+@pytest.mark.parametrize('step, to_rgb, expected', [
+    ('LoadImageFromFile', False, True), ('mmcv.LoadImageFromFile', None, True),
+    ('LoadImageFromFile', True, False), ('Resize', False, False)])
+def test_channel_order(step, to_rgb, expected):
+    inner = dict(type='X', pipeline=[dict(type=step), dict(type='PackInputs')])
+    preprocessor = nn.Module()
+    if to_rgb is not None:
+        preprocessor.to_rgb = to_rgb
+    for dataset in (inner, dict(type='RepeatDataset', dataset=inner)):
+        assert is_bgr(dataset, preprocessor) is expected
+    assert is_bgr(dict(type='X')) is False

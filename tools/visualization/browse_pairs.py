@@ -116,13 +116,6 @@ def pair_names(samples: Sequence[Any], classes: Sequence[str]) -> list[str]:
             for query, partner in zip(*split_pairs(names))]
 
 
-def is_bgr(cfg: Any, preprocessor: Any) -> bool:
-    """Whether the network sees blue, green, red: read from files and never turned round."""
-    _, data = next(sources.iter_datasets(cfg.train_dataloader.dataset, ''))
-    steps = [sources.type_name(step) for step in data.get('pipeline') or ()]
-    return 'LoadImageFromFile' in steps and not getattr(preprocessor, 'to_rgb', False)
-
-
 def draw(cfg: Any, args: argparse.Namespace) -> str:
     """Load one batch, augment it and draw some of its pairs."""
     import copy
@@ -130,13 +123,13 @@ def draw(cfg: Any, args: argparse.Namespace) -> str:
     import numpy as np
     from mmengine.runner import set_random_seed
 
-    from mmips.visualization import denormalize, draw_pairs
+    from mmips.visualization import denormalize, draw_pairs, is_bgr
     set_random_seed(args.seed)
     loader = build_loader(cfg, args.num_pairs, args.seed)
     plain, augmenting = build_preprocessors(cfg)
     swap, masks = record_masks(augmenting, args.prob)
     batch = next(iter(loader))
-    bgr = is_bgr(cfg, plain)
+    bgr = is_bgr(cfg.train_dataloader.dataset, plain)
     raw = plain(copy.deepcopy(batch))['inputs']
     changed = augmenting(batch, training=True)['inputs']
     before, after = (denormalize(inputs, plain, bgr) for inputs in (raw, changed))

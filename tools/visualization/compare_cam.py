@@ -27,7 +27,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, inference, sources
+from mmips.engine import cli, inference
 
 INSTALL = "pip install 'grad-cam>=1.3.7,<1.5'"
 # A map of fewer positions a side says nothing about parts of an object.
@@ -236,13 +236,6 @@ def to_maps(tensor: Any, vis_cam: Any, model: Any, args: argparse.Namespace) -> 
     return vis_cam.reshape_transform(tensor.clone(), model=model, args=args)
 
 
-def is_bgr(loader_cfg: Any, preprocessor: Any) -> bool:
-    """Whether the network sees blue, green, red: read from files and never turned round."""
-    _, data = next(sources.iter_datasets(loader_cfg.dataset, ''))
-    steps = [sources.type_name(step) for step in data.get('pipeline') or ()]
-    return 'LoadImageFromFile' in steps and not getattr(preprocessor, 'to_rgb', False)
-
-
 def write_table(path: str, numbers: Sequence[int], labels: Sequence[int],
                 results: dict[str, Result], classes: Sequence[str]) -> None:
     """Write a line for each image and checkpoint."""
@@ -282,7 +275,7 @@ def draw(path: str, images: Any, numbers: Sequence[int], labels: Sequence[int],
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> dict[str, Result]:
     """Draw, and return the results by name."""
-    from mmips.visualization import denormalize
+    from mmips.visualization import denormalize, is_bgr
     args = parse_args(argv)
     cfg = inference.load_classifier_config(args)
     vis_cam = import_vis_cam()
@@ -305,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Result]:
     table, picture = (osp.join(args.out, f'cam.{ending}') for ending in ('csv', 'png'))
     write_table(table, numbers, labels, results, classes)
     images = denormalize(inputs, model.data_preprocessor,
-                         is_bgr(cfg[f'{args.split}_dataloader'], model.data_preprocessor))
+                         is_bgr(cfg[f'{args.split}_dataloader'].dataset, model.data_preprocessor))
     if layers:
         rows, columns = min(result.grid for result in results.values())
         layer_names += f', {rows}\u2009\u00d7\u2009{columns} positions'

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, inference, runs, sources
+from mmips.engine import cli, inference, runs
 from mmips.evaluation.distributions import (
     WHAT,
     Predictions,
@@ -192,23 +192,16 @@ def write_csv(path: Path, found: Predictions, images: list[dict], classes: list[
     os.replace(partial, path)
 
 
-def is_bgr(loader_cfg: Any, preprocessor: Any) -> bool:
-    """Whether the network sees blue, green, red: read from files and never turned round."""
-    _, data = next(sources.iter_datasets(loader_cfg.dataset, ''))
-    steps = [sources.type_name(step) for step in data.get('pipeline') or ()]
-    return 'LoadImageFromFile' in steps and not getattr(preprocessor, 'to_rgb', False)
-
-
 def load_pictures(cfg: Any, model: Any, loader: Any, chosen: Sequence[int], split: str) -> Any:
     """The chosen images as the network sees them, (N, H, W, 3) uint8 RGB."""
     import torch
 
-    from mmips.visualization import denormalize
+    from mmips.visualization import denormalize, is_bgr
     preprocessor = model.data_preprocessor
     with torch.no_grad():
         inputs = [preprocessor(loader.collate_fn([loader.dataset[place]]), False)['inputs']
                   for place in chosen]
-    bgr = is_bgr(cfg[f'{split}_dataloader'], preprocessor)
+    bgr = is_bgr(cfg[f'{split}_dataloader'].dataset, preprocessor)
     return [denormalize(one, preprocessor, bgr)[0] for one in inputs]
 
 
