@@ -163,7 +163,7 @@ def _finish(axes: Any, title: str) -> None:
     axes.grid(axis='y', color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, width=0.6)
-    axes.tick_params(axis='y', labelsize=_SMALL)
+    axes.tick_params(axis='y', which='both', labelsize=_SMALL)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ('left', 'bottom'))
         spine.set_color(FAINT)
