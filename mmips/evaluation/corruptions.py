@@ -3,9 +3,7 @@
 
 Hendrycks and Dietterich, https://arxiv.org/abs/1903.12261; Tables 10 and 11 of the IPS paper.
 """
-import csv
 import difflib
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mmips.engine import files
 
 __all__ = ['CORRUPTIONS', 'PRESETS', 'SEVERITIES', 'CorruptionScores', 'check_corruption',
            'check_severity', 'corruption_errors', 'corruption_table', 'expand_corruptions',
@@ -211,11 +211,5 @@ def write_tables(folder: str | os.PathLike, markdown: str, rows: Sequence[Mappin
         markdown (str): What the page holds.
         rows (Sequence[Mapping]): One for each number, all with the same keys, the columns.
     """
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    for name, text in (('corruptions.md', markdown), ('corruptions.csv', table.getvalue())):
-        partial = Path(folder) / f'{name}.part'
-        partial.write_text(text, encoding='utf-8')
-        partial.replace(Path(folder) / name)
+    files.write_text(Path(folder) / 'corruptions.md', markdown)
+    files.write_csv(Path(folder) / 'corruptions.csv', rows[0], (row.values() for row in rows))

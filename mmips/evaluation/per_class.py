@@ -3,7 +3,6 @@
 
 Tables 8 and 9 of the IPS paper are of this kind.
 """
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mmips.engine import files
 
 __all__ = ['CLASS_METRICS', 'ClassScores', 'check_metric', 'class_scores', 'comparison_table',
            'write_comparison']
@@ -165,20 +166,16 @@ def write_comparison(scores: Mapping[str, ClassScores], baseline: str,
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     table = comparison_table(scores, baseline)
-    partial = folder / 'per_class.md.part'
-    partial.write_text(table, encoding='utf-8')
-    partial.replace(folder / 'per_class.md')
+    files.write_text(folder / 'per_class.md', table)
     others = [name for name in scores if name != baseline]
-    partial = folder / 'per_class.csv.part'
-    with open(partial, 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['class', *scores, *(f'{name} - {baseline}' for name in others)])
-        for row, _, values in _rows(scores):
-            changes = (_difference(values[name], values[baseline]) for name in others)
-            writer.writerow([row, *('' if np.isnan(value) else f'{value:.2f}'
-                                    for value in values.values()),
-                             *('' if change is None else f'{change:+.2f}' for change in changes)])
-    partial.replace(folder / 'per_class.csv')
+    rows = []
+    for row, _, values in _rows(scores):
+        changes = (_difference(values[name], values[baseline]) for name in others)
+        rows.append([row, *('' if np.isnan(value) else f'{value:.2f}'
+                            for value in values.values()),
+                     *('' if change is None else f'{change:+.2f}' for change in changes)])
+    files.write_csv(folder / 'per_class.csv',
+                    ['class', *scores, *(f'{name} - {baseline}' for name in others)], rows)
     return table
 
 

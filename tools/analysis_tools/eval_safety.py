@@ -11,9 +11,7 @@ all that the pictures show, ``reliability.png`` and ``risk_coverage.png``. The m
 their units are those of ``mmips.functional.safety``, explained in docs/safety.md.
 """
 import argparse
-import csv
 import math
-import os
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, inference, runs
+from mmips.engine import cli, files, inference, runs
 
 #: Heading of each column, with its unit and which direction is better.
 HEADINGS = dict(
@@ -126,46 +124,24 @@ def write(results: Mapping[str, dict], groups: Mapping[str, str], setup: dict,
     keys = list(next(iter(results.values()))['metrics'])
     grouped = group_scores(results, groups) if groups else {}
     text = table(results, grouped)
-    partial = folder / 'safety.md.part'
-    partial.write_text(text, encoding='utf-8')
-    os.replace(partial, folder / 'safety.md')
-    write_csv(folder / 'safety.csv', ['checkpoint', *(['group'] if groups else []), *keys], [
-        [name, *([groups[name]] if groups else []), *(result['metrics'][key] for key in keys)]
-        for name, result in results.items()])
+    files.write_text(folder / 'safety.md', text)
+    files.write_csv(folder / 'safety.csv', ['checkpoint', *(['group'] if groups else []), *keys], (
+        [name, *([groups[name]] if groups else []),
+         *(_cell(result['metrics'][key]) for key in keys)] for name, result in results.items()))
     if grouped:
-        write_csv(folder / 'safety_groups.csv', ['group', 'metric', 'mean', 'std', 'checkpoints'],
-                  [[name, key, group['mean'][key], group['std'][key], group['checkpoints']]
-                   for name, group in grouped.items() for key in keys])
-    runs.write_json(folder / 'safety.json', plain(dict(
+        files.write_csv(
+            folder / 'safety_groups.csv', ['group', 'metric', 'mean', 'std', 'checkpoints'],
+            ([name, key, *(_cell(group[what][key]) for what in ('mean', 'std')),
+              group['checkpoints']] for name, group in grouped.items() for key in keys))
+    runs.write_json(folder / 'safety.json', files.plain(dict(
         **setup, groups=grouped,
         checkpoints={name: {**result, 'bins': asdict(result['bins'])}
                      for name, result in results.items()})))
     return text
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    """Write a table in one step; what is not a number is left empty."""
-    partial = path.with_suffix('.csv.part')
-    with open(partial, 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(['' if isinstance(cell, float) and math.isnan(cell) else
-                          f'{cell:.6g}' if isinstance(cell, float) else cell for cell in row]
-                         for row in rows)
-    os.replace(partial, path)
-
-
-def plain(value: Any) -> Any:
-    """What JSON knows: lists for arrays, null for NaN and a string for infinity."""
-    if hasattr(value, 'tolist'):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
+def _cell(value: float) -> str:
+    return '' if math.isnan(value) else f'{value:.6g}'
 
 
 def save_probs(folder: Path, number: int, name: str, **arrays: Any) -> str:
@@ -174,10 +150,8 @@ def save_probs(folder: Path, number: int, name: str, **arrays: Any) -> str:
     # The number tells names apart that differ in what no file name should hold.
     path = folder / 'probs' / f'{number}_{re.sub(r"[^0-9A-Za-z.-]+", "_", name)}.npz'
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix('.part')
-    with open(partial, 'wb') as file:
+    with files.replacing(path, 'wb') as file:
         np.savez_compressed(file, **arrays)
-    os.replace(partial, path)
     return str(path.relative_to(folder))
 
 

@@ -15,7 +15,6 @@ Networks are in evaluation mode: BatchNorm uses its running statistics, so that 
 confidence does not depend on the others of the batch. The monitor's is that of training mode.
 """
 import argparse
-import csv
 import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, inference, sources
+from mmips.engine import cli, files, inference, sources
 from mmips.engine.checks import find_augments, find_preprocessor
 from mmips.structures import join_index_pairs, split_pairs
 
@@ -210,18 +209,12 @@ def write_table(path: str, found: Mapping[str, Sequence[Any]], names: Sequence[s
     1, row by row; ``cells`` is how many were swapped.
     """
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    with open(f'{path}.part', 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['pair', 'drawn', 'class', 'checkpoint', 'image', 'before', 'after',
-                         'cells'])
-        for name, (before, after) in found.items():
-            for number in range(len(before)):
-                pair, half = divmod(number, 2)
-                writer.writerow([
-                    pair, shown.index(pair) + 1 if pair in shown else '', names[pair], name,
-                    ('query', 'partner')[half], f'{before[number]:.6f}', f'{after[number]:.6f}',
-                    cells[pair]])
-    os.replace(f'{path}.part', path)
+    header = ['pair', 'drawn', 'class', 'checkpoint', 'image', 'before', 'after', 'cells']
+    files.write_csv(path, header, (
+        [number // 2, shown.index(number // 2) + 1 if number // 2 in shown else '',
+         names[number // 2], name, ('query', 'partner')[number % 2], f'{before[number]:.6f}',
+         f'{after[number]:.6f}', cells[number // 2]]
+        for name, (before, after) in found.items() for number in range(len(before))))
 
 
 def equal_labels(names: Sequence[str]) -> Any:
