@@ -1,17 +1,19 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Several checkpoints of one config over one split: what the evaluating tools share."""
 import argparse
+import hashlib
+import json
 import os.path as osp
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmips.engine import cli, sources
+from mmips.engine import cli, runs, sources
 
 __all__ = ['add_checkpoint_options', 'build_loader', 'build_model', 'check_checkpoints',
-           'check_names', 'check_state', 'class_names', 'default_name', 'each_checkpoint',
-           'iter_batches', 'load_classifier_config', 'predict_probs', 'prepare_split',
-           'read_state']
+           'check_images', 'check_labels', 'check_names', 'check_state', 'class_names',
+           'default_name', 'each_checkpoint', 'iter_batches', 'load_classifier_config',
+           'predict_probs', 'prepare_split', 'read_state', 'result_key', 'spread']
 
 SPLITS = ('test', 'val', 'train')
 
@@ -266,17 +268,63 @@ def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
         dataset.full_init()
     size = len(dataset)
     if max_images and max_images < size:
-        part: Any = Subset(dataset, [(2 * place + 1) * size // (2 * max_images)
-                                     for place in range(max_images)])
+        part: Any = Subset(dataset, spread(size, max_images))
         part.metainfo = dataset.metainfo
         dataset = part
     return Runner.build_dataloader({**settings.to_dict(), 'dataset': dataset}, seed=0)
+
+
+def spread(size: int, number: int) -> list[int]:
+    """So many of the places 0 to ``size - 1``, or all: the middles of equal parts."""
+    number = min(number, size)
+    return [(2 * place + 1) * size // (2 * number) for place in range(number)]
+
+
+def check_images(numbers: Sequence[int], size: int, split: str) -> list[int]:
+    """The numbers of ``--images``, each once.
+
+    Raises:
+        ValueError: For numbers outside 0 to ``size - 1``.
+    """
+    outside = [number for number in numbers if not 0 <= number < size]
+    if outside:
+        raise ValueError(f'--images: the {split} split has {size} images, 0 to {size - 1}, but '
+                         f'got {outside}.')
+    return list(dict.fromkeys(numbers))
 
 
 def class_names(loader: Any, number: int) -> tuple[str, ...]:
     """Names of the classes, or their numbers where the data set has none."""
     names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
     return tuple(str(name) for name in names) or tuple(f'class {k}' for k in range(number))
+
+
+def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
+    """A checksum of all that a checkpoint's number depends on, to find it again by.
+
+    That is the version of mmips, the checkpoint and the files of the data (by path, size and
+    time), the model, the data set and the data preprocessor. Not the batch size, nor anything
+    else by which no number changes.
+
+    Args:
+        cfg (Config): The whole config. Take it before a model is built from it, which fills
+            in settings.
+        split (str): 'test', 'val' or 'train'.
+        checkpoint (str): Its path.
+        **settings: What else the number depends on, as JSON knows it.
+    """
+    from mmengine.config import Config
+
+    from mmips.version import __version__
+    dataset = cfg[f'{split}_dataloader'].dataset
+    parts = Config(dict(model=cfg.model, data_preprocessor=cfg.get('data_preprocessor'),
+                        dataset=dataset))
+    files = sources.present_paths(dataset)
+    if sources.is_local(checkpoint):
+        checkpoint = osp.abspath(osp.expanduser(checkpoint))
+        files.append(checkpoint)
+    content = [__version__, checkpoint, runs.fingerprint(parts, files), settings]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def iter_batches(loader: Any, title: str) -> Iterator[dict]:
@@ -308,12 +356,24 @@ def predict_probs(model: Any, loader: Any, title: str) -> tuple[Any, Any]:
             for sample in model.test_step(batch):
                 probs.append(sample.pred_score.float().cpu())
                 labels.append(sample.gt_label.cpu())
+    check_labels(labels, len(probs[0]))
+    return torch.stack(probs).numpy(), torch.cat(labels).numpy().astype(np.int64)
+
+
+def check_labels(labels: Sequence[Any], num_classes: int) -> None:
+    """Raise unless every image has one label that the model knows.
+
+    Args:
+        labels (Sequence[Tensor]): Those of each image.
+        num_classes (int): Classes of the model.
+
+    Raises:
+        ValueError: It says what the labels are instead.
+    """
     if any(label.numel() != 1 for label in labels):
         raise ValueError('Every image must have one label, but some have none or several: only '
                          'single-label classifiers are evaluated here.')
-    scores, truth = torch.stack(probs).numpy(), torch.cat(labels).numpy().astype(np.int64)
-    if truth.max() >= scores.shape[1]:
-        raise ValueError(f'The data has the label {truth.max()}, but the model only '
-                         f'{scores.shape[1]} classes. Is this the data the checkpoint was '
-                         'trained for?')
-    return scores, truth
+    largest = max(map(int, labels))
+    if largest >= num_classes:
+        raise ValueError(f'The data has the label {largest}, but the model only {num_classes} '
+                         'classes. Is this the data the checkpoint was trained for?')

@@ -15,7 +15,7 @@ from typing import Any
 __all__ = [
     'DATA_SOURCES', 'DataSource', 'advise', 'advise_checkpoint', 'advise_conversion', 'check_paths',
     'is_local', 'iter_datasets', 'missing_checkpoints', 'missing_datasets', 'pending_downloads',
-    'source_of', 'type_name'
+    'present_paths', 'source_of', 'type_name'
 ]
 
 
@@ -215,6 +215,25 @@ def _expected_paths(cfg: dict) -> list[str]:
     files = [cfg.get(name) for name in ('ann_file', 'images', 'labels')]
     named = [part for part in [*files, *prefixes] if isinstance(part, str) and part]
     return [osp.join(root, part) for part in named] or ([root] if root else [])
+
+
+def present_paths(cfg: Any) -> list[str]:
+    """Files and folders that a dataset config, or what it wraps, names and the disk has.
+
+    Args:
+        cfg (dict): Config of one data set.
+
+    Returns:
+        list[str]: Each once, in order. Their sizes and times tell whether the data has changed.
+    """
+    found: set[str] = set()
+    for _, data in iter_datasets(cfg, ''):
+        root = data.get('data_root') or ''
+        names = [path for choice in _expected_paths(data) for path in choice.split('|')]
+        if 'corruption' in data:
+            names += [osp.join(root, name) for name in (f'{data["corruption"]}.npy', 'labels.npy')]
+        found.update(filter(osp.exists, map(osp.expanduser, [root, *names])))
+    return sorted(found)
 
 
 def _root(cfg: dict) -> str:

@@ -1,5 +1,7 @@
 """Checkpoints over a split: order, subsets, training images, and what is refused."""
 import argparse
+import copy
+import os
 
 import numpy as np
 import pytest
@@ -118,3 +120,58 @@ def test_configs_of_other_toolboxes_are_refused(options):
     args.config = 'seg/deeplabv3plus_r18-w16_ips_camvid.py'
     with pytest.raises(ValueError, match="'mmseg'"):
         inference.load_classifier_config(args)
+
+
+def test_results_are_found_again_by_all_they_depend_on(npz, tmp_path, monkeypatch):
+    cfg = Config(dict(
+        model=dict(type='X'), data_preprocessor=dict(mean=[1]),
+        test_dataloader=dict(batch_size=2, dataset=dict(type='Y', ann_file=str(npz))),
+        val_dataloader=dict(dataset=dict(type='Z'))))
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / 'epoch.pth'
+    checkpoint.write_text('weights')
+    keys = []
+
+    def key(split='test', path='epoch.pth', eps=1, **changes):
+        changed = copy.deepcopy(cfg)
+        changed.merge_from_dict({name.replace('__', '.'): value for name, value in changes.items()})
+        keys.append(inference.result_key(changed, split, path, eps=eps))
+        return keys[-1]
+
+    first = key()
+    assert key(path=str(checkpoint)) == key(test_dataloader__batch_size=3) == first
+    keys[1:] = []
+    for change in (dict(model__type='W'), dict(data_preprocessor__mean=[2]), dict(eps=2),
+                   dict(test_dataloader__dataset__type='W'), dict(split='val'),
+                   dict(path='s3://epoch.pth')):
+        key(**change)
+    os.utime(checkpoint, (1, 1))
+    key()
+    os.utime(npz, (1, 1))
+    key()
+    (tmp_path / 'copy.pth').write_text('weights')
+    key(path='copy.pth')
+    monkeypatch.setattr('mmips.version.__version__', 'x')
+    key()
+    assert len(set(keys)) == len(keys) == 11
+
+
+@pytest.mark.parametrize('size, number, expected', [
+    (8, 4, [1, 3, 5, 7]), (10, 3, [1, 5, 8]), (3, 5, [0, 1, 2]), (5, 1, [2]), (0, 2, [])])
+def test_places_are_spread_evenly(size, number, expected):
+    assert inference.spread(size, number) == expected
+
+
+def test_images_are_those_of_the_split():
+    assert inference.check_images([3, 0, 3], 4, 'test') == [3, 0]
+    with pytest.raises(ValueError, match=r'the val split has 4 images, 0 to 3, but got \[4, -1\]'):
+        inference.check_images([3, 4, -1], 4, 'val')
+
+
+@pytest.mark.parametrize('labels, message', [
+    ([[1], [0, 1]], 'one label'), ([[1], []], 'one label'),
+    ([[3], [1]], 'the label 3, but the model only 3 classes')])
+def test_labels_that_cannot_be_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        inference.check_labels(list(map(torch.tensor, labels)), 3)
+    inference.check_labels([torch.tensor([2]), torch.tensor([0])], 3)

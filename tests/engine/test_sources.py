@@ -168,3 +168,34 @@ def test_last_checkpoint_that_was_deleted(tmp_path):
     with pytest.raises(FileNotFoundError, match='epoch_9.pth.*named by --resume'):
         check_paths(Config(dict(resume=True, work_dir=str(tmp_path))), ())
     check_paths(Config(dict(work_dir=str(tmp_path))), ())
+
+
+@pytest.mark.parametrize('data, files, expected', [
+    (dict(type='mmips.ArrayDataset', ann_file='x.npz'), ['x.npz', 'y.npz'], ['', 'x.npz']),
+    (dict(type='mmips.ArrayDataset', images='x.npy', labels='y.npy'), ['x.npy'], ['', 'x.npy']),
+    (dict(type='CIFAR100'), ['cifar-100-python/train'], ['', 'cifar-100-python']),
+    (dict(type='ImageNet', data_prefix=dict(img_path='val'), ann_file='val.txt'),
+     ['val/a.jpg', 'val.txt', 'train/a.jpg'], ['', 'val', 'val.txt']),
+    # One of two names.
+    (dict(type='mmips.StanfordDogs'), ['Images/a.jpg', 'lists/train_list.mat', 'test_list.mat'],
+     ['', 'Images', 'lists/train_list.mat', 'test_list.mat']),
+    (dict(type='mmips.CIFARCDataset', corruption='fog'), ['fog.npy', 'snow.npy', 'labels.npy'],
+     ['', 'fog.npy', 'labels.npy']),
+    (dict(type='mmips.ArrayDataset', ann_file='x.npz'), [], []),
+])
+def test_paths_that_are_there(data, files, expected, tmp_path):
+    root = fill(tmp_path / 'data', *files)
+    paths = [f'{root}/{name}'.rstrip('/') for name in expected]
+    data = dict(data, data_root=root)
+    assert sources.present_paths(data) == paths
+    both = dict(type='ConcatDataset', datasets=[data, dict(type='RepeatDataset', dataset=data)])
+    assert sources.present_paths(both) == paths
+
+
+def test_home_and_current_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', fill(tmp_path, 'x.npz'))
+    monkeypatch.chdir(tmp_path)
+    for name in ('~/x.npz', 'x.npz'):
+        found, = sources.present_paths(dict(type='mmips.ArrayDataset', ann_file=name))
+        assert found in (str(tmp_path / 'x.npz'), 'x.npz')
+    assert sources.present_paths(dict(type='X', data_root='s3://bucket')) == []

@@ -1,5 +1,4 @@
 """The tool on the smallest config: its outputs, what it reuses, and what it refuses."""
-import copy
 import csv
 import importlib.util
 import json
@@ -9,10 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from matplotlib.image import imread
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-import mmips
 from mmips.engine import cli, inference
 from mmips.evaluation import adversarial
 from mmips.visualization.draw_attacks import draw_attacks
@@ -32,17 +29,8 @@ def tool():
 
 
 @pytest.fixture
-def checkpoints(npz, tmp_path, monkeypatch):
-    parsed = Config.fromfile(mmips.cfg(CONFIG))
-
-    def load_config(name, options=None):
-        # Parsing takes most of a second, and the tool is called often.
-        cfg = copy.deepcopy(parsed)
-        cfg.merge_from_dict(options or {})
-        return cfg
-
-    monkeypatch.setattr('mmips.engine.cli.load_config', load_config)
-    cfg = load_config(CONFIG, SMALL)
+def checkpoints(quick_configs, tmp_path):
+    cfg = cli.load_config(CONFIG, SMALL)
     init_default_scope('mmpretrain')
     paths = []
     for seed in range(2):

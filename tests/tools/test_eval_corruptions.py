@@ -1,20 +1,17 @@
 """The tool: numbers of a plain loop, results kept and used again, and what is refused."""
-import argparse
 import csv
 import importlib.util
 import json
 import re
 import shutil
-import zlib
 from pathlib import Path
 
-import imagecorruptions
 import numpy as np
 import pytest
 import torch
+from corrupting import corrupted
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
-from PIL import Image
+from mmengine.registry import init_default_scope
 
 from mmips.engine import inference
 
@@ -118,18 +115,6 @@ def refused(capsys, function, *args, **kwargs):
     text = capsys.readouterr().err
     assert 'Traceback' not in text
     return text
-
-
-def corrupted(images, corruption, severity, seed=0):
-    """What the library makes of the images, in a plain loop."""
-    results = []
-    for number, image in enumerate(images):
-        entropy = [seed, zlib.crc32(corruption.encode()), severity, number]
-        value = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-        np.random.seed(value)
-        options = dict(seed=value) if corruption == 'impulse_noise' else {}
-        results.append(imagecorruptions.corrupt(image, severity, corruption, **options))
-    return np.stack(results)
 
 
 def test_numbers_are_those_of_a_plain_loop(run, setup, tmp_path):
@@ -337,80 +322,6 @@ def test_small_images_are_refused_before_any_pass(run, passes, capsys):
     np.savez('tiny.npz', **{**arrays, 'images_test': arrays['images_test'][:, :16]})
     assert 'has 32 x 16 pixels' in refused(capsys, run)
     assert passes == []
-
-
-PIPELINE = ('LoadImageFromFile', 'ResizeEdge', 'CenterCrop', 'PackInputs')
-
-
-@pytest.mark.parametrize('where, names, place', [
-    ('packed', PIPELINE, 3), ('loaded', PIPELINE, 1), ('packed', PIPELINE[1:], 2),
-    ('loaded', PIPELINE[1:], 0), ('loaded', (), 0)])
-def test_the_corruption_has_its_place(tool, where, names, place):
-    args = argparse.Namespace(where=where, split='test')
-    pipeline = [dict(type=f'mmpretrain.{name}') for name in names]
-    result = tool.insert_step(pipeline, dict(type='X'), args)
-    assert result == [*pipeline[:place], dict(type='X'), *pipeline[place:]]
-    if where == 'packed':
-        with pytest.raises(ValueError, match='no PackInputs.*--where loaded'):
-            tool.insert_step(pipeline[:-1], dict(type='X'), args)
-
-
-@pytest.mark.parametrize('first, to_rgb, order', [
-    ('LoadImageFromFile', True, 'bgr'), ('LoadImageFromFile', False, 'bgr'),
-    ('Resize', True, 'bgr'), ('Resize', False, 'rgb')])
-def test_the_order_of_colours_is_known(tool, first, to_rgb, order):
-    dataset = dict(pipeline=[dict(type=first)])
-    cfg = Config(dict(model=dict(), data_preprocessor=dict(to_rgb=to_rgb)))
-    assert tool.channel_order(cfg, dataset) == order
-
-
-def test_files_are_corrupted_as_arrays_are(tool, tmp_path):
-    """Images loaded from files, blue first, give the same as those of an array, red first."""
-    init_default_scope('mmpretrain')
-    image = np.kron(np.random.default_rng(0).integers(0, 256, (5, 5, 3)), np.ones((8, 8, 1)))
-    (tmp_path / 'tree' / 'cat').mkdir(parents=True)
-    Image.fromarray(image.astype(np.uint8)).save(tmp_path / 'tree' / 'cat' / '0.png')
-    cfg = Config(dict(
-        model=dict(), data_preprocessor=dict(to_rgb=True), test_dataloader=dict(dataset=dict(
-            type='mmpretrain.CustomDataset', data_root=str(tmp_path / 'tree'),
-            pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')]))))
-    args = argparse.Namespace(split='test', where='packed', cifar_c=None, seed=2)
-    dataset = DATASETS.build(tool.with_condition(cfg, args, ('frost', 3)).test_dataloader.dataset)
-    found = dataset[0]['inputs'].flip(0).permute(1, 2, 0).numpy()
-    expected = corrupted([image.astype(np.uint8)], 'frost', 3, 2)[0]
-    np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize('wrapper', [
-    dict(type='RepeatDataset', times=2), dict(type='ConcatDataset')])
-def test_wrapped_data_sets_are_corrupted(tool, setup, wrapper):
-    """In both conditions, one after the other, from one data set."""
-    init_default_scope('mmpretrain')
-    cfg = Config.fromfile('config.py')
-    inner = cfg.test_dataloader.dataset
-    cfg.test_dataloader.dataset = dict(wrapper, **(
-        dict(datasets=[inner, dict(inner)]) if wrapper['type'] == 'ConcatDataset' else
-        dict(dataset=inner)))
-    args = argparse.Namespace(split='test', where='packed', cifar_c=None, seed=0, max_images=None,
-                              config='config.py')
-    inference.prepare_split(cfg, 'test', 'config.py')
-    split = tool.CorruptedSplit(cfg, args)
-    for condition in (('fog', 2), ('contrast', 5), ('fog', 2)):
-        expected = corrupted(setup[1]['images_test'], *condition)
-        images = split.loader(condition).dataset
-        for number in (3, IMAGES + 5):
-            np.testing.assert_array_equal(images[number]['inputs'].permute(1, 2, 0).numpy(),
-                                          expected[number % IMAGES])
-
-
-def test_wrappers_that_hide_their_pipelines_are_refused(tool, setup, monkeypatch):
-    init_default_scope('mmpretrain')
-    cfg = Config.fromfile('config.py')
-    inference.prepare_split(cfg, 'test', 'config.py')
-    monkeypatch.setattr(tool, 'corrupting_steps', lambda dataset: [])
-    args = argparse.Namespace(split='test', where='packed', cifar_c=None, seed=0, max_images=None)
-    with pytest.raises(ValueError, match='ArrayDataset of the test split does not show'):
-        tool.CorruptedSplit(cfg, args).loader(('fog', 1))
 
 
 def test_workers_learn_of_every_condition(run, setup):

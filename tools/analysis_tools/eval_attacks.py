@@ -11,19 +11,17 @@ Writes ``attacks.md``, in the layout of Table 12, ``attacks.csv``, ``attacks.jso
 where it stopped, and a run with more attacks or eps computes only those that are new.
 """
 import argparse
-import csv
+import copy
 import dataclasses
-import hashlib
 import json
-import os
 import os.path as osp
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import mmips
-from mmips.engine import cli, inference, runs, sources
+import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.engine import cli, files, inference, runs
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -82,31 +80,23 @@ class Cells:
     def __init__(self, cfg: Any, args: argparse.Namespace, settings: Any) -> None:
         self.folder = Path(args.out, 'cells')
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.settings = settings
-        dataset = cfg[f'{args.split}_dataloader'].dataset
-        data = [path for _, part in sources.iter_datasets(dataset, '')
-                for path in sources._expected_paths(part) if osp.exists(path)]
-        # Not the batch size, nor anything else by which no score changes.
-        part = type(cfg)(dict(model=cfg.model, dataset=dataset,
-                              data_preprocessor=cfg.get('data_preprocessor')))
-        self.basis = dict(runs.fingerprint(part, data), version=mmips.__version__,
-                          max_images=args.max_images, space=settings.space,
-                          quantize=settings.quantize, image_range=settings.image_range)
+        self.args, self.settings = args, settings
+        # A copy: building fills in settings, and later keys would differ from the first.
+        self.cfg = copy.deepcopy(cfg)
 
     def path(self, checkpoint: str, attack: str, eps: float) -> Path:
-        """File of one score; its name is a hash of all on which the score depends."""
-        mark = {**self.basis, 'checkpoint': checkpoint, 'eps': eps}
-        if sources.is_local(checkpoint):
-            stat = os.stat(osp.expanduser(checkpoint))
-            mark['checkpoint'] = [osp.abspath(checkpoint), stat.st_size, stat.st_mtime_ns]
+        """File of one score; its name is a checksum of all on which the score depends."""
+        shared = self.settings
+        used: dict = dict(eps=eps, max_images=self.args.max_images, space=shared.space,
+                          quantize=shared.quantize, image_range=shared.image_range)
         if eps:
-            mark['attack'] = attack
+            used['attack'] = attack
         if eps and attack != 'fgsm':
-            mark.update(steps=self.settings.steps, step=self.settings.step(eps))
+            used.update(steps=shared.steps, step=shared.step(eps))
         if eps and attack == 'pgd':
-            mark['seed'] = self.settings.seed
-        text = json.dumps(mark, sort_keys=True)
-        return self.folder / f'{hashlib.sha256(text.encode()).hexdigest()[:24]}.json'
+            used['seed'] = shared.seed
+        key = inference.result_key(self.cfg, self.args.split, checkpoint, **used)
+        return self.folder / f'{key[:24]}.json'
 
     def get(self, checkpoint: str, attack: str, eps: float) -> Any:
         """A stored score, or None."""
@@ -218,13 +208,8 @@ def write(scores: dict[str, dict[str, list]], args: argparse.Namespace,
     runs.write_json(out / 'attacks.json', dict(
         config=args.config, checkpoints=dict(zip(args.names, args.checkpoints)),
         split=args.split, settings=dataclasses.asdict(settings), results=rows))
-    with open(out / 'attacks.csv.part', 'w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    (out / 'attacks.md.part').write_text(tables, encoding='utf-8')
-    for ending in ('csv', 'md'):
-        os.replace(out / f'attacks.{ending}.part', out / f'attacks.{ending}')
+    files.write_csv(out / 'attacks.csv', rows[0], (row.values() for row in rows))
+    files.write_text(out / 'attacks.md', tables)
     draw_attacks({ATTACKS[attack]: {name: [(score.eps, score.accuracy) for score in row]
                                     for name, row in networks.items()}
                   for attack, networks in scores.items()},

@@ -17,10 +17,8 @@ Writes ``corruptions.md``, ``.csv`` (a number a row), ``.json`` and ``.png``, an
 """
 import argparse
 import copy
-import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import os.path as osp
 import sys
@@ -31,13 +29,10 @@ from typing import Any
 import numpy as np
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, inference, runs, sources
+from mmips.engine import cli, files, inference, runs
 from mmips.evaluation import corruptions as robustness
+from mmips.evaluation.corrupted_split import CLEAN, Condition, CorruptedSplit
 from mmips.evaluation.corruptions import CorruptionScores
-
-#: Corruption and severity; ('clean', 0) is the images as they are.
-Condition = tuple[str, int]
-CLEAN: Condition = ('clean', 0)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -103,79 +98,6 @@ def describe_source(args: argparse.Namespace) -> tuple[str, str]:
             f'corrupted {place}; seed {args.seed}.')
 
 
-def with_condition(cfg: Any, args: argparse.Namespace, condition: Condition) -> Any:
-    """A copy of the config whose split has the corrupted images."""
-    cfg = copy.deepcopy(cfg)
-    if condition == CLEAN:
-        return cfg
-    corruption, severity = condition
-    loader = cfg[f'{args.split}_dataloader']
-    # Workers that live on would not learn of the next condition.
-    loader.persistent_workers = False
-    datasets = [dataset for _, dataset in sources.iter_datasets(loader.dataset, '')]
-    order = channel_order(cfg, datasets[0])
-    if args.cifar_c:
-        pipeline = [step for step in datasets[0].get('pipeline', [])
-                    if not sources.type_name(step).startswith('Load')]
-        loader.dataset = dict(
-            type='mmips.CIFARCDataset', data_root=args.cifar_c, corruption=corruption,
-            severity=severity, channel_order=order, pipeline=pipeline,
-            max_classes=datasets[0].get('max_classes'))
-    for dataset in datasets if not args.cifar_c else ():
-        step = dict(type='mmips.CorruptImage', corruption=corruption, severity=severity,
-                    seed=args.seed, channel_order=order)
-        dataset['pipeline'] = insert_step(dataset.get('pipeline', []), step, args)
-    return cfg
-
-
-def channel_order(cfg: Any, dataset: Mapping[str, Any]) -> str:
-    """The order of the colours between loading and packing."""
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    from_files = any(sources.type_name(step).startswith('LoadImage')
-                     for step in dataset.get('pipeline', []))
-    return 'bgr' if from_files or preprocessor.get('to_rgb') else 'rgb'
-
-
-def insert_step(pipeline: Sequence[dict], step: dict, args: argparse.Namespace) -> list[dict]:
-    """The pipeline with the step behind loading or before packing."""
-    names = [sources.type_name(part) for part in pipeline]
-    if args.where == 'loaded':
-        place = max((number + 1 for number, name in enumerate(names) if name.startswith('Load')),
-                    default=0)
-    elif 'PackInputs' in names:
-        place = names.index('PackInputs')
-    else:
-        raise ValueError(f'The pipeline of the {args.split} split has no PackInputs before which '
-                         f'images could be corrupted, only {", ".join(names) or "nothing"}. Give '
-                         '--where loaded.')
-    return [*pipeline[:place], step, *pipeline[place:]]
-
-
-def mark(cfg: Any, args: argparse.Namespace, checkpoint: str) -> str:
-    """A checksum of all that a number depends on."""
-    from mmengine.config import Config
-    dataset = cfg[f'{args.split}_dataloader'].dataset
-    parts = Config(dict(model=cfg.model, data_preprocessor=cfg.get('data_preprocessor'),
-                        dataset=dataset, max_images=args.max_images,
-                        library='' if args.cifar_c else library_version()))
-    files = [*filter(osp.isfile, [osp.expanduser(checkpoint)]),
-             *(path for _, part in sources.iter_datasets(dataset, '') for path in data_paths(part))]
-    content = [checkpoint, runs.fingerprint(parts, files)]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def data_paths(dataset: Mapping[str, Any]) -> list[str]:
-    """Files and folders of a dataset config that are there."""
-    prefix = dataset.get('data_prefix') or ''
-    names = [dataset.get(key) for key in ('ann_file', 'images', 'labels')]
-    names += [prefix] if isinstance(prefix, str) else list(prefix.values())
-    if 'corruption' in dataset:
-        names += [f'{dataset["corruption"]}.npy', 'labels.npy']
-    paths = {osp.join(osp.expanduser(dataset.get('data_root') or ''), name)
-             for name in names if isinstance(name, str)}
-    return sorted(filter(osp.exists, paths))
-
-
 def check_source(args: argparse.Namespace) -> None:
     """Raise before any work where corrupted images could not be had later."""
     if args.cifar_c:
@@ -185,58 +107,6 @@ def check_source(args: argparse.Namespace) -> None:
     else:
         from mmips.datasets.transforms import CorruptImage
         CorruptImage(args.corruptions[0], args.severities[0])
-
-
-class CorruptedSplit:
-    """The split in any condition. A data set is built once, however often it is corrupted.
-
-    Args:
-        cfg (Config): The whole config.
-        args (Namespace): The command line.
-    """
-
-    def __init__(self, cfg: Any, args: argparse.Namespace) -> None:
-        self.cfg, self.args = cfg, args
-        self._loaders: dict[Condition | None, Any] = {}
-
-    def loader(self, condition: Condition) -> Any:
-        """The data loader; another condition may change it."""
-        key = condition if condition == CLEAN or self.args.cifar_c else None
-        if key not in self._loaders:
-            self._loaders[key] = inference.build_loader(
-                with_condition(self.cfg, self.args, condition), self.args.split,
-                self.args.max_images)
-        if key is None:
-            for step in self._steps(self._loaders[key].dataset):
-                step.corruption, step.severity = condition
-        return self._loaders[key]
-
-    def _steps(self, dataset: Any) -> list[Any]:
-        steps = corrupting_steps(dataset)
-        settings = self.cfg[f'{self.args.split}_dataloader'].dataset
-        if len(steps) != len(list(sources.iter_datasets(settings, ''))):
-            # Left alone, they would go on with the first condition.
-            raise ValueError(f'{settings.get("type")} of the {self.args.split} split does not show '
-                             "the pipelines of what it wraps, as mmengine's wrappers do in their "
-                             'dataset or datasets. Evaluate the wrapped data set itself.')
-        return steps
-
-    def example(self, condition: Condition) -> np.ndarray:
-        """An image from the middle of the split as it is packed, (H, W, 3) uint8 RGB."""
-        from mmips.visualization.denormalize import denormalize
-        order = channel_order(self.cfg, next(sources.iter_datasets(
-            self.cfg[f'{self.args.split}_dataloader'].dataset, ''))[1])
-        images = self.loader(condition).dataset
-        return denormalize(images[len(images) // 2]['inputs'][None], bgr=order == 'bgr')[0]
-
-
-def corrupting_steps(dataset: Any) -> list[Any]:
-    """Every CorruptImage in the pipelines of a data set and of those that it wraps."""
-    from mmips.datasets.transforms import CorruptImage
-    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    wrapped = [getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())]
-    return [step for step in steps if isinstance(step, CorruptImage)] + [
-        step for part in wrapped if part is not None for step in corrupting_steps(part)]
 
 
 def draw_strip(split: CorruptedSplit, args: argparse.Namespace, folder: Path) -> None:
@@ -276,14 +146,8 @@ def count_correct(models: Mapping[str, Any], loader: Any, title: str
 
 def is_correct(sample: Any) -> bool:
     """Whether an image is classified correctly."""
-    label, classes = sample.gt_label, sample.pred_score.numel()
-    if label.numel() != 1:
-        raise ValueError('Every image must have one label, but some have none or several: only '
-                         'single-label classifiers are evaluated here.')
-    if int(label) >= classes:
-        raise ValueError(f'The data has the label {int(label)}, but the model only {classes} '
-                         'classes. Is this the data the checkpoint was trained for?')
-    return int(sample.pred_score.argmax()) == int(label)
+    inference.check_labels([sample.gt_label], sample.pred_score.numel())
+    return int(sample.pred_score.argmax()) == int(sample.gt_label)
 
 
 def read_done(path: Path) -> dict[str, tuple[int, int]]:
@@ -299,21 +163,23 @@ def evaluate(split: CorruptedSplit, args: argparse.Namespace, conditions: Sequen
              path: Path) -> dict[Condition, dict[str, tuple[int, int]]]:
     """Correct and all images of each checkpoint in each condition; stored one by one."""
     done = read_done(path)
+    library = '' if args.cifar_c else library_version()
     models: dict[str, Any] = {}
     counts = {}
     for number, condition in enumerate(conditions, 1):
-        current = with_condition(split.cfg, args, condition)
-        marks = {name: mark(current, args, checkpoint)
-                 for name, checkpoint in zip(args.names, args.checkpoints)}
-        missing = [name for name in args.names if marks[name] not in done]
+        current = split.config(condition)
+        keys = {name: inference.result_key(current, args.split, checkpoint,
+                                           max_images=args.max_images, library=library)
+                for name, checkpoint in zip(args.names, args.checkpoints)}
+        missing = [name for name in args.names if keys[name] not in done]
         if missing:
             models = models or load_models(split.cfg, args)
             title = f'{number}/{len(conditions)} {condition[0]} {condition[1] or ""}'
             found = count_correct({name: models[name] for name in missing},
                                   split.loader(condition), title)
-            done.update({marks[name]: found[name] for name in missing})
+            done.update({keys[name]: found[name] for name in missing})
             runs.write_json(path, done)
-        counts[condition] = {name: done[key] for name, key in marks.items()}
+        counts[condition] = {name: done[key] for name, key in keys.items()}
     return counts
 
 
@@ -346,7 +212,7 @@ def write_results(counts: Mapping[Condition, Mapping[str, tuple[int, int]]],
             f'relative to those of {args.reference}, mean over the corruptions.')
     robustness.write_tables(folder, f'{table}\n{note}\n', rows)
     reference = scores[args.reference]
-    runs.write_json(folder / 'corruptions.json', without_nan(dict(
+    runs.write_json(folder / 'corruptions.json', files.plain(dict(
         config=args.config, split=args.split, source=source, note=note, seed=args.seed,
         where=None if args.cifar_c else args.where, reference=args.reference,
         checkpoints=dict(zip(args.names, args.checkpoints)), corruptions=args.corruptions,
@@ -358,15 +224,6 @@ def write_results(counts: Mapping[Condition, Mapping[str, tuple[int, int]]],
                     f'{images} images each')
     print(f'{table}\n{note}\n\n{folder / "corruptions.md"}, .csv, .json, .png')
     return scores
-
-
-def without_nan(content: Any) -> Any:
-    """The same with None for what JSON has no number for."""
-    if isinstance(content, dict):
-        return {key: without_nan(value) for key, value in content.items()}
-    if isinstance(content, (list, tuple)):
-        return [without_nan(value) for value in content]
-    return None if isinstance(content, float) and math.isnan(content) else content
 
 
 @cli.readable_failures
@@ -381,7 +238,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, CorruptionScores]:
     os.makedirs(folder, exist_ok=True)
     try:
         # First, for it meets whatever is wrong with the images.
-        split = CorruptedSplit(cfg, args)
+        split = CorruptedSplit(cfg, args.split, args.max_images, args.cifar_c, args.where,
+                               args.seed)
         draw_strip(split, args, folder)
         counts = evaluate(split, args, conditions, folder / 'corruptions_done.json')
         return write_results(counts, args, folder)
