@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import mmips
-from mmips.engine import inference
+from mmips.engine import cli, inference
 
 pytest.importorskip('pytorch_grad_cam', reason='needs grad-cam')
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'visualization' / 'compare_cam.py'
@@ -32,10 +32,9 @@ def tool():
 
 
 @pytest.fixture
-def networks(npz, tmp_path):
+def networks(quick_configs, tmp_path):
     """Two networks and their checkpoints."""
-    cfg = Config.fromfile(mmips.cfg(CONFIG))
-    cfg.merge_from_dict(SMALL)
+    cfg = cli.load_config(CONFIG, SMALL)
     init_default_scope('mmpretrain')
     models, paths = [], []
     for seed in range(2):

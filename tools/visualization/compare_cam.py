@@ -17,7 +17,6 @@ positions (a ResNet at 64 pixels: 2x2), and the map is a blur: an earlier stage 
 such as ``--target-layers backbone.layer3``.
 """
 import argparse
-import csv
 import difflib
 import importlib.util
 import os
@@ -27,7 +26,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, inference
+from mmips.engine import cli, files, inference
 
 INSTALL = "pip install 'grad-cam>=1.3.7,<1.5'"
 # A map of fewer positions a side says nothing about parts of an object.
@@ -155,11 +154,7 @@ def pick_images(model: Any, loader: Any, args: argparse.Namespace) -> list[int]:
     """The numbers of the images to draw, within the loader's data set."""
     size = len(loader.dataset)
     if args.images:
-        outside = [number for number in args.images if not 0 <= number < size]
-        if outside:
-            raise ValueError(f'--images: the {args.split} split has {size} images, 0 to '
-                             f'{size - 1}, but got {outside}.')
-        return list(dict.fromkeys(args.images))
+        return inference.check_images(args.images, size, args.split)
     candidates = list(range(size))
     if args.pick == 'disagree':
         ends = [list(part)[::len(part) - 1] for part in (args.checkpoints, args.names)]
@@ -172,10 +167,7 @@ def pick_images(model: Any, loader: Any, args: argparse.Namespace) -> list[int]:
             raise ValueError(f'--pick disagree: of {size} images, {args.names[0]} gets none wrong '
                              f'that {args.names[-1]} gets right. Give more images or --pick '
                              'spread.')
-    number = min(args.num, len(candidates))
-    # The middles of equal parts.
-    return [candidates[(2 * place + 1) * len(candidates) // (2 * number)]
-            for place in range(number)]
+    return [candidates[place] for place in inference.spread(len(candidates), args.num)]
 
 
 def right_ones(model: Any, loader: Any, name: str) -> Any:
@@ -239,18 +231,15 @@ def to_maps(tensor: Any, vis_cam: Any, model: Any, args: argparse.Namespace) -> 
 def write_table(path: str, numbers: Sequence[int], labels: Sequence[int],
                 results: dict[str, Result], classes: Sequence[str]) -> None:
     """Write a line for each image and checkpoint."""
-    with open(f'{path}.part', 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['image', 'class', 'checkpoint', 'predicted', 'confidence', 'target',
-                         'target_confidence'])
-        for place, (number, label) in enumerate(zip(numbers, labels)):
-            for name, result in results.items():
-                probs, target = result.probs[place], result.targets[place]
-                found = probs.argmax()
-                writer.writerow([
-                    number, classes[label], name, classes[found], f'{probs[found]:.6f}',
-                    classes[target], f'{probs[target]:.6f}'])
-    os.replace(f'{path}.part', path)
+    rows = []
+    for place, (number, label) in enumerate(zip(numbers, labels)):
+        for name, result in results.items():
+            probs, target = result.probs[place], result.targets[place]
+            found = probs.argmax()
+            rows.append([number, classes[label], name, classes[found], f'{probs[found]:.6f}',
+                         classes[target], f'{probs[target]:.6f}'])
+    files.write_csv(path, ['image', 'class', 'checkpoint', 'predicted', 'confidence', 'target',
+                           'target_confidence'], rows)
 
 
 def draw(path: str, images: Any, numbers: Sequence[int], labels: Sequence[int],

@@ -11,13 +11,12 @@ For segmentation (``IoUMetric``) and detection (``VOCMetric``, ``CocoMetric``). 
 ``per_class.csv``, as its Tables 8 and 9. Every checkpoint sees the whole split once.
 """
 import argparse
-import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli, inference, sources
+from mmips.engine import cli, files, inference, sources
 from mmips.evaluation import (
     CLASS_METRICS,
     ClassScores,
@@ -96,14 +95,8 @@ def find_metric(evaluator: Any, args: argparse.Namespace) -> dict:
 def choose_images(size: int, args: argparse.Namespace) -> list[int]:
     """The numbers of the images to draw."""
     if args.images:
-        outside = [number for number in args.images if not 0 <= number < size]
-        if outside:
-            raise ValueError(f'--images: the {args.split} split has {size} images, 0 to '
-                             f'{size - 1}, but got {outside}.')
-        return list(dict.fromkeys(args.images))
-    number = min(args.num, size)
-    # The middles of equal parts.
-    return [(2 * place + 1) * size // (2 * number) for place in range(number)]
+        return inference.check_images(args.images, size, args.split)
+    return inference.spread(size, args.num)
 
 
 def predict(model: Any, loader: Any, metric_cfg: dict, chosen: Sequence[int], name: str,
@@ -186,8 +179,8 @@ def draw(dataset: Any, results: Sequence[dict[int, Any]], chosen: Sequence[int],
     picture = draw_predictions(examples, args.names, dataset.metainfo['classes'],
                                colours(dataset.metainfo), title, args.score_thr)
     path = osp.join(args.out, 'predictions.png')
-    picture.save(f'{path}.part', format='PNG')
-    os.replace(f'{path}.part', path)
+    with files.replacing(path, 'wb') as file:
+        picture.save(file, format='PNG')
     return path
 
 

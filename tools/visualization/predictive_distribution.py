@@ -13,15 +13,13 @@ numbers are in ``distributions.csv``, all of them in ``distributions.json``;
 ``distributions.md`` says how much probability stays within the superclass.
 """
 import argparse
-import csv
 import difflib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, inference, runs
+from mmips.engine import cli, files, inference, runs
 from mmips.evaluation.distributions import (
     WHAT,
     Predictions,
@@ -72,14 +70,12 @@ def find_images(loader: Any, args: argparse.Namespace) -> list[int]:
     part = loader.dataset
     size = len(part.dataset if isinstance(part, Subset) else part)
     numbers = image_numbers(loader)
-    for number in args.images or ():
-        if not 0 <= number < size:
-            raise ValueError(f'--images: the {args.split} split has {size} images, 0 to '
-                             f'{size - 1}, but got {number}.')
+    wanted = inference.check_images(args.images or (), size, args.split)
+    for number in wanted:
         if number not in numbers:
             raise ValueError(f'--images: image {number} is not among the {len(numbers)} that '
                              '--max-images leaves. Leave --max-images out.')
-    return [numbers.index(number) for number in dict.fromkeys(args.images or ())]
+    return [numbers.index(number) for number in wanted]
 
 
 def image_numbers(loader: Any) -> list[int]:
@@ -117,10 +113,7 @@ def pick_images(found: Predictions, args: argparse.Namespace) -> list[int]:
     if args.pick == 'confident-wrong':
         confidence = next(iter(found.probs.values())).max(1)[fitting]
         return fitting[np.argsort(-confidence, kind='stable')][:args.num].tolist()
-    number = min(args.num, len(fitting))
-    # The middles of equal parts.
-    return [int(fitting[(2 * place + 1) * len(fitting) // (2 * number)])
-            for place in range(number)]
+    return [int(fitting[place]) for place in inference.spread(len(fitting), args.num)]
 
 
 def make_note(distribution: Any, label: int, found: Predictions) -> str:
@@ -166,9 +159,7 @@ def write(found: Predictions, images: list[dict], classes: list[dict], setup: di
             for what, rows in (('image_distributions', images), ('class_distributions', classes))}))
     write_csv(folder / 'distributions.csv', found, images, classes, args.topk)
     text = mass_table(found, [row['label'] for row in classes], args.of)
-    partial = folder / 'distributions.md.part'
-    partial.write_text(text, encoding='utf-8')
-    os.replace(partial, folder / 'distributions.md')
+    files.write_text(folder / 'distributions.md', text)
     return text
 
 
@@ -176,20 +167,17 @@ def write_csv(path: Path, found: Predictions, images: list[dict], classes: list[
               topk: int | None) -> None:
     """Write the bars of both pictures, one a row."""
     from mmips.visualization.draw_distributions import top_bars
-    partial = path.with_suffix('.csv.part')
-    with open(partial, 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['of', 'true class', 'checkpoint', 'rank', 'class', 'kind', 'percent'])
-        for row in [*images, *classes]:
-            number = topk or (5 if 'image' in row else 10)
-            what = f'image {row["image"]}' if 'image' in row else f'{row["images"]} images'
-            label = row['label']
-            for name, values in row['distributions'].items():
-                bars = top_bars(values, number, label, found.near[label], found.classes)
-                for rank, bar in enumerate(zip(bars.classes, bars.kinds, bars.values), 1):
-                    writer.writerow([what, found.classes[label], name, rank, *bar[:2],
-                                     f'{100 * bar[2]:.4f}'])
-    os.replace(partial, path)
+    lines = []
+    for row in [*images, *classes]:
+        number = topk or (5 if 'image' in row else 10)
+        what = f'image {row["image"]}' if 'image' in row else f'{row["images"]} images'
+        label = row['label']
+        for name, values in row['distributions'].items():
+            bars = top_bars(values, number, label, found.near[label], found.classes)
+            lines += [[what, found.classes[label], name, rank, *bar[:2], f'{100 * bar[2]:.4f}']
+                      for rank, bar in enumerate(zip(bars.classes, bars.kinds, bars.values), 1)]
+    files.write_csv(path, ['of', 'true class', 'checkpoint', 'rank', 'class', 'kind', 'percent'],
+                    lines)
 
 
 def load_pictures(cfg: Any, model: Any, loader: Any, chosen: Sequence[int], split: str) -> Any:
