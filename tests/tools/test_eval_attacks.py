@@ -178,6 +178,15 @@ def test_only_what_is_new_is_computed(evaluate, quick, calls, checkpoints, npz):
     assert len(calls) == 10
 
 
+def test_a_score_is_kept_in_one_file_before_and_after_the_model_is_built(tool, checkpoints):
+    args = tool.parse_args([CONFIG, *checkpoints, '--out', 'out'])
+    cfg = cli.load_config(CONFIG, SMALL)
+    cells = tool.Cells(cfg, args, tool.read_settings(args))
+    before = cells.path(checkpoints[0], 'pgd', 0.1)
+    inference.build_model(cfg, 'cpu')
+    assert cells.path(checkpoints[0], 'pgd', 0.1) == before
+
+
 def test_the_papers_eps_are_the_default(tool):
     args = tool.parse_args([CONFIG, 'x.pth', '--out', 'out'])
     named = tool.parse_args([CONFIG, 'x.pth', '--out', 'out', '--eps', '0.05', '0.01', '0.005',

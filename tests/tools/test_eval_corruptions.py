@@ -326,7 +326,8 @@ def test_small_images_are_refused_before_any_pass(run, passes, capsys):
 
 def test_workers_learn_of_every_condition(run, setup):
     arrays = setup[1]
-    scores = run('--num-workers', '2', '--batch-size', '20',
+    # The config's own number: with it they are persistent, by default.
+    scores = run('--batch-size', '20', '--cfg-options', 'test_dataloader.num_workers=2',
                  what=('--corruptions', 'contrast', '--severities', '1', '5'))
     expected = [100 * float((predict(setup[0][0], corrupted(arrays['images_test'], 'contrast',
                                                             severity)).argmax(1).numpy()
