@@ -23,9 +23,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import compare_recipes
-
-from mmips.engine import runs
+import mmips
+from mmips.engine import cli, runs, sweep
 
 STARTS = {'random': 'random weights', 'hard': 'hard label', 'ips': 'IPS 4x4'}
 
@@ -89,22 +88,25 @@ def config_of(task: str, network: str) -> str:
     return TASKS[task].config.format(network='r18-w16' if network == 'resnet18-w16' else 'r50')
 
 
-def pretrain(network: str, seeds: list[int], jobs: int, work_dir: Path, fresh: bool) -> dict:
-    """Train both backbones with every seed; results by recipe."""
-    recipes = {
-        name: compare_recipes.Recipe(STARTS[name], f'ips/{network}_{name}_npz.py')
-        for name in ('hard', 'ips')
-    }
-    work_dir.mkdir(parents=True, exist_ok=True)
-    results = compare_recipes.run_all(recipes, seeds, jobs, work_dir, fresh)
-    compare_recipes.write_table(results, recipes, work_dir)
-    return results
+def pretraining(args: argparse.Namespace) -> sweep.Sweep:
+    """Both backbones with every seed."""
+    cells = (sweep.Cell(STARTS[name], name, mmips.cfg(f'ips/{args.network}_{name}_npz.py'), {}, {})
+             for name in ('hard', 'ips'))
+    return sweep.Sweep('Pretraining', tuple(cells), {}, tuple(args.seeds), show_seeds=True,
+                       curves=True)
+
+
+def pretrain(args: argparse.Namespace) -> dict[str, list[dict]]:
+    """Train both backbones with every seed; results by start."""
+    found, work_dir = pretraining(args), args.work_dir / 'pretrain'
+    sweep.train_cells(found, found.cells, work_dir, args.jobs, retry=True, fresh=args.fresh)
+    results = sweep.report(found, found.cells, work_dir)
+    return {cell.folder: [results[cell.name, seed] for seed in found.seeds]
+            for cell in found.cells}
 
 
 def load_task(task: str, args: argparse.Namespace, checkpoint: Path | None):
     """The config of a task that starts from a checkpoint, or from random weights without."""
-    import mmips
-    from mmips.engine import cli
     root = str(getattr(args, task).resolve())
     options = {f'{part}_dataloader.dataset.data_root': root for part in ('train', 'val', 'test')}
     # One process a core: workers would only take turns with it.
@@ -226,17 +228,14 @@ def draw(args: argparse.Namespace) -> None:
             check=True)
 
 
+@cli.readable_failures
 def main(argv=None) -> None:
     """Run the comparison asked for on the command line."""
     args = parse_args(argv)
     os.environ.update(MMIPS_NPZ=str(args.npz.resolve()), MMIPS_MAX_CLASSES=str(args.max_classes),
                       MMIPS_PER_CLASS=str(args.per_class))
-    try:
-        pretrained = pretrain(args.network, args.seeds, args.jobs, args.work_dir / 'pretrain',
-                              args.fresh)
-        results = transfer(args)
-    except ValueError as error:  # of a config or a folder, before anything has started
-        sys.exit(str(error))
+    pretrained = pretrain(args)
+    results = transfer(args)
     print(write_table(pretrained, results, args.work_dir))
     draw(args)
     print(f'\nPictures and per-class tables: {args.work_dir}/*_predictions/, runs: '

@@ -10,9 +10,12 @@ import argparse
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from compare_recipes import FAMILIES, compare
+from mmips.engine import cli, runs, sweep
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -21,27 +24,33 @@ def parse_args(argv=None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, help='runs at a time (default: one per core)')
+    parser.add_argument('--jobs', type=int, default=runs.cores(),
+                        help='runs at a time (default: one per core)')
     parser.add_argument('--fresh', action='store_true', help='forget finished runs')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.jobs < 1:
+        parser.error(f'--jobs must be at least 1, but got {args.jobs}')
+    return args
 
 
+@cli.readable_failures
 def main(argv=None) -> None:
     """Run the demo."""
     args = parse_args(argv)
     start = time.time()
-    print(f'Training 2 recipes x {len(args.seeds)} seeds on handwritten digits, 10 labels per '
+    found = sweep.read_sweep(ROOT / 'configs' / 'sweeps' / 'digits_recipes.yml')
+    cells = sweep.choose_cells(found, ['hard label', 'IPS 2x2'])
+    found = replace(found, cells=tuple(cells), seeds=tuple(dict.fromkeys(args.seeds)))
+    print(f'Training 2 recipes x {len(found.seeds)} seeds on handwritten digits, 10 labels per '
           'class, 20,000 images seen in each run ...', flush=True)
-    table = compare('digits', ['hard', 'ips'], args.seeds, args.jobs, args.work_dir,
-                    args.fresh)
+    sweep.train_cells(found, cells, args.work_dir, args.jobs, retry=True, fresh=args.fresh)
+    print()
+    sweep.report(found, cells, args.work_dir)
     pairs = args.work_dir / 'pairs.png'
-    browse = Path(__file__).parent / 'visualization' / 'browse_pairs.py'
-    subprocess.run([
-        sys.executable, '-W', 'ignore', str(browse),
-        FAMILIES['digits']['ips'].config, '--out', str(pairs)
-    ], check=True, stdout=subprocess.DEVNULL)
-    print(f'\n{table}\n\nCurves: {args.work_dir}/curves.png\nPairs:  {pairs}\n'
-          f'Done in {time.time() - start:.0f} s.')
+    subprocess.run(
+        [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / 'visualization' / 'browse_pairs.py'),
+         cells[1].config, '--out', str(pairs)], check=True, stdout=subprocess.DEVNULL)
+    print(f'Pairs: {pairs}\nDone in {time.time() - start:.0f} s.')
 
 
 if __name__ == '__main__':

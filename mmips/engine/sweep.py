@@ -11,6 +11,8 @@ import io
 import json
 import os
 import shutil
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +24,8 @@ from mmips.engine.sweep_file import Cell, Sweep, choose_cells, read_sweep
 from mmips.engine.sweep_tables import make_tables, to_latex, to_markdown
 
 __all__ = ['Cell', 'Results', 'Sweep', 'check_cells', 'choose_cells', 'collect', 'draw_results',
-           'folder_of', 'load_cell', 'prepare_folders', 'read_sweep', 'run_cells', 'train_cell',
-           'write_results']
+           'folder_of', 'load_cell', 'prepare_folders', 'read_sweep', 'report', 'run_cells',
+           'train_cell', 'train_cells', 'write_results']
 
 #: Of each run that has ended, by the name of its cell and its seed: what ``train_run`` returns,
 #: or ``dict(failed='why')``.
@@ -176,8 +178,11 @@ def collect(sweep: Sweep, work_dir: Path) -> Results:
     for cell in sweep.cells:
         for seed in sweep.seeds:
             folder = folder_of(work_dir, cell, seed)
-            if (folder / 'result.json').is_file():
-                results[cell.name, seed] = runs.read_result(folder / 'result.json')
+            path = folder / 'result.json'
+            result = runs.read_result(path) if path.is_file() else {}
+            # One that was not evaluated everywhere goes on from its last weights.
+            if set(sweep.evaluate) <= set(result):
+                results[cell.name, seed] = result
             elif (folder / 'failure.json').is_file():
                 results[cell.name, seed] = json.loads((folder / 'failure.json').read_text())
     return results
@@ -236,6 +241,76 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], work_dir: Path, jobs: int,
     with contextlib.closing(started):
         for (_, folder, *_), result in started:
             yield *tasks[folder], result
+
+
+def train_cells(sweep: Sweep, cells: Sequence[Cell], work_dir: Path, jobs: int,
+                devices: Sequence[str] = (), retry: bool = False, fresh: bool = False) -> None:
+    """Check everything, then train what is missing; each end is told and the tables written.
+
+    Args:
+        sweep (Sweep): Where the cells are from.
+        cells (Sequence[Cell]): Those to train.
+        work_dir (Path): The sweep's folder.
+        jobs (int): See :func:`mmips.engine.runs.run_tasks`, as for ``devices``.
+        devices (Sequence[str]): Defaults to ().
+        retry (bool): Train what has failed again. Defaults to False.
+        fresh (bool): Forget what is there of these cells. Defaults to False.
+
+    Raises:
+        FileNotFoundError, ValueError: Of :func:`check_cells` and :func:`prepare_folders`.
+        SystemExit: When it is interrupted; it says that the same command goes on.
+    """
+    # The tables have the others too, so what they hold must be of this sweep.
+    others = [cell for cell in sweep.cells if cell not in cells]
+    prepare_folders(sweep, others, check_cells(sweep, others, data=False), work_dir)
+    prepare_folders(sweep, cells, check_cells(sweep, cells), work_dir, retry, fresh)
+    results = collect(sweep, work_dir)
+    todo = sum((cell.name, seed) not in results for cell in cells for seed in sweep.seeds)
+    start = time.time()
+    try:
+        ended = run_cells(sweep, cells, work_dir, jobs, devices)
+        for number, (cell, seed, result) in enumerate(ended, 1):
+            results[cell.name, seed] = result
+            write_results(sweep, results, work_dir)
+            left = (time.time() - start) / number * (todo - number) / 60
+            what = f'failed: {result["failed"]}' if 'failed' in result else (
+                f'{sweep.metric} {result[sweep.evaluate[0]][sweep.metric]:.2f} in '
+                f'{result["seconds"]:.0f} s')
+            print(f'[{number}/{todo}] {cell.name}, seed {seed}: {what}; about {left:.0f} min left',
+                  flush=True)
+    except KeyboardInterrupt:
+        sys.exit(f'\nInterrupted. Finished runs are kept in {work_dir}, the others resume '
+                 'with the same command.')
+
+
+def report(sweep: Sweep, cells: Sequence[Cell], work_dir: Path) -> Results:
+    """Write and print the tables and draw the pictures of all cells.
+
+    Args:
+        sweep (Sweep): Where the cells are from.
+        cells (Sequence[Cell]): Those whose failures are told.
+        work_dir (Path): The sweep's folder.
+
+    Returns:
+        Results: What has ended, of all cells.
+
+    Raises:
+        SystemExit: If one of the chosen cells has failed, with its log.
+    """
+    results = collect(sweep, work_dir)
+    print(write_results(sweep, results, work_dir))
+    pictures = draw_results(sweep, results, work_dir)
+    print(f'In {work_dir}: {", ".join(["results.csv, .json, .md, .tex", *pictures])}')
+    failed = [(cell, seed) for cell in cells for seed in sweep.seeds
+              if 'failed' in results.get((cell.name, seed), {})]
+    for cell, seed in failed:
+        print(f'{cell.name}, seed {seed}, failed ({results[cell.name, seed]["failed"]}). Log: '
+              f'{folder_of(work_dir, cell, seed)}/train.log', file=sys.stderr)
+    if failed:
+        print('The others are finished. After mending it start again; sweep.py needs '
+              '--retry-failed.', file=sys.stderr)
+        sys.exit(1)
+    return results
 
 
 def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:

@@ -24,7 +24,8 @@
     paper: {hard label: 77.92}                 # the paper's value of a cell, by its name or by
                                                # its rows and columns, nested: {CutMix: {0.5: 80}}
     table: {rows: grid, columns: [alpha, p_r], best: table}   # default: one row a cell; best:
-                                               # bold of the whole table, each row or column
+                                               # bold of the whole table, each row or column;
+                                               # without columns, seeds: true shows each seed
     heatmaps: {x: alpha, y: p_r, panels: grid}
     curves: true                               # the metric over images seen
 
@@ -83,6 +84,8 @@ class Sweep:
     columns: tuple[str, ...] = ()
     #: Where the best is marked: of the 'table', each 'row' or each 'column'.
     best: str = 'table'
+    #: Whether a table without columns has the images seen and each seed's value.
+    show_seeds: bool = False
     #: ``x``, ``y`` and, as a tuple, ``panels``; empty for no heat maps.
     heatmaps: dict[str, Any] = field(default_factory=dict)
     curves: bool = False
@@ -147,15 +150,16 @@ def _parse(node: Any, path: Path) -> Sweep:
         for axis, label in cell.axes.items():
             if label not in known.setdefault(axis, []):
                 known[axis].append(label)
-    rows, columns, best = _layout(node.get('table'), known)
+    table = _mapping(node.get('table'), 'table', ('rows', 'columns', 'best', 'seeds'))
+    rows, columns, best = _layout(table, known)
     cells = _with_paper(_with_folders(cells), node.get('paper'), rows + columns)
     cells = [replace(cell, config=_find_config(cell, path)) for cell in cells]
     sweep = Sweep(
         title=str(node.get('title') or path.stem), cells=tuple(cells), axes=known,
         seeds=_seeds(node.get('seeds', [0, 1, 2])), metric=_metric(node),
         lower=_flag(node, 'lower'), evaluate=_evaluate(node.get('evaluate', ['test'])),
-        rows=rows, columns=columns, best=best, heatmaps=_heatmaps(node.get('heatmaps'), known),
-        curves=_flag(node, 'curves'))
+        rows=rows, columns=columns, best=best, show_seeds=_flag(table, 'seeds', 'table, '),
+        heatmaps=_heatmaps(node.get('heatmaps'), known), curves=_flag(node, 'curves'))
     _check_places(sweep)
     return sweep
 
@@ -284,12 +288,11 @@ def _find_config(cell: Cell, path: Path) -> str:
         raise ValueError(f'cell {cell.name}: {error}') from error
 
 
-def _layout(node: Any, axes: Mapping[str, Any]
+def _layout(node: Mapping, axes: Mapping[str, Any]
             ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     """The axes of the table's rows (default: those of no column) and columns; of what is best."""
-    if node is None:
+    if set(node) <= {'seeds'}:
         return (), (), 'table'
-    node = _mapping(node, 'table', ('rows', 'columns', 'best'))
     best = node.get('best', 'table')
     if best not in ('table', 'row', 'column'):
         raise ValueError(f'table, best must be table, row or column, got {best!r}.')
@@ -298,6 +301,8 @@ def _layout(node: Any, axes: Mapping[str, Any]
             or tuple(axis for axis in axes if axis not in columns))
     if set(rows) & set(columns):
         raise ValueError(f'table: {sorted(set(rows) & set(columns))} are rows and columns.')
+    if columns and node.get('seeds'):
+        raise ValueError('table: seeds have a column where there are no other columns.')
     return rows, columns, best
 
 
@@ -405,10 +410,10 @@ def _evaluate(node: Any) -> tuple[str, ...]:
     return tuple(node)
 
 
-def _flag(node: Mapping, key: str) -> bool:
+def _flag(node: Mapping, key: str, where: str = '') -> bool:
     value = node.get(key, False)
     if not isinstance(value, bool):
-        raise ValueError(f'{key} must be true or false, got {value!r}.')
+        raise ValueError(f'{where}{key} must be true or false, got {value!r}.')
     return value
 
 

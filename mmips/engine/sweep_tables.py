@@ -32,7 +32,8 @@ def make_tables(sweep: Sweep, results: Mapping[tuple[str, int], dict]) -> list[T
     """Lay out the metric as the sweep says.
 
     Without columns there is one table with a row a place and, in columns, the metric on every
-    evaluated split, train minus test, and the paper's value; with columns a table for each of
+    evaluated split, train minus test, and the paper's value, after the images seen and each
+    seed's value where ``show_seeds`` asks for them; with columns a table for each of
     the splits and one for the difference. The best mean on the first of the splits is marked.
 
     Args:
@@ -51,7 +52,9 @@ def make_tables(sweep: Sweep, results: Mapping[tuple[str, int], dict]) -> list[T
     means = {name: statistics.mean(values)
              for name, values in scores[sweep.evaluate[0]].items() if values}
     if not sweep.columns:
-        return [_one_table(sweep, texts, means)]
+        seeds = {cell.name: _each_seed(sweep, results, cell, digits) for cell in sweep.cells
+                 if sweep.show_seeds}
+        return [_one_table(sweep, texts, means, seeds)]
     return [_grid(sweep, what, by_cell, means if what == sweep.evaluate[0] else {})
             for what, by_cell in texts.items()]
 
@@ -67,11 +70,26 @@ def _quantities(sweep: Sweep) -> dict[str, str]:
 
 def _scores(sweep: Sweep, results: Mapping[tuple[str, int], dict], name: str,
             what: str) -> list[float]:
-    done = [results[name, seed] for seed in sweep.seeds if (name, seed) in results]
-    done = [result for result in done if 'failed' not in result]
+    done = _finished(sweep, results, name).values()
     if what == 'gap':
         return [result['train'][sweep.metric] - result['test'][sweep.metric] for result in done]
     return [result[what][sweep.metric] for result in done]
+
+
+def _finished(sweep: Sweep, results: Mapping[tuple[str, int], dict], name: str) -> dict[int, dict]:
+    """The runs of a cell that have not failed, by seed."""
+    return {seed: results[name, seed] for seed in sweep.seeds
+            if 'failed' not in results.get((name, seed), {'failed': ''})}
+
+
+def _each_seed(sweep: Sweep, results: Mapping[tuple[str, int], dict], cell: Cell,
+               digits: int) -> list[str]:
+    """The images seen and every seed's value."""
+    done = _finished(sweep, results, cell.name)
+    images = {f'{result["images"][-1]:,}': None for result in done.values()}
+    values = [f'{seed}: {result[sweep.evaluate[0]][sweep.metric]:.{digits}f}'
+              for seed, result in done.items()]
+    return [', '.join(images), ', '.join(values)]
 
 
 def _digits(groups: Iterable[Sequence[float]]) -> int:
@@ -123,18 +141,20 @@ def _best(sweep: Sweep, means: Mapping[str, float]) -> set[str]:
 
 
 def _one_table(sweep: Sweep, texts: Mapping[str, Mapping[str, str]],
-               means: Mapping[str, float]) -> Table:
+               means: Mapping[str, float], seeds: Mapping[str, list[str]]) -> Table:
     labels = list(sweep.rows) or ['cell']
     with_paper = any(cell.paper is not None for cell in sweep.cells)
-    table = Table('', [*labels, *_quantities(sweep).values(), *(['paper'] * with_paper)],
+    middle = ['images seen', 'seeds'] if seeds else []
+    table = Table('', [*labels, *middle, *_quantities(sweep).values(), *(['paper'] * with_paper)],
                   len(labels))
     best = _best(sweep, means)
     for number, (row, cells) in enumerate(_places(sweep)[0].items()):
         cell = cells[()]
-        table.rows.append([*row, *(by_cell[cell.name] for by_cell in texts.values()),
+        table.rows.append([*row, *seeds.get(cell.name, []),
+                           *(by_cell[cell.name] for by_cell in texts.values()),
                            *([_paper(cell)] * with_paper)])
         if cell.name in best:
-            table.bold.add((number, len(labels)))
+            table.bold.add((number, len(labels) + len(middle)))
     return table
 
 

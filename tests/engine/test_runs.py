@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import time
 
 import pytest
 from mmengine.config import Config
@@ -77,6 +78,17 @@ def test_the_others_go_on_when_one_fails_or_dies(tmp_path):
         assert json.loads((tmp_path / name / file).read_text()) == result
         assert [path.suffix for path in (tmp_path / name).iterdir()].count('.json') == 1
     assert 'Traceback' in (tmp_path / 'bad' / 'train.log').read_text()
+
+
+def test_a_failed_run_names_its_log_and_stops_the_queue(tmp_path):
+    tasks = [task(tmp_path, 'bad', '1 / 0'), task(tmp_path, 'next', 'dict()'),
+             task(tmp_path, 'last', 'dict()')]
+    with pytest.raises(SystemExit, match='bad failed .*train.log. Finished runs are kept') as end:
+        list(runs.run_tasks(tasks, 1))
+    assert str(end.value).endswith('after mending it.')
+    # The worker takes what is queued at once, so a run that was cancelled too late would show.
+    time.sleep(1)
+    assert [path.name for path in tmp_path.iterdir()] == ['bad']
 
 
 def test_each_device_has_its_process(tmp_path):

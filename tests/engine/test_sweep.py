@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import os
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.runner import ValLoop
 
 from mmips.engine import cli, inference, runs, sweep
 
@@ -123,6 +125,66 @@ def test_trains_and_evaluates_the_last_weights(read, tmp_path):
     assert len(labels) == 24
     assert result['train']['accuracy/top1'] == pytest.approx(
         100 * (probs.argmax(1) == labels).mean())
+
+
+@contextlib.contextmanager
+def killed(epoch, after):
+    """Break a run off before, or right after, the validation of an epoch."""
+    validate = ValLoop.run
+
+    def run(loop):
+        metrics = validate(loop) if after or loop.runner.epoch != epoch else None
+        if loop.runner.epoch == epoch:
+            raise InterruptedError
+        return metrics
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(ValLoop, 'run', run)
+        yield
+
+
+@pytest.fixture(scope='module')
+def unbroken():
+    """Cache of the one run that the killed ones are compared with."""
+    return {}
+
+
+@pytest.mark.parametrize('epoch, after', [(2, False), (3, False), (3, True)])
+def test_a_killed_run_loses_no_score(read, tmp_path, unbroken, epoch, after):
+    found = read(curves=True)
+    cell = replace(found.cells[0], options={**found.cells[0].options, 'train_cfg.max_epochs': 3})
+    if not unbroken:
+        unbroken.update(sweep.train_cell(found, cell, tmp_path / 'unbroken', 0))
+    assert unbroken['images'] == [24, 48, 72] and not unbroken['resumed']
+    folder = tmp_path / 'killed'
+    with killed(epoch, after):
+        sweep.train_cell(found, cell, folder, 0)
+    assert (folder / 'last_checkpoint').read_text().endswith(f'epoch_{epoch}.pth')
+    assert not (folder / 'result.json').exists()
+    kept = json.loads((folder / 'scores.json').read_text())
+    assert sorted(kept) == [str(number) for number in range(1, epoch + after)]
+
+    result = sweep.train_cell(found, cell, folder, 0)
+    assert result['resumed'] and result['images'] == unbroken['images']
+    assert [result[key] for key in ('scores', 'test', 'train')] == [
+        unbroken[key] for key in ('scores', 'test', 'train')]
+
+
+def test_what_was_not_evaluated_everywhere_is_evaluated_and_not_trained(read, tmp_path):
+    found = read(seeds=(0, ))
+    cell = found.cells[0]
+    folder = sweep.folder_of(tmp_path, cell, 0)
+    once = sweep.train_cell(replace(found, evaluate=('test', )), cell, folder, 0)
+    runs.write_json(folder / 'result.json', once)
+    weights = (folder / 'epoch_2.pth').read_bytes()
+    assert sweep.collect(replace(found, evaluate=('test', )), tmp_path) == {(cell.name, 0): once}
+    assert sweep.collect(found, tmp_path) == {}
+    again = sweep.train_cell(found, cell, folder, 0)
+    assert again['resumed'] and again['scores'] == once['scores']
+    assert again['test'] == once['test'] and 0 <= again['train']['accuracy/top1'] <= 100
+    assert (folder / 'epoch_2.pth').read_bytes() == weights
+    runs.write_json(folder / 'failure.json', dict(failed='so'))
+    assert sweep.collect(found, tmp_path)[cell.name, 0] == dict(failed='so')
 
 
 def test_results_are_sorted_and_without_times(read, tmp_path):

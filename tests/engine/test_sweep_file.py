@@ -75,7 +75,14 @@ def test_defaults(read):
     sweep = read('cells: {one: {config: own.py}}')
     assert sweep.title == 'some' and sweep.seeds == (0, 1, 2) and sweep.evaluate == ('test', )
     assert sweep.best == 'table' and not (sweep.rows or sweep.columns or sweep.heatmaps)
-    assert not sweep.curves and sweep.cells[0].axes == {}
+    assert not (sweep.curves or sweep.show_seeds) and sweep.cells[0].axes == {}
+
+
+def test_seeds_in_the_table_change_no_rows(read):
+    sweep = read(AXES + 'table: {seeds: true}')
+    assert sweep.show_seeds and not sweep.rows
+    sweep = read(AXES + 'table: {seeds: true, rows: [b, a]}')
+    assert sweep.show_seeds and sweep.rows == ('b', 'a')
 
 
 def test_values_may_be_lists_and_have_names(read):
@@ -154,6 +161,8 @@ AXES = 'config: own.py\naxes: {a: {key: x, values: [1, 2]}, b: {key: y, values: 
     (AXES + 'paper: {"a=1, b=1": high}', "paper: a=1, b=1 must be a number, got 'high'"),
     (AXES + 'table: {rows: c}', 'table, rows: c is no axis; there are a, b'),
     (AXES + 'table: {rows: a, columns: a}', r"table: \['a'\] are rows and columns"),
+    (AXES + 'table: {seeds: 3}', 'table, seeds must be true or false, got 3'),
+    (AXES + 'table: {seeds: true, rows: a, columns: b}', 'table: seeds have a column where'),
     (AXES + 'table: {best: 3}', 'table, best must be table, row or column, got 3'),
     (AXES + 'table: {rows: b}', "table: the cells 'a=1, b=1' and 'a=2, b=1' have the same place"),
     (AXES + 'heatmaps: {x: c, y: a}', 'heatmaps, x: c is no axis'),

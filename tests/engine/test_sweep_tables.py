@@ -40,6 +40,23 @@ def test_one_row_a_cell():
 """
 
 
+def test_every_seed_is_shown_where_it_is_wanted():
+    results = {key: {**one, 'images': [10, 24000]} for key, one in RESULTS.items()}
+    results['c', 0]['images'] = [12000]
+    results['hard', 1] = dict(failed='so')
+    del results['a', 0], results['a', 1]
+    assert markdown(replace(SWEEP, show_seeds=True), results) == """\
+## A & B
+
+| cell | images seen | seeds | test acc ↑ | paper |
+|---|---|---|---|---|
+| hard | 24,000 | 0: 70.00 | 70.00 (n=1) |  |
+| b | 24,000 | 0: 81.00, 1: 83.00 | **82.00 ± 1.41 (n=2)** | 81.0 |
+| a |  |  | – |  |
+| c | 12,000, 24,000 | 0: 60.00, 1: 60.50 | 60.25 ± 0.35 (n=2) | 70.5 |
+"""
+
+
 def test_rows_and_columns_in_the_order_of_their_axes():
     assert markdown(replace(SWEEP, rows=('mix', ), columns=('p', ))) == """\
 ## A & B

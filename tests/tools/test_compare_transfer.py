@@ -37,16 +37,17 @@ def argv(npz):
 @pytest.mark.slow
 @pytest.mark.skipif(not has_package('mmseg'), reason='needs mmseg')
 def test_pretrains_transfers_compares_and_draws(tool, argv, monkeypatch, capsys):
-    run_all = tool.compare_recipes.run_all
+    pretraining = tool.pretraining
 
-    def run_tiny(recipes, *args):
-        return run_all({name: replace(recipe, options=TINY) for name, recipe in recipes.items()},
-                       *args)
+    def tiny(args):
+        found = pretraining(args)
+        return replace(found, cells=tuple(replace(cell, options=TINY) for cell in found.cells))
 
-    monkeypatch.setattr(tool.compare_recipes, 'run_all', run_tiny)
+    monkeypatch.setattr(tool, 'pretraining', tiny)
     tool.main(argv)
     table = Path('out/results.md').read_text()
     assert table.count('\n') == 7 and table.strip() in capsys.readouterr().out
+    assert '| IPS 4x4 | 96 | 1: ' in Path('out/pretrain/results.md').read_text()
     assert len(Path('out/results.csv').read_text().splitlines()) == 6
     assert Path('out/camvid_predictions/predictions.png').stat().st_size > 10_000
     weights = {}
@@ -68,8 +69,9 @@ def test_pretrains_transfers_compares_and_draws(tool, argv, monkeypatch, capsys)
     tool.main(argv)
     assert Path('out/results.md').read_text() == table and len(times) == 5
     assert times == [path.stat().st_mtime_ns for path in sorted(Path('out').rglob('result.json'))]
-    with pytest.raises(SystemExit, match='random/seed1 holds a run of another setup'):
+    with pytest.raises(SystemExit):
         tool.main([*argv, 'optim_wrapper.optimizer.lr=0.5'])
+    assert 'random/seed1 holds a run of another setup' in capsys.readouterr().err
 
 
 def test_table_compares_seed_by_seed(tool, tmp_path):
@@ -84,6 +86,17 @@ def test_table_compares_seed_by_seed(tool, tmp_path):
     assert tool.write_table(pretrained, results, tmp_path) == TABLE
     rows = (tmp_path / 'results.csv').read_text().splitlines()
     assert rows[5] == '"BCCD detection, SSD300, mAP %",random,1,50.00,9,1'
+
+
+def test_pretrains_as_the_sweep_of_backbones_does(tool, argv):
+    args = tool.parse_args(argv)
+    path = PATH.parents[1] / 'configs' / 'sweeps' / 'npz_backbone.yml'
+    ours, theirs = tool.pretraining(args), tool.sweep.read_sweep(path)
+    assert [cell.folder for cell in ours.cells] == ['hard', 'ips'] and ours.seeds == (1, )
+    # Their folders are named after the cells.
+    assert [replace(cell, folder='') for cell in ours.cells] == [
+        replace(cell, folder='') for cell in theirs.cells]
+    assert ours.curves == theirs.curves
 
 
 def test_recipes_of_the_starts_are_identical_but_for_the_weights(tool, argv):

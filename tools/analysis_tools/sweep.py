@@ -14,8 +14,6 @@ until --retry-failed, all with the config and data of their start alone.
 """
 import argparse
 import os
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,47 +93,6 @@ def find_places(args: argparse.Namespace) -> tuple[list[str], int]:
     return devices, args.jobs_per_device
 
 
-def train(found: sweep.Sweep, cells: Sequence[sweep.Cell], args: argparse.Namespace) -> None:
-    """Train what is missing; the tables are written after every run."""
-    # The tables have the others too, so what they hold must be of this sweep.
-    others = [cell for cell in found.cells if cell not in cells]
-    sweep.prepare_folders(found, others, sweep.check_cells(found, others, data=False),
-                          args.work_dir)
-    marks = sweep.check_cells(found, cells)
-    sweep.prepare_folders(found, cells, marks, args.work_dir, args.retry_failed, args.fresh)
-    results = sweep.collect(found, args.work_dir)
-    todo = sum((cell.name, seed) not in results for cell in cells for seed in found.seeds)
-    devices, jobs = find_places(args)
-    start = time.time()
-    ended = sweep.run_cells(found, cells, args.work_dir, jobs, devices)
-    for number, (cell, seed, result) in enumerate(ended, 1):
-        results[cell.name, seed] = result
-        sweep.write_results(found, results, args.work_dir)
-        left = (time.time() - start) / number * (todo - number) / 60
-        what = f'failed: {result["failed"]}' if 'failed' in result else (
-            f'{found.metric} {result[found.evaluate[0]][found.metric]:.2f} in '
-            f'{result["seconds"]:.0f} s')
-        print(f'[{number}/{todo}] {cell.name}, seed {seed}: {what}; about {left:.0f} min left',
-              flush=True)
-
-
-def report(found: sweep.Sweep, cells: Sequence[sweep.Cell], args: argparse.Namespace) -> int:
-    """Write tables and pictures of all cells, name failures of some; returns their number."""
-    results = sweep.collect(found, args.work_dir)
-    print(sweep.write_results(found, results, args.work_dir))
-    pictures = sweep.draw_results(found, results, args.work_dir)
-    print(f'In {args.work_dir}: {", ".join(["results.csv, .json, .md, .tex", *pictures])}')
-    failed = [(cell, seed) for cell in cells for seed in found.seeds
-              if 'failed' in results.get((cell.name, seed), {})]
-    for cell, seed in failed:
-        folder = sweep.folder_of(args.work_dir, cell, seed)
-        print(f'{cell.name}, seed {seed}, failed ({results[cell.name, seed]["failed"]}). Log: '
-              f'{folder}/train.log', file=sys.stderr)
-    if failed:
-        print('The others are finished. After mending it: --retry-failed', file=sys.stderr)
-    return len(failed)
-
-
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the sweep asked for on the command line."""
@@ -147,15 +104,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sweep.check_cells(found, cells, data=False)
         print('\n'.join(f'{cell.name}   ({cell.folder})' for cell in cells))
         return
-    try:
-        if not args.collect:
-            train(found, cells, args)
-        failed = report(found, cells, args)
-    except KeyboardInterrupt:
-        sys.exit(f'\nInterrupted. Finished runs are kept in {args.work_dir}, the others resume '
-                 'with the same command.')
-    if failed:
-        sys.exit(1)
+    if not args.collect:
+        devices, jobs = find_places(args)
+        sweep.train_cells(found, cells, args.work_dir, jobs, devices, args.retry_failed,
+                          args.fresh)
+    sweep.report(found, cells, args.work_dir)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,48 @@
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'demo.py'
+TINY = {'train_cfg.max_epochs': 1, 'model.backbone.base_channels': 4,
+        'model.backbone.stem_channels': 4, 'model.head.in_channels': 16}
+
+
+@pytest.fixture
+def tool():
+    spec = importlib.util.spec_from_file_location('tool_demo', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_shows_every_seed_curves_and_pairs_and_trains_once(tool, tmp_path, monkeypatch, capsys):
+    read = tool.sweep.read_sweep
+
+    def read_tiny(path):
+        found = read(path)
+        return replace(found, cells=tuple(
+            replace(cell, options={**cell.options, **TINY}) for cell in found.cells))
+
+    monkeypatch.setattr(tool.sweep, 'read_sweep', read_tiny)
+    argv = ['--seeds', '2', '1', '--jobs', '1', '--work-dir', str(tmp_path)]
+    tool.main(argv)
+    out = capsys.readouterr().out
+    assert '[4/4] IPS 2x2, seed 1' in out and f'Pairs: {tmp_path}/pairs.png' in out
+    rows = [line for line in out.splitlines() if line[:1] == '|'][2:]
+    assert [row.partition(': ')[0] for row in rows] == ['| hard label | 100 | 2',
+                                                        '| IPS 2x2 | 200 | 2']
+    assert all(', 1: ' in row and ' ± ' in row for row in rows)
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ('curves.png', 'pairs.png'))
+
+    monkeypatch.setattr(tool.subprocess, 'run', lambda *args, **options: None)
+    tool.main(argv)
+    again = capsys.readouterr().out
+    assert '[1/' not in again and '\n'.join(rows) in again
+
+
+def test_refuses(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.main(['--jobs', '0'])
+    assert '--jobs must be at least 1, but got 0' in capsys.readouterr().err
