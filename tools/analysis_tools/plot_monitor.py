@@ -17,16 +17,14 @@ Reads what ``mmips.GradientMonitor`` and ``mmips.SelfDistillMonitor`` have logge
   ``monitor.json``: both.
 """
 import argparse
-import csv
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import mmips  # noqa: F401  (first: it mends mmengine where that is needed)
-from mmips.engine import cli, inference, runs
+from mmips.engine import cli, files, inference, runs
 
 LAYER = 'grad/'
 GAP, NORM = 'confidence gap |p1(y) - p2(y)|', "L1 norm of the KL's gradient, mean over pairs"
@@ -143,14 +141,9 @@ def write_tables(found: dict[str, dict], unit: str, out: Path) -> str:
     runs.write_json(out / 'monitor.json', dict(unit=unit, runs=found, means=means))
     rows = [[name, key, epoch, f'{value:.6g}'] for name, quantities in found.items()
             for key, epochs in quantities.items() for epoch, value in epochs.items()]
-    partial = out / 'monitor.csv.part'
-    with open(partial, 'w', newline='', encoding='utf-8') as file:
-        csv.writer(file).writerows([['run', 'quantity', unit, 'value'], *rows])
-    os.replace(partial, out / 'monitor.csv')
+    files.write_csv(out / 'monitor.csv', ['run', 'quantity', unit, 'value'], rows)
     text = markdown(means)
-    partial = out / 'monitor.md.part'
-    partial.write_text(text, encoding='utf-8')
-    os.replace(partial, out / 'monitor.md')
+    files.write_text(out / 'monitor.md', text)
     return text
 
 

@@ -7,13 +7,12 @@ A folder is the work directory of a training run or of a sweep, or what an evalu
 written. The page needs no network and no other file.
 """
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import mmips  # noqa: F401  (first: it says what is missing from the environment)
-from mmips.engine import cli
+from mmips.engine import cli, files
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     page = render_report(sections, args.title)
     path = Path(args.out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix('.part')
-    partial.write_text(page, encoding='utf-8')
-    os.replace(partial, path)
+    files.write_text(path, page)
     print(f'{path}: {sum(len(section.runs) for section in sections)} runs, '
           f'{sum(len(section.tables) for section in sections)} tables, '
           f'{sum(len(section.pictures) for section in sections)} pictures, '
