@@ -167,7 +167,7 @@ def _grid(sweep: Sweep, what: str, texts: Mapping[str, str],
     for column in columns:
         cells = [row.get(column) for row in rows.values()]
         present = [cell for cell in cells if cell]
-        name = ', '.join(f'{axis}={label}' for axis, label in zip(sweep.columns, column))
+        name = ', '.join(map(_heading, sweep.columns, column))
         table.header.append(name or sweep.metric)
         for number, cell in enumerate(cells):
             if cell and cell.name in best:
@@ -178,6 +178,11 @@ def _grid(sweep: Sweep, what: str, texts: Mapping[str, str],
             for row_texts, cell in zip(table.rows, cells):
                 row_texts.append(_paper(cell) if cell else '')
     return table
+
+
+def _heading(axis: str, label: str) -> str:
+    # A number says nothing without its axis, a name needs none.
+    return f'{axis}={label}' if re.fullmatch(r'[-+]?\d[\d.e+-]*', label) else label
 
 
 def _paper(cell: Cell) -> str:

@@ -86,6 +86,8 @@ def _markdown(text: str) -> str:
     # Pictures that it names stand in the report anyway, and links would lead nowhere.
     safe = re.sub(r'!\[[^\]]*\]\([^)]*\)', '', safe)
     page = markdown.markdown(safe, extensions=['tables'])
+    # Its headings stand below that of the file.
+    page = re.sub(r'<(/?)h\d>', r'<\1h4>', page)
     return page.replace('<table>', '<div class="wide"><table>').replace(
         '</table>', '</table></div>')
 
@@ -164,12 +166,16 @@ def _draw(key: str, runs: Sequence[Run], colours: dict[str, Any]) -> str:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(5, 3.2), layout='constrained')
+    labels = {run.name: _setup_name(run, [other for other in runs if other.setup == run.setup])
+              for run in runs}
+    named = len(set(labels.values()))
+    rows = -(-named // 2) if 1 < named <= _LEGEND else 0
+    figure = Figure(figsize=(5, 3.2 + 0.16 * rows), layout='constrained')
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     shown: set[str] = set()
     for run in runs:
-        label = _setup_name(run, [other for other in runs if other.setup == run.setup])
+        label = labels[run.name]
         axes.plot(*zip(*run.scalars[key]), linewidth=1.2, alpha=0.85,
                   color=colours[run.setup],
                   label=label if label not in shown else None,
@@ -178,8 +184,9 @@ def _draw(key: str, runs: Sequence[Run], colours: dict[str, Any]) -> str:
     axes.set(xlabel=runs[0].units[key], title=key)
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
-    if 1 < len(shown) <= _LEGEND:
-        axes.legend(fontsize=7, frameon=False)
+    if rows:
+        # Below the axes, where it covers no curve.
+        figure.legend(loc='outside lower center', fontsize=6.5, frameon=False, ncols=2)
     buffer = io.BytesIO()
     # Neither date nor random ids: the same results give the same page.
     with matplotlib.rc_context({'svg.hashsalt': key}):

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmips.engine import sweep_tables
 from mmips.engine.sweep_file import Cell, Sweep
 from mmips.engine.sweep_tables import latex, make_tables, to_latex, to_markdown
 
@@ -130,3 +131,10 @@ def test_latex():
 """  # noqa: E501
     assert r'\textbf{82.00 $\pm$ 1.41}' in to_latex('', make_tables(SWEEP, RESULTS))
     assert latex('gap (train − test) ↓') == r'gap (train $-$ test) $\downarrow$'
+
+
+@pytest.mark.parametrize('label, heading', [
+    ('0.5', 'a=0.5'), ('-1', 'a=-1'), ('1e-3', 'a=1e-3'), ('no IPS', 'no IPS'), ('2x2', '2x2'),
+    ('e', 'e')])
+def test_numbers_are_named_by_their_axis(label, heading):
+    assert sweep_tables._heading('a', label) == heading

@@ -35,6 +35,12 @@ def test_text_of_results_is_no_html(page, tmp_path):
     assert '<strong>1</strong>' in text and 'a &amp; b' in text
 
 
+def test_headings_of_a_markdown_file_stand_below_its_name(page, tmp_path):
+    (tmp_path / 'a.md').write_text('# One\n\n## Two\n\ntext\n')
+    assert re.findall(r'<(h\d)>(.*?)</\1>', page())[-3:] == [
+        ('h3', 'a.md'), ('h4', 'One'), ('h4', 'Two')]
+
+
 def test_the_csv_of_a_markdown_table_is_folded(page, tmp_path):
     for name in ('a.md', 'a.csv', 'b.csv'):
         (tmp_path / name).write_text('| v |\n|---|\n| 1 |\n' if name == 'a.md' else 'v\n1\n')
