@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmips.functional.cifar100_superclasses import superclass_of
+
 __all__ = ['WHAT', 'Predictions', 'class_distribution', 'mass_table', 'split_mass']
 
 #: What a distribution over all images of a class is.
@@ -37,8 +39,6 @@ class Predictions:
     near: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        # Here, since the data sets import their toolbox, and a tool's --help shall not.
-        from mmips.datasets.cifar100_superclasses import superclass_of
         groups = self.superclasses = superclass_of(self.classes) or {}
         self.near = [[k for k, other in enumerate(self.classes) if groups and other != name
                       and groups[other] == groups[name]] for name in self.classes]

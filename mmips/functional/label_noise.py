@@ -15,32 +15,11 @@ from numbers import Integral, Real
 
 import numpy as np
 
-__all__ = ['CIFAR100_SUPERCLASSES', 'NAMED_MAPS', 'check_rate', 'check_seed', 'count_flips',
-           'flip_asymmetric', 'flip_symmetric', 'resolve_class_map']
+from mmips.functional.cifar100_superclasses import SUPERCLASSES
 
-#: Superclass -> its five classes in the order of their labels; https://www.cs.toronto.edu/~kriz/cifar.html
-CIFAR100_SUPERCLASSES: dict[str, tuple[str, ...]] = {
-    'aquatic_mammals': ('beaver', 'dolphin', 'otter', 'seal', 'whale'),
-    'fish': ('aquarium_fish', 'flatfish', 'ray', 'shark', 'trout'),
-    'flowers': ('orchid', 'poppy', 'rose', 'sunflower', 'tulip'),
-    'food_containers': ('bottle', 'bowl', 'can', 'cup', 'plate'),
-    'fruit_and_vegetables': ('apple', 'mushroom', 'orange', 'pear', 'sweet_pepper'),
-    'household_electrical_devices': ('clock', 'keyboard', 'lamp', 'telephone', 'television'),
-    'household_furniture': ('bed', 'chair', 'couch', 'table', 'wardrobe'),
-    'insects': ('bee', 'beetle', 'butterfly', 'caterpillar', 'cockroach'),
-    'large_carnivores': ('bear', 'leopard', 'lion', 'tiger', 'wolf'),
-    'large_man-made_outdoor_things': ('bridge', 'castle', 'house', 'road', 'skyscraper'),
-    'large_natural_outdoor_scenes': ('cloud', 'forest', 'mountain', 'plain', 'sea'),
-    'large_omnivores_and_herbivores': ('camel', 'cattle', 'chimpanzee', 'elephant', 'kangaroo'),
-    'medium_mammals': ('fox', 'porcupine', 'possum', 'raccoon', 'skunk'),
-    'non-insect_invertebrates': ('crab', 'lobster', 'snail', 'spider', 'worm'),
-    'people': ('baby', 'boy', 'girl', 'man', 'woman'),
-    'reptiles': ('crocodile', 'dinosaur', 'lizard', 'snake', 'turtle'),
-    'small_mammals': ('hamster', 'mouse', 'rabbit', 'shrew', 'squirrel'),
-    'trees': ('maple_tree', 'oak_tree', 'palm_tree', 'pine_tree', 'willow_tree'),
-    'vehicles_1': ('bicycle', 'bus', 'motorcycle', 'pickup_truck', 'train'),
-    'vehicles_2': ('lawn_mower', 'rocket', 'streetcar', 'tank', 'tractor'),
-}
+__all__ = ['NAMED_MAPS', 'check_rate', 'check_seed', 'count_flips', 'flip_asymmetric',
+           'flip_symmetric', 'resolve_class_map']
+
 NAMED_MAPS = ('next', 'cifar100')
 
 
@@ -160,7 +139,7 @@ def _named_map(name: str, num_classes: int, names: Sequence[str]) -> Mapping:
         return {label: (label + 1) % num_classes for label in range(num_classes)}
     if name != 'cifar100':
         raise ValueError(f'class_map must be one of {NAMED_MAPS} or a dict, but got {name!r}.')
-    groups = CIFAR100_SUPERCLASSES.values()
+    groups = SUPERCLASSES.values()
     known = {kind for group in groups for kind in group}
     unknown, missing = set(names) - known, known - set(names)
     if unknown or missing:

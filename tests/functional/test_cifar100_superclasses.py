@@ -1,7 +1,7 @@
 """CIFAR-100's superclasses: each class once, spelled as mmpretrain spells it."""
 import pytest
 
-from mmips.datasets.cifar100_superclasses import SUPERCLASSES, superclass_of
+from mmips.functional.cifar100_superclasses import SUPERCLASSES, superclass_of
 
 
 def test_every_class_has_one_superclass():

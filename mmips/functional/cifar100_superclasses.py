@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 __all__ = ['SUPERCLASSES', 'superclass_of']
 
-#: The five classes of each superclass, spelled as mmpretrain's ``CIFAR100_CATEGORIES``.
+#: The five classes of each superclass in the order of their labels, spelled as mmpretrain's
+#: ``CIFAR100_CATEGORIES``; https://www.cs.toronto.edu/~kriz/cifar.html
 SUPERCLASSES: dict[str, tuple[str, ...]] = {
     'aquatic_mammals': ('beaver', 'dolphin', 'otter', 'seal', 'whale'),
     'fish': ('aquarium_fish', 'flatfish', 'ray', 'shark', 'trout'),
