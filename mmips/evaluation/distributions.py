@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmips.functional.cifar100_superclasses import superclass_of
-
 __all__ = ['WHAT', 'Predictions', 'class_distribution', 'mass_table', 'split_mass']
 
 #: What a distribution over all images of a class is.
@@ -39,6 +37,8 @@ class Predictions:
     near: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
+        # Here, since mmips.functional brings torch, and a tool's --help shall not wait for it.
+        from mmips.functional.cifar100_superclasses import superclass_of
         groups = self.superclasses = superclass_of(self.classes) or {}
         self.near = [[k for k, other in enumerate(self.classes) if groups and other != name
                       and groups[other] == groups[name]] for name in self.classes]
