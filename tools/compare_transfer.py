@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mmips
-from mmips.engine import cli, runs, sweep
+from mmips.engine import cli, fingerprints, runs, sweep
 
 STARTS = {'random': 'random weights', 'hard': 'hard label', 'ips': 'IPS 4x4'}
 
@@ -146,7 +146,8 @@ def transfer(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
                 if args.fresh:
                     shutil.rmtree(folder, ignore_errors=True)
                 cfg = load_task(task, args, checkpoint)
-                runs.check_folder(folder, runs.fingerprint(cfg, [checkpoint] if checkpoint else []))
+                data = [checkpoint] if checkpoint else []
+                runs.check_folder(folder, fingerprints.fingerprint(cfg, data))
                 if (folder / 'result.json').is_file():
                     results[task][start].append(runs.read_result(folder / 'result.json'))
                 else:

@@ -2,12 +2,13 @@
 """Files written in one step: a kill leaves the old file or the new one, never half."""
 import contextlib
 import csv
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ['plain', 'replacing', 'write_csv', 'write_text']
+__all__ = ['plain', 'replacing', 'write_csv', 'write_json', 'write_text']
 
 _Path = str | os.PathLike
 
@@ -38,6 +39,11 @@ def write_csv(path: _Path, header: Iterable[Any], rows: Iterable[Iterable[Any]])
     """Write a table in one step."""
     with replacing(path) as file:
         csv.writer(file).writerows([header, *rows])
+
+
+def write_json(path: _Path, content: Any) -> None:
+    """Write a JSON file in one step; what JSON does not know leaves the old one as it is."""
+    write_text(path, json.dumps(content, indent=1))
 
 
 def plain(value: Any) -> Any:

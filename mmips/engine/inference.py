@@ -1,19 +1,17 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Several checkpoints of one config over one split: what the evaluating tools share."""
 import argparse
-import hashlib
-import json
 import os.path as osp
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmips.engine import cli, runs, sources
+from mmips.engine import cli, sources
 
 __all__ = ['add_checkpoint_options', 'build_loader', 'build_model', 'check_checkpoints',
            'check_images', 'check_labels', 'check_names', 'check_state', 'class_names',
            'default_name', 'each_checkpoint', 'iter_batches', 'load_classifier_config',
-           'predict_probs', 'prepare_split', 'read_state', 'result_key', 'spread']
+           'predict_probs', 'prepare_split', 'read_state', 'spread']
 
 SPLITS = ('test', 'val', 'train')
 
@@ -297,34 +295,6 @@ def class_names(loader: Any, number: int) -> tuple[str, ...]:
     """Names of the classes, or their numbers where the data set has none."""
     names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
     return tuple(str(name) for name in names) or tuple(f'class {k}' for k in range(number))
-
-
-def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
-    """A checksum of all that a checkpoint's number depends on, to find it again by.
-
-    That is the version of mmips, the checkpoint and the files of the data (by path, size and
-    time), the model, the data set and the data preprocessor. Not the batch size, nor anything
-    else by which no number changes.
-
-    Args:
-        cfg (Config): The whole config. Take it before a model is built from it, which fills
-            in settings.
-        split (str): 'test', 'val' or 'train'.
-        checkpoint (str): Its path.
-        **settings: What else the number depends on, as JSON knows it.
-    """
-    from mmengine.config import Config
-
-    from mmips.version import __version__
-    dataset = cfg[f'{split}_dataloader'].dataset
-    parts = Config(dict(model=cfg.model, data_preprocessor=cfg.get('data_preprocessor'),
-                        dataset=dataset))
-    files = sources.present_paths(dataset)
-    if sources.is_local(checkpoint):
-        checkpoint = osp.abspath(osp.expanduser(checkpoint))
-        files.append(checkpoint)
-    content = [__version__, checkpoint, runs.fingerprint(parts, files), settings]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def iter_batches(loader: Any, title: str) -> Iterator[dict]:

@@ -7,7 +7,6 @@ finished, ``failure.json`` why it failed, ``scores.json`` keeps every validation
 """
 import contextlib
 import copy
-import hashlib
 import json
 import multiprocessing
 import os
@@ -23,8 +22,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-__all__ = ['Task', 'check_folder', 'cores', 'fingerprint', 'read_result', 'run_tasks', 'same_setup',
-           'train_run', 'write_json']
+from mmips.engine.files import write_json
+from mmips.engine.fingerprints import fingerprint
+
+__all__ = ['Task', 'check_folder', 'cores', 'read_result', 'run_tasks', 'same_setup',
+           'train_run']
 
 #: A name for messages, the run's folder, and a function with its arguments that trains there.
 Task = tuple[str, Path, Callable[..., dict], tuple]
@@ -36,32 +38,6 @@ def cores() -> int:
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file in one step: a kill leaves the old file or the new one, never half."""
-    partial = path.with_suffix('.tmp')
-    partial.write_text(json.dumps(content, indent=1))
-    partial.replace(path)
-
-
-def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = ()) -> dict:
-    """What a run's numbers depend on, its seed aside.
-
-    Args:
-        cfg (Config): The merged config.
-        files (Sequence[str]): Files it reads, known by path, size and time. Defaults to ().
-
-    Returns:
-        dict: Of strings and numbers, to compare with that of another start.
-    """
-    # As JSON: pretty_text takes a second a config.
-    text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
-    mark: dict = {'config': hashlib.sha256(text.encode()).hexdigest()}
-    for file in files:
-        stat = os.stat(file)
-        mark[os.path.abspath(file)] = [stat.st_size, stat.st_mtime_ns]
-    return mark
 
 
 def check_folder(folder: Path, mark: dict) -> None:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mmips.engine import cli, runs, sources
+from mmips.engine import cli, files, fingerprints, runs, sources
 from mmips.engine.options import merge_options
 from mmips.engine.sweep_file import Cell, Sweep, choose_cells, read_sweep
 from mmips.engine.sweep_tables import make_tables, to_latex, to_markdown
@@ -63,7 +63,7 @@ def check_cells(sweep: Sweep, cells: Sequence[Cell], data: bool = True) -> dict[
             if evaluator not in evaluators:
                 _check_metric(cell, cfg, sweep.metric)
                 evaluators.add(evaluator)
-        marks[cell.name] = runs.fingerprint(cfg, data_files(cfg))
+        marks[cell.name] = fingerprints.fingerprint(cfg, data_files(cfg))
     return marks
 
 
@@ -341,7 +341,7 @@ def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
         ['cell', 'seed', 'seconds', 'resumed'],
         *([cell.name, seed, result['seconds'], result['resumed']]
           for cell, seed, result in finished)])
-    runs.write_json(work_dir / 'results.json', dict(
+    files.write_json(work_dir / 'results.json', dict(
         sweep=asdict(sweep), results=[dict(cell=cell.name, **{'seed': seed, **result})
                                       for cell, seed, result in ordered]))
     tables = make_tables(sweep, results)

@@ -40,3 +40,11 @@ def test_what_json_does_not_know():
     value = dict(a=[np.nan, np.float64(np.inf)], b=(1, np.arange(2)), c=np.float32(-np.inf))
     assert files.plain(value) == dict(a=[None, 'inf'], b=[1, [0, 1]], c='-inf')
     json.dumps(files.plain(value), allow_nan=False)
+
+
+def test_a_half_written_file_never_takes_the_place_of_a_whole_one(tmp_path):
+    path = tmp_path / 'result.json'
+    files.write_json(path, [1])
+    with pytest.raises(TypeError):
+        files.write_json(path, [object()])
+    assert json.loads(path.read_text()) == [1]

@@ -1,7 +1,5 @@
 """Checkpoints over a split: order, subsets, training images, and what is refused."""
 import argparse
-import copy
-import os
 
 import numpy as np
 import pytest
@@ -120,40 +118,6 @@ def test_configs_of_other_toolboxes_are_refused(options):
     args.config = 'seg/deeplabv3plus_r18-w16_ips_camvid.py'
     with pytest.raises(ValueError, match="'mmseg'"):
         inference.load_classifier_config(args)
-
-
-def test_results_are_found_again_by_all_they_depend_on(npz, tmp_path, monkeypatch):
-    cfg = Config(dict(
-        model=dict(type='X'), data_preprocessor=dict(mean=[1]),
-        test_dataloader=dict(batch_size=2, dataset=dict(type='Y', ann_file=str(npz))),
-        val_dataloader=dict(dataset=dict(type='Z'))))
-    monkeypatch.chdir(tmp_path)
-    checkpoint = tmp_path / 'epoch.pth'
-    checkpoint.write_text('weights')
-    keys = []
-
-    def key(split='test', path='epoch.pth', eps=1, **changes):
-        changed = copy.deepcopy(cfg)
-        changed.merge_from_dict({name.replace('__', '.'): value for name, value in changes.items()})
-        keys.append(inference.result_key(changed, split, path, eps=eps))
-        return keys[-1]
-
-    first = key()
-    assert key(path=str(checkpoint)) == key(test_dataloader__batch_size=3) == first
-    keys[1:] = []
-    for change in (dict(model__type='W'), dict(data_preprocessor__mean=[2]), dict(eps=2),
-                   dict(test_dataloader__dataset__type='W'), dict(split='val'),
-                   dict(path='s3://epoch.pth')):
-        key(**change)
-    os.utime(checkpoint, (1, 1))
-    key()
-    os.utime(npz, (1, 1))
-    key()
-    (tmp_path / 'copy.pth').write_text('weights')
-    key(path='copy.pth')
-    monkeypatch.setattr('mmips.version.__version__', 'x')
-    key()
-    assert len(set(keys)) == len(keys) == 11
 
 
 @pytest.mark.parametrize('size, number, expected', [

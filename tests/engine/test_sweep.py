@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import ValLoop
 
-from mmips.engine import cli, inference, runs, sweep
+from mmips.engine import cli, files, fingerprints, inference, sweep
 
 TINY = """
 options: {train_cfg.max_epochs: 2, model.backbone.base_channels: 4, model.backbone.stem_channels: 4,
@@ -50,7 +50,7 @@ def test_each_config_is_read_once(read, monkeypatch):
     # The options are in the copies alone, and what is marked is what is trained.
     for cell in found.cells:
         cfg = sweep.load_cell(cell)
-        assert runs.fingerprint(cfg, sweep.data_files(cfg)) == marks[cell.name]
+        assert fingerprints.fingerprint(cfg, sweep.data_files(cfg)) == marks[cell.name]
     assert marks['IPS'].keys() == {'config', os.environ['MMIPS_NPZ']}
 
 
@@ -175,7 +175,7 @@ def test_what_was_not_evaluated_everywhere_is_evaluated_and_not_trained(read, tm
     cell = found.cells[0]
     folder = sweep.folder_of(tmp_path, cell, 0)
     once = sweep.train_cell(replace(found, evaluate=('test', )), cell, folder, 0)
-    runs.write_json(folder / 'result.json', once)
+    files.write_json(folder / 'result.json', once)
     weights = (folder / 'epoch_2.pth').read_bytes()
     assert sweep.collect(replace(found, evaluate=('test', )), tmp_path) == {(cell.name, 0): once}
     assert sweep.collect(found, tmp_path) == {}
@@ -183,7 +183,7 @@ def test_what_was_not_evaluated_everywhere_is_evaluated_and_not_trained(read, tm
     assert again['resumed'] and again['scores'] == once['scores']
     assert again['test'] == once['test'] and 0 <= again['train']['accuracy/top1'] <= 100
     assert (folder / 'epoch_2.pth').read_bytes() == weights
-    runs.write_json(folder / 'failure.json', dict(failed='so'))
+    files.write_json(folder / 'failure.json', dict(failed='so'))
     assert sweep.collect(found, tmp_path)[cell.name, 0] == dict(failed='so')
 
 
@@ -219,9 +219,9 @@ def test_folders_are_prepared(read, tmp_path):
     assert folders[0] == tmp_path / 'lr=0.1' / 'seed0'
     for folder, cell in zip(folders[:2], (done, failed)):
         folder.mkdir(parents=True)
-        runs.write_json(folder / 'fingerprint.json', marks[cell.name])
-    runs.write_json(folders[0] / 'result.json', outcome(0, 1.))
-    runs.write_json(folders[1] / 'failure.json', dict(failed='so'))
+        files.write_json(folder / 'fingerprint.json', marks[cell.name])
+    files.write_json(folders[0] / 'result.json', outcome(0, 1.))
+    files.write_json(folders[1] / 'failure.json', dict(failed='so'))
 
     def prepare(new_marks=marks, **options):
         sweep.prepare_folders(found, found.cells, new_marks, tmp_path, **options)
@@ -231,7 +231,7 @@ def test_folders_are_prepared(read, tmp_path):
     assert prepare() == {'lr=0.1': False, 'lr=0.2': True}
     # Another setup has not failed yet.
     assert prepare({**marks, 'lr=0.2': marks['IPS']}) == {'lr=0.1': False}
-    runs.write_json(folders[1] / 'failure.json', dict(failed='so'))
+    files.write_json(folders[1] / 'failure.json', dict(failed='so'))
     assert prepare(retry=True) == {'lr=0.1': False}
     with pytest.raises(ValueError, match='lr=0.1/seed0 holds a run of another setup'):
         prepare({**marks, 'lr=0.1': marks['IPS']})

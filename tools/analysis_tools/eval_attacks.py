@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference, runs
+from mmips.engine import cli, files, fingerprints, inference
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -95,7 +95,7 @@ class Cells:
             used.update(steps=shared.steps, step=shared.step(eps))
         if eps and attack == 'pgd':
             used['seed'] = shared.seed
-        key = inference.result_key(self.cfg, self.args.split, checkpoint, **used)
+        key = fingerprints.result_key(self.cfg, self.args.split, checkpoint, **used)
         return self.folder / f'{key[:24]}.json'
 
     def get(self, checkpoint: str, attack: str, eps: float) -> Any:
@@ -106,7 +106,7 @@ class Cells:
 
     def put(self, checkpoint: str, attack: str, score: Any) -> None:
         """Store a score."""
-        runs.write_json(self.path(checkpoint, attack, score.eps), dataclasses.asdict(score))
+        files.write_json(self.path(checkpoint, attack, score.eps), dataclasses.asdict(score))
 
 
 def passes(cells: Cells, checkpoint: str, args: argparse.Namespace
@@ -205,7 +205,7 @@ def write(scores: dict[str, dict[str, list]], args: argparse.Namespace,
     name = osp.splitext(osp.basename(args.config))[0]
     tables = attack_tables(scores, settings, f'{args.split} images ({name})')
     out = Path(args.out)
-    runs.write_json(out / 'attacks.json', dict(
+    files.write_json(out / 'attacks.json', dict(
         config=args.config, checkpoints=dict(zip(args.names, args.checkpoints)),
         split=args.split, settings=dataclasses.asdict(settings), results=rows))
     files.write_csv(out / 'attacks.csv', rows[0], (row.values() for row in rows))

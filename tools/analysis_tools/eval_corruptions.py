@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference, runs
+from mmips.engine import cli, files, fingerprints, inference
 from mmips.evaluation import corruptions as robustness
 from mmips.evaluation.corrupted_split import CLEAN, Condition, CorruptedSplit
 from mmips.evaluation.corruptions import CorruptionScores
@@ -168,7 +168,7 @@ def evaluate(split: CorruptedSplit, args: argparse.Namespace, conditions: Sequen
     counts = {}
     for number, condition in enumerate(conditions, 1):
         current = split.config(condition)
-        keys = {name: inference.result_key(current, args.split, checkpoint,
+        keys = {name: fingerprints.result_key(current, args.split, checkpoint,
                                            max_images=args.max_images, library=library)
                 for name, checkpoint in zip(args.names, args.checkpoints)}
         missing = [name for name in args.names if keys[name] not in done]
@@ -178,7 +178,7 @@ def evaluate(split: CorruptedSplit, args: argparse.Namespace, conditions: Sequen
             found = count_correct({name: models[name] for name in missing},
                                   split.loader(condition), title)
             done.update({keys[name]: found[name] for name in missing})
-            runs.write_json(path, done)
+            files.write_json(path, done)
         counts[condition] = {name: done[key] for name, key in keys.items()}
     return counts
 
@@ -212,7 +212,7 @@ def write_results(counts: Mapping[Condition, Mapping[str, tuple[int, int]]],
             f'relative to those of {args.reference}, mean over the corruptions.')
     robustness.write_tables(folder, f'{table}\n{note}\n', rows)
     reference = scores[args.reference]
-    runs.write_json(folder / 'corruptions.json', files.plain(dict(
+    files.write_json(folder / 'corruptions.json', files.plain(dict(
         config=args.config, split=args.split, source=source, note=note, seed=args.seed,
         where=None if args.cifar_c else args.where, reference=args.reference,
         checkpoints=dict(zip(args.names, args.checkpoints)), corruptions=args.corruptions,

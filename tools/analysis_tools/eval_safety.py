@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference, runs
+from mmips.engine import cli, files, inference
 
 #: Heading of each column, with its unit and which direction is better.
 HEADINGS = dict(
@@ -133,7 +133,7 @@ def write(results: Mapping[str, dict], groups: Mapping[str, str], setup: dict,
             folder / 'safety_groups.csv', ['group', 'metric', 'mean', 'std', 'checkpoints'],
             ([name, key, *(_cell(group[what][key]) for what in ('mean', 'std')),
               group['checkpoints']] for name, group in grouped.items() for key in keys))
-    runs.write_json(folder / 'safety.json', files.plain(dict(
+    files.write_json(folder / 'safety.json', files.plain(dict(
         **setup, groups=grouped,
         checkpoints={name: {**result, 'bins': asdict(result['bins'])}
                      for name, result in results.items()})))

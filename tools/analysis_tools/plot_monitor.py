@@ -24,7 +24,7 @@ from statistics import fmean
 from typing import Any
 
 import mmips  # noqa: F401  (first: it mends mmengine where that is needed)
-from mmips.engine import cli, files, inference, runs
+from mmips.engine import cli, files, inference
 
 LAYER = 'grad/'
 GAP, NORM = 'confidence gap |p1(y) - p2(y)|', "L1 norm of the KL's gradient, mean over pairs"
@@ -138,7 +138,7 @@ def write_tables(found: dict[str, dict], unit: str, out: Path) -> str:
     """Write the JSON, CSV and Markdown files; returns the Markdown."""
     means = {name: {key: fmean(epochs.values()) for key, epochs in quantities.items()}
              for name, quantities in found.items()}
-    runs.write_json(out / 'monitor.json', dict(unit=unit, runs=found, means=means))
+    files.write_json(out / 'monitor.json', dict(unit=unit, runs=found, means=means))
     rows = [[name, key, epoch, f'{value:.6g}'] for name, quantities in found.items()
             for key, epochs in quantities.items() for epoch, value in epochs.items()]
     files.write_csv(out / 'monitor.csv', ['run', 'quantity', unit, 'value'], rows)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference, runs
+from mmips.engine import cli, files, inference
 from mmips.evaluation.distributions import (
     WHAT,
     Predictions,
@@ -151,7 +151,7 @@ def write(found: Predictions, images: list[dict], classes: list[dict], setup: di
     """Write the JSON, CSV and Markdown files; returns the table."""
     folder = Path(args.out)
     names = list(found.classes)
-    runs.write_json(folder / 'distributions.json', dict(
+    files.write_json(folder / 'distributions.json', dict(
         **setup, classes=names, superclasses=found.superclasses,
         **{what: [{**row, 'class': names[row['label']], 'distributions': {
             name: [round(float(value), 6) for value in values]
