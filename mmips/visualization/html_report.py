@@ -129,15 +129,14 @@ def _configs(runs: Sequence[Run]) -> list[dict]:
     for run in runs:
         if run.config:
             setups.setdefault(run.setup, []).append(run)
-    first = next(iter(setups.values()))[0] if setups else None
-    return [dict(names=', '.join(run.name for run in same), same=len(same),
-                 text=same[0].config if same[0] is first else _difference(first, same[0]),
-                 base='' if same[0] is first else first.name)  # type: ignore[union-attr]
-            for same in setups.values()]
+    groups = list(setups.values())
+    return [dict(names=', '.join(run.name for run in same),
+                 base=groups[0][0].name if number else '',
+                 text=_difference(groups[0][0], same[0]) if number else same[0].config)
+            for number, same in enumerate(groups)]
 
 
-def _difference(first: Run | None, other: Run) -> str:
-    assert first is not None
+def _difference(first: Run, other: Run) -> str:
     lines = difflib.unified_diff(first.setup.splitlines(), other.setup.splitlines(), n=1,
                                  lineterm='')
     return '\n'.join(line for line in lines if not line.startswith(('---', '+++', '@@')))
