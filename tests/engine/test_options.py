@@ -79,7 +79,7 @@ def test_refuses_what_nothing_reads(cfg, key, value, words):
 
 def test_options_can_be_merged_twice():
     """mmengine takes ``_delete_`` out of the dict that it merges."""
-    options = {'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=0.1)}
+    options = {'optim_wrapper': dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.1))}
     for _ in range(2):
         cfg = Config.fromfile(mmips.cfg('ips/resnet-s_hard_digits.py'))
         merge_options(cfg, options)
