@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmips.config import loading
+
 # Runs from a clone: the repository's own mmips, whatever else is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -46,10 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     import torch
 
-    from mmips.engine import cli
+    from mmips.runs import cli
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        cfg = overfit(cli.load_config(args.config), args, Path(folder))
+        cfg = overfit(loading.load_config(args.config), args, Path(folder))
         runner = cli.build_runner(cfg, ('train_dataloader', 'val_dataloader'))
         start, busy = time.perf_counter(), time.process_time()
         runner.train()

@@ -6,7 +6,7 @@ Importing mmips checks the environment and lets mmengine resolve
 ``type='mmips.X'`` is built.
 """
 from mmips import compat
-from mmips.paths import base, cfg
+from mmips.config.paths import base, cfg
 from mmips.version import __version__
 
 __all__ = ['__version__', 'base', 'cfg']

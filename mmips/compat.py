@@ -17,6 +17,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 
+from mmips.errors import UserError
+
 __all__ = [
     'EnvironmentProblem', 'check_environment', 'extend_config_packages', 'has_mmcv_ops',
     'has_package', 'require_mmcv_ops', 'require_package'
@@ -83,7 +85,7 @@ TESTED = {
 }
 
 
-class EnvironmentProblem(RuntimeError):
+class EnvironmentProblem(UserError, RuntimeError):
     """Something mmips needs is missing or installed twice; the message says what to run."""
 
 

@@ -101,7 +101,7 @@ def declared_options(script):
         started, = re.findall(r'\$\(dirname "\$0"\)/(\w+\.py)', code)
         return declared_options(f'tools/{started}')
     shared = ''.join(read(f'mmips/engine/{module}.py') for module, call in (
-        ('cli', 'cli.add_run_options('), ('inference', 'inference.add_checkpoint_options('))
+        ('cli', 'cli.add_run_options('), ('inference', 'predictions.add_checkpoint_options('))
         if call in code)
     calls = re.findall(r'add_argument\(([^)]*)', code + shared)
     return {option for call in calls for option in re.findall(r"""['"](--[\w-]+)['"]""", call)}

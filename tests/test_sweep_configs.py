@@ -15,7 +15,7 @@ import pytest
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from two_steps import check_two_steps, load, use_arrays, write_npz
 
-from mmips.engine import sweep as engine
+from mmips.runs import sweep as engine
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEPS = sorted(path.stem for path in (ROOT / 'configs/sweeps').glob('*.yml'))

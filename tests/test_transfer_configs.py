@@ -21,10 +21,10 @@ from mmengine.registry import MODELS, init_default_scope
 
 import mmips
 from mmips.compat import has_mmcv_ops, has_package
+from mmips.config.pair_checks import check_config
+from mmips.config.sources import iter_datasets
 from mmips.datasets.rugd_labels import SPLITS
-from mmips.engine import cli
-from mmips.engine.checks import check_config
-from mmips.engine.sources import iter_datasets
+from mmips.runs import cli
 
 pytestmark = pytest.mark.skipif(
     not (has_package('mmseg') and has_package('mmdet') and has_mmcv_ops()),

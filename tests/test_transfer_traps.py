@@ -22,8 +22,8 @@ from PIL import Image
 
 import mmips
 from mmips.compat import has_mmcv_ops, has_package
-from mmips.engine import cli
-from mmips.engine.checks import check_config
+from mmips.config.pair_checks import check_config
+from mmips.runs import cli
 
 pytestmark = pytest.mark.skipif(
     not (has_package('mmseg') and has_package('mmdet') and has_mmcv_ops()),

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mmips
-from mmips.engine import cli, fingerprints, runs, sweep
+from mmips.config import loading
+from mmips.runs import cli, fingerprints, sweep, training
 
 STARTS = {'random': 'random weights', 'hard': 'hard label', 'ips': 'IPS 4x4'}
 
@@ -63,7 +64,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--bccd', type=Path, default=Path('data/bccd/BCCD'))
     parser.add_argument('--tasks', nargs='+', choices=sorted(TASKS), default=list(TASKS))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, default=runs.cores(),
+    parser.add_argument('--jobs', type=int, default=training.cores(),
                         help='runs at a time (default: one per core)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_transfer'))
     parser.add_argument('--fresh', action='store_true', help='train anew, forget old runs')
@@ -115,12 +116,12 @@ def load_task(task: str, args: argparse.Namespace, checkpoint: Path | None):
     if checkpoint is not None:
         options['model.backbone.init_cfg.checkpoint'] = str(checkpoint)
     with contextlib.redirect_stdout(io.StringIO()):
-        cfg = cli.load_config(mmips.cfg(config_of(task, args.network)), options)
+        cfg = loading.load_config(mmips.cfg(config_of(task, args.network)), options)
     if checkpoint is None:
         cfg.model.backbone.init_cfg = None
         cfg.custom_hooks = [hook for hook in cfg.custom_hooks
                             if hook.type != 'mmips.CheckPretrained']
-    cli.set_dataloader_defaults(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
+    loading.set_dataloader_defaults(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
     # The last weights are what is reported; the best on the validation set are not kept.
     cfg.default_hooks.checkpoint.update(save_best=None, max_keep_ckpts=1)
     return cfg
@@ -130,14 +131,14 @@ def train_one(task: str, seed: int, folder: Path, args: argparse.Namespace,
               checkpoint: Path | None) -> dict:
     """Train one task with one seed in this process; returns its result."""
     cfg = load_task(task, args, checkpoint)
-    return runs.train_run(cfg, folder, seed, TASKS[task].metric,
+    return training.train_run(cfg, folder, seed, TASKS[task].metric,
                           [str(checkpoint)] if checkpoint else [], evaluate=['test'])
 
 
 def transfer(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
     """Train every task from every start with every seed; results by task and start."""
     results: dict = {task: {start: [] for start in STARTS} for task in args.tasks}
-    todo: list[runs.Task] = []
+    todo: list[training.Task] = []
     for seed in args.seeds:  # seeds outside: an interrupted comparison is still a comparison
         for task in args.tasks:
             for start in STARTS:
@@ -147,13 +148,13 @@ def transfer(args: argparse.Namespace) -> dict[str, dict[str, list[dict]]]:
                     shutil.rmtree(folder, ignore_errors=True)
                 cfg = load_task(task, args, checkpoint)
                 data = [checkpoint] if checkpoint else []
-                runs.check_folder(folder, fingerprints.fingerprint(cfg, data))
+                training.check_folder(folder, fingerprints.fingerprint(cfg, data))
                 if (folder / 'result.json').is_file():
-                    results[task][start].append(runs.read_result(folder / 'result.json'))
+                    results[task][start].append(training.read_result(folder / 'result.json'))
                 else:
                     todo.append((f'{task}/{start}', folder, train_one,
                                  (task, seed, folder, args, checkpoint)))
-    for number, ((name, *_), result) in enumerate(runs.run_tasks(todo, args.jobs), 1):
+    for number, ((name, *_), result) in enumerate(training.run_tasks(todo, args.jobs), 1):
         task, _, start = name.partition('/')
         results[task][start].append(result)
         print(f'[{number}/{len(todo)}] {TASKS[task].title}, from {STARTS[start]}, seed '

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mmips.engine import cli, runs, sweep
+from mmips.runs import cli, sweep, training
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,7 +24,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, default=runs.cores(),
+    parser.add_argument('--jobs', type=int, default=training.cores(),
                         help='runs at a time (default: one per core)')
     parser.add_argument('--fresh', action='store_true', help='forget finished runs')
     args = parser.parse_args(argv)

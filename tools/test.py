@@ -7,7 +7,8 @@ from copy import deepcopy
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli
+from mmips.config import loading
+from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -75,14 +76,14 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    cli.set_work_dir(cfg, args.config, args.work_dir)
+    loading.set_work_dir(cfg, args.config, args.work_dir)
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir:
         use_pictures(cfg, args)
     if args.tta:
         use_tta(cfg)
-    cli.set_dataloader_defaults(cfg, ('test_dataloader', ), not args.no_pin_memory)
+    loading.set_dataloader_defaults(cfg, ('test_dataloader', ), not args.no_pin_memory)
     return cfg
 
 
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
     import mmengine
     from mmengine.evaluator import DumpResults
     args = parse_args(argv)
-    cfg = merge_args(cli.load_config(args.config, args.cfg_options), args)
+    cfg = merge_args(loading.load_config(args.config, args.cfg_options), args)
     runner = cli.build_runner(cfg, ('test_dataloader', ))
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))

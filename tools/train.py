@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli, sources
-from mmips.engine.checks import check_config
+from mmips.config import loading, sources
+from mmips.config.pair_checks import check_config
+from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -49,7 +50,7 @@ def use_amp(cfg: Any) -> None:
 def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
     """Apply the command line to the config."""
     cfg.launcher = args.launcher
-    cli.set_work_dir(cfg, args.config, args.work_dir)
+    loading.set_work_dir(cfg, args.config, args.work_dir)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
@@ -63,7 +64,7 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
                              'the number of images a step for which its learning rate was set. '
                              'Write auto_scale_lr = dict(base_batch_size=...).')
         cfg.auto_scale_lr.enable = True
-    cli.set_dataloader_defaults(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'),
+    loading.set_dataloader_defaults(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'),
                                 not args.no_pin_memory, not args.no_persistent_workers)
     return cfg
 
@@ -72,7 +73,7 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train."""
     args = parse_args(argv)
-    cfg = merge_args(cli.load_config(args.config, args.cfg_options), args)
+    cfg = merge_args(loading.load_config(args.config, args.cfg_options), args)
     doubts = check_config(cfg)
     runner = cli.build_runner(cfg, ('train_dataloader', 'val_dataloader'))
     for doubt in doubts:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mmips.engine import inference, sources
+from mmips.config import sources
+from mmips.runs import loaders
 
 __all__ = ['CLEAN', 'Condition', 'CorruptedSplit', 'channel_order', 'insert_step']
 
@@ -19,8 +20,8 @@ class CorruptedSplit:
     """The split in any condition. A data set is built once, however often it is corrupted.
 
     Args:
-        cfg (Config): The whole config, as :func:`mmips.engine.inference.load_classifier_config`
-            returns it.
+        cfg (Config): The whole config, as
+            :func:`mmips.evaluation.predictions.load_classifier_config` returns it.
         split (str): 'test', 'val' or 'train'.
         max_images (int, optional): So many images, evenly spread. Defaults to None, all.
         cifar_c (str, optional): Folder of CIFAR-100-C or CIFAR-10-C, read instead of corrupting
@@ -73,7 +74,7 @@ class CorruptedSplit:
         """
         key = condition if condition == CLEAN or self.cifar_c else None
         if key not in self._loaders:
-            self._loaders[key] = inference.build_loader(self.config(condition), self.split,
+            self._loaders[key] = loaders.build_loader(self.config(condition), self.split,
                                                         self.max_images)
         if key is None:
             for step in self._steps(self._loaders[key].dataset):

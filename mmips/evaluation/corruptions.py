@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mmips.engine import files
+from mmips.runs import files
 
 __all__ = ['CORRUPTIONS', 'PRESETS', 'SEVERITIES', 'CorruptionScores', 'check_corruption',
            'check_severity', 'corruption_errors', 'corruption_table', 'expand_corruptions',

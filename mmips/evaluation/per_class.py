@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmips.engine import files
+from mmips.runs import files
 
 __all__ = ['CLASS_METRICS', 'ClassScores', 'check_metric', 'class_scores', 'comparison_table',
            'write_comparison']

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from mmips.engine import sources
+from mmips.config import sources
 
 __all__ = ['denormalize', 'is_bgr']
 

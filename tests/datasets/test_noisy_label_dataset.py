@@ -17,10 +17,12 @@ from torch.utils.data import ConcatDataset as TorchConcat
 from torch.utils.data import DataLoader, Subset
 
 import mmips
+from mmips.config import sources, splits
 from mmips.datasets import ArrayDataset, ImageFolder, NoisyLabelDataset
 from mmips.datasets.labels import find_images, get_labels
 from mmips.datasets.samplers import PairedClassSampler
-from mmips.engine import inference, inspection, sources
+from mmips.evaluation import data as inspection
+from mmips.runs import loaders
 
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 2, 2]
 PACK = PackInputs(meta_keys=('sample_idx', 'clean_label'))
@@ -481,9 +483,9 @@ train_dataloader = dict(
 
     def test_the_training_set_in_the_test_pipeline(self, config):
         cfg = Config.fromfile(config)
-        inference.prepare_split(cfg, 'train', 'config')
+        splits.prepare_split(cfg, 'train', 'config')
         assert cfg.train_dataloader.dataset.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
-        loader = inference.build_loader(cfg, 'train', max_images=6)
+        loader = loaders.build_loader(cfg, 'train', max_images=6)
         labels = [int(x.gt_label) for batch in loader for x in batch['data_samples']]
         assert labels == [1, 1, 1, 3, 3, 3]
 

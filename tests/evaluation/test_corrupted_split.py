@@ -6,7 +6,6 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
-from mmips.engine import inference
 from mmips.evaluation import corrupted_split
 from mmips.evaluation.corrupted_split import (
     CLEAN,
@@ -14,6 +13,7 @@ from mmips.evaluation.corrupted_split import (
     channel_order,
     insert_step,
 )
+from mmips.runs import loaders
 
 IMAGES = 6
 PIPELINE = ('LoadImageFromFile', 'ResizeEdge', 'CenterCrop', 'PackInputs')
@@ -92,8 +92,8 @@ def test_wrapped_data_sets_are_corrupted(cfg, images, monkeypatch, wrapper):
         dict(datasets=[inner, dict(inner)]) if wrapper['type'] == 'ConcatDataset' else
         dict(dataset=inner)))
     built = []
-    build = inference.build_loader
-    monkeypatch.setattr(inference, 'build_loader', lambda *args: built.append(args) or build(*args))
+    build = loaders.build_loader
+    monkeypatch.setattr(loaders, 'build_loader', lambda *args: built.append(args) or build(*args))
     split = CorruptedSplit(cfg, 'test')
     for condition in (('fog', 2), ('contrast', 5), ('fog', 2)):
         expected = corrupted(images, *condition)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import mmips
-from mmips.engine import cli
+from mmips.config import loading
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def quick_configs(npz, monkeypatch):
 
     Neither is garbage collected for each data set, as mmengine does: a third of a second.
     """
-    real = cli.load_config
+    real = loading.load_config
 
     def load_config(name, options=None):
         if not str(name).endswith('_npz.py'):
@@ -94,7 +94,7 @@ def quick_configs(npz, monkeypatch):
         cfg.merge_from_dict(options or {})
         return cfg
 
-    monkeypatch.setattr(cli, 'load_config', load_config)
+    monkeypatch.setattr(loading, 'load_config', load_config)
     monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', int)
 
 

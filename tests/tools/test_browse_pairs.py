@@ -7,7 +7,7 @@ from matplotlib.image import imread
 from mmengine.config import Config
 
 import mmips
-from mmips.engine import inference
+from mmips.evaluation import predictions
 
 
 def drawn(browse, monkeypatch, *argv):
@@ -129,7 +129,7 @@ def small_npz(npz, tmp_path, monkeypatch):
     models, paths = [], []
     for seed in range(2):
         torch.manual_seed(seed)
-        model = inference.build_model(cfg, 'cpu')
+        model = predictions.build_model(cfg, 'cpu')
         for key, value in model.state_dict().items():
             # Statistics that no batch of noise has, so that the mode shows, and small enough
             # for the images to matter.

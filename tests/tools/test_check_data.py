@@ -17,8 +17,8 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 import mmips
+from mmips.config import sources
 from mmips.datasets.rugd_labels import COARSE, SPLITS
-from mmips.engine import sources
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'misc' / 'check_data.py'
 BASES = {
@@ -145,7 +145,7 @@ def test_an_empty_folder_says_what_to_get(name, expected, config, check, monkeyp
     def refuse(*args, **kwargs):
         raise AssertionError('a missing data set must not be built, it might download')
 
-    monkeypatch.setattr('mmips.engine.inspection._inspect_dataset', refuse)
+    monkeypatch.setattr('mmips.evaluation.data._inspect_dataset', refuse)
     status, out, _ = check(config(name, "load_from = 'work_dirs/r50.pth'\n"))
     assert status == 1
     assert all(text in out for text in expected), out
@@ -481,7 +481,7 @@ def test_ctrl_c_is_one_line(config, check, tmp_path):
     slow = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import mmips.engine.inspection as inspection
+import mmips.evaluation.data as inspection
 real = inspection.inspect_record
 def inspect_record(job, record):
     open('started', 'w').close()

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import mmips
-from mmips.engine import cli, inference
+from mmips.config import loading
+from mmips.evaluation import predictions
 
 pytest.importorskip('pytorch_grad_cam', reason='needs grad-cam')
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'visualization' / 'compare_cam.py'
@@ -34,12 +35,12 @@ def tool():
 @pytest.fixture
 def networks(quick_configs, tmp_path):
     """Two networks and their checkpoints."""
-    cfg = cli.load_config(CONFIG, SMALL)
+    cfg = loading.load_config(CONFIG, SMALL)
     init_default_scope('mmpretrain')
     models, paths = [], []
     for seed in range(2):
         torch.manual_seed(seed)
-        model = inference.build_model(cfg, 'cpu')
+        model = predictions.build_model(cfg, 'cpu')
         for key, value in model.state_dict().items():
             # Statistics that no batch of noise has, so that the mode shows.
             if key.endswith('running_var'):
@@ -53,7 +54,7 @@ def networks(quick_configs, tmp_path):
 @pytest.fixture
 def drawn(monkeypatch):
     """What the tool hands to the picture, which is not drawn."""
-    import mmips.visualization.draw_cam as drawing
+    import mmips.visualization.cam as drawing
     given = {}
     monkeypatch.setattr(drawing, 'draw_cam', lambda examples, names, path, title, notes:
                         given.update(examples=examples, names=names, title=title, notes=notes))
@@ -148,8 +149,8 @@ def test_more_images_than_one_part(run, npz):
 
 def test_the_network_is_left_as_it_was(run, networks, monkeypatch):
     kept = []
-    build = inference.build_model
-    monkeypatch.setattr(inference, 'build_model',
+    build = predictions.build_model
+    monkeypatch.setattr(predictions, 'build_model',
                         lambda *args: kept.append(build(*args)) or kept[-1])
     run()
     model, = kept
@@ -266,7 +267,7 @@ model = dict(
 test_dataloader = dict(num_workers=0)
 """)
     init_default_scope('mmpretrain')
-    model = inference.build_model(Config.fromfile(path), 'cpu')
+    model = predictions.build_model(Config.fromfile(path), 'cpu')
     torch.save(model.state_dict(), tmp_path / 'vit.pth')
     command = [str(path), str(tmp_path / 'vit.pth'), '--out', 'out', '--device', 'cpu']
     with pytest.raises(SystemExit):
@@ -303,7 +304,7 @@ def test_one_checkpoint_disagrees_with_nothing(run, networks, capsys):
 
 def test_wrong_checkpoints_are_refused_before_anything_is_predicted(run, networks, capsys,
                                                                     monkeypatch, tmp_path):
-    monkeypatch.setattr(inference, 'predict_probs', None)
+    monkeypatch.setattr(predictions, 'predict_probs', None)
     torch.save(dict(state_dict={'x': torch.zeros(1)}), tmp_path / 'other.pth')
     first, last = networks[1]
     with pytest.raises(SystemExit):

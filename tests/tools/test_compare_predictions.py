@@ -186,7 +186,7 @@ def drawn(tool, monkeypatch):
     """Run the tool and return the examples it draws, beside its scores."""
 
     def run(*argv):
-        from mmips.visualization import draw_predictions as module
+        from mmips.visualization import predictions as module
         given = []
 
         def record(examples, *args, **kwargs):
@@ -312,13 +312,13 @@ def test_a_shipped_config_as_a_run_dumps_it(tool, elsewhere, evaluate):
     cfg.dump('dumped.py')
     args = tool.parse_args(['dumped.py', 'w.pth', '--out', 'out'])
     torch.save({}, 'w.pth')
-    cfg = tool.cli.load_config('dumped.py')
+    cfg = tool.loading.load_config('dumped.py')
     tool.prepare(cfg, args)
     assert 'Pretrained' not in str(cfg.model)
     tool.cli.sources.check_paths(cfg, ('test_dataloader', ))
     from mmengine.registry import init_default_scope
     init_default_scope('mmseg')
-    model = tool.inference.build_model(cfg)
+    model = tool.predictions.build_model(cfg)
     # In training SyncBN refuses CPU tensors; some versions of torch refuse them always.
     assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
     assert not any(isinstance(part, nn.SyncBatchNorm) for part in model.modules())

@@ -10,9 +10,11 @@ import torch
 from matplotlib.image import imread
 from mmengine.registry import init_default_scope
 
-from mmips.engine import cli, inference
-from mmips.evaluation import adversarial
-from mmips.visualization.draw_attacks import draw_attacks
+from mmips.config import loading, splits
+from mmips.evaluation import attacks as adversarial
+from mmips.evaluation import predictions
+from mmips.runs import loaders
+from mmips.visualization.attacks import draw_attacks
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'eval_attacks.py'
 CONFIG = 'ips/resnet-s_hard_npz.py'
@@ -30,13 +32,13 @@ def tool():
 
 @pytest.fixture
 def checkpoints(quick_configs, tmp_path):
-    cfg = cli.load_config(CONFIG, SMALL)
+    cfg = loading.load_config(CONFIG, SMALL)
     init_default_scope('mmpretrain')
     paths = []
     for seed in range(2):
         torch.manual_seed(seed)
         paths.append(str(tmp_path / f'epoch_{seed}.pth'))
-        torch.save(dict(state_dict=inference.build_model(cfg, 'cpu').state_dict()), paths[-1])
+        torch.save(dict(state_dict=predictions.build_model(cfg, 'cpu').state_dict()), paths[-1])
     return paths
 
 
@@ -69,7 +71,7 @@ def calls(monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Neither attacks nor pictures: where only it counts what would be computed."""
-    monkeypatch.setattr('mmips.visualization.draw_attacks.draw_attacks', lambda *args: None)
+    monkeypatch.setattr('mmips.visualization.attacks.draw_attacks', lambda *args: None)
     monkeypatch.setattr(adversarial, 'score_attack', lambda model, batches, name, radii, settings:
                         [adversarial.AttackScore(eps, 8, 4) for eps in radii])
 
@@ -138,11 +140,11 @@ def test_the_table_has_the_layout_of_the_paper(tool):
 
 def test_clean_accuracy_is_that_of_the_predictions(evaluate, checkpoints):
     scores = evaluate('--attacks', 'pgd', eps=['0'])
-    cfg = cli.load_config(CONFIG, SMALL)
-    inference.prepare_split(cfg, 'test', CONFIG)
-    model, loader = inference.build_model(cfg, 'cpu'), inference.build_loader(cfg, 'test')
-    for name in inference.each_checkpoint(model, checkpoints, ['a', 'b|c']):
-        probs, labels = inference.predict_probs(model, loader, name)
+    cfg = loading.load_config(CONFIG, SMALL)
+    splits.prepare_split(cfg, 'test', CONFIG)
+    model, loader = predictions.build_model(cfg, 'cpu'), loaders.build_loader(cfg, 'test')
+    for name in predictions.each_checkpoint(model, checkpoints, ['a', 'b|c']):
+        probs, labels = predictions.predict_probs(model, loader, name)
         assert scores['pgd'][name][0].correct == (probs.argmax(1) == labels).sum()
 
 
@@ -180,10 +182,10 @@ def test_only_what_is_new_is_computed(evaluate, quick, calls, checkpoints, npz):
 
 def test_a_score_is_kept_in_one_file_before_and_after_the_model_is_built(tool, checkpoints):
     args = tool.parse_args([CONFIG, *checkpoints, '--out', 'out'])
-    cfg = cli.load_config(CONFIG, SMALL)
+    cfg = loading.load_config(CONFIG, SMALL)
     cells = tool.Cells(cfg, args, tool.read_settings(args))
     before = cells.path(checkpoints[0], 'pgd', 0.1)
-    inference.build_model(cfg, 'cpu')
+    predictions.build_model(cfg, 'cpu')
     assert cells.path(checkpoints[0], 'pgd', 0.1) == before
 
 
@@ -207,7 +209,7 @@ def test_what_is_finished_survives(evaluate, quick, calls, monkeypatch, capsys, 
     with monkeypatch.context() as patch:
         patch.setattr(adversarial, 'score_attack', score)
         # As if raised in mmips.
-        patch.setattr('mmips.engine.cli._is_ours', lambda frame: True)
+        patch.setattr('mmips.runs.cli._is_ours', lambda frame: True)
         with pytest.raises(SystemExit) as caught:
             evaluate()
     assert caught.value.code == code

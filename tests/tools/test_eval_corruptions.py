@@ -13,7 +13,7 @@ from corrupting import corrupted
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmips.engine import inference
+from mmips.evaluation import predictions
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'eval_corruptions.py'
 IMAGES = 40
@@ -53,7 +53,7 @@ def trained(tmp_path_factory):
     models = []
     for seed in range(2):
         torch.manual_seed(seed)
-        model = inference.build_model(Config.fromstring(CONFIG, '.py'), 'cpu')
+        model = predictions.build_model(Config.fromstring(CONFIG, '.py'), 'cpu')
         with torch.no_grad():
             model.head.fc.bias -= predict(model, images).mean(0)
         torch.save(dict(state_dict=model.state_dict()), folder / f'{seed}.pth')

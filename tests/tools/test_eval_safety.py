@@ -13,8 +13,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmips
-from mmips.engine import cli, inference
+from mmips.config import loading
+from mmips.evaluation import predictions
 from mmips.functional.safety import safety_scores
+from mmips.structures import state_dicts
 
 CONFIG = 'ips/resnet-s_hard_npz.py'
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'eval_safety.py'
@@ -30,12 +32,12 @@ def tool():
 
 @pytest.fixture
 def checkpoints(quick_configs, tmp_path):
-    cfg = cli.load_config(CONFIG)
+    cfg = loading.load_config(CONFIG)
     init_default_scope('mmpretrain')
     paths = []
     for seed in range(3):
         torch.manual_seed(seed)
-        model = inference.build_model(cfg, 'cpu')
+        model = predictions.build_model(cfg, 'cpu')
         # Sharper than at the start of a training, so that confidences differ.
         model.head.fc.weight.data *= 30
         paths.append(str(tmp_path / f'epoch_{seed}.pth'))
@@ -149,7 +151,7 @@ def test_training_images_and_kept_probabilities(run):
 
 
 def test_a_diverged_checkpoint_is_named_and_the_others_stay(run, checkpoints, capsys):
-    state = inference.read_state(checkpoints[1])
+    state = state_dicts.read_state(checkpoints[1])
     state['head.fc.weight'][0, 0] = torch.nan
     torch.save(dict(state_dict=state), checkpoints[1])
     with pytest.raises(SystemExit):

@@ -12,8 +12,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import mmips
-from mmips.engine import cli, inference
+from mmips.config import loading, splits
+from mmips.evaluation import predictions
 from mmips.evaluation.distributions import Predictions
+from mmips.runs import loaders
 
 CONFIG = 'ips/resnet-s_hard_npz.py'
 TOOL = (Path(__file__).resolve().parents[2] / 'tools' / 'visualization'
@@ -39,12 +41,12 @@ def data(npz):
 
 @pytest.fixture
 def checkpoints(data, quick_configs, tmp_path):
-    cfg = cli.load_config(CONFIG)
+    cfg = loading.load_config(CONFIG)
     init_default_scope('mmpretrain')
     paths = []
     for seed in range(2):
         torch.manual_seed(seed)
-        model = inference.build_model(cfg, 'cpu')
+        model = predictions.build_model(cfg, 'cpu')
         model.head.fc.weight.data *= 30
         paths.append(str(tmp_path / f'epoch_{seed}.pth'))
         torch.save(dict(state_dict=model.state_dict()), paths[-1])
@@ -62,7 +64,7 @@ def run(tool, checkpoints):
 @pytest.fixture
 def drawn(run, monkeypatch):
     """Run the tool without drawing and return the predictions and what was to be drawn, by file."""
-    from mmips.visualization import draw_distributions as module
+    from mmips.visualization import distributions as module
 
     def draw(*extra):
         kept = {}
@@ -139,7 +141,7 @@ def test_numbers_are_those_of_the_split(drawn, data):
     assert {row['of'] for row in rows()} == {'image 3', '1 images'}
 
 
-def predictions():
+def some_predictions():
     """Two networks over ten images; the first is wrong at 1, 3, 4, 6, 8, the surest at 6."""
     probs = {}
     for name, right in (('a', [1, 0, 1, 0, 0, 1, 0, 1, 0, 1]),
@@ -155,17 +157,17 @@ def predictions():
     ('confident-wrong', 3, [6, 3, 8]), ('disagree', 5, [2, 8])])
 def test_picks(tool, pick, num, places):
     args = SimpleNamespace(pick=pick, num=num, seed=0)
-    assert tool.pick_images(predictions(), args) == places
+    assert tool.pick_images(some_predictions(), args) == places
 
 
 def test_random_picks_repeat_themselves(tool):
-    first, again, other = (tool.pick_images(predictions(), SimpleNamespace(
+    first, again, other = (tool.pick_images(some_predictions(), SimpleNamespace(
         pick='random', num=5, seed=seed)) for seed in (0, 0, 1))
     assert first == again != other and len(set(first)) == 5 and first == sorted(first)
 
 
 def test_no_image_to_pick_is_said(tool):
-    found = predictions()
+    found = some_predictions()
     found.labels[:] = found.probs['a'].argmax(1)
     with pytest.raises(ValueError, match='--pick misclassified: of 10 images there is none'):
         tool.pick_images(found, SimpleNamespace(pick='misclassified', num=4, seed=0))
@@ -189,8 +191,8 @@ def test_colours_of_images_read_from_files(tool, imagenet):
     cfg.merge_from_dict({'test_dataloader.dataset.data_root': str(imagenet),
                          'test_dataloader.num_workers': 0})
     init_default_scope('mmpretrain')
-    inference.prepare_split(cfg, 'test', config)
-    loader = inference.build_loader(cfg, 'test')
+    splits.prepare_split(cfg, 'test', config)
+    loader = loaders.build_loader(cfg, 'test')
     for to_rgb in (True, False):
         model = SimpleNamespace(data_preprocessor=MODELS.build(dict(
             type='ClsDataPreprocessor', mean=[120, 110, 100], std=[60, 50, 40], to_rgb=to_rgb)))

@@ -54,8 +54,9 @@ def test_options_reach_the_config(train_tool, elsewhere):
     args = train_tool.parse_args([
         CONFIG, '--resume', 'some.pth', '--no-validate', '--auto-scale-lr', '--no-pin-memory',
         '--no-persistent-workers', '--local_rank', '1', '--cfg-options', 'randomness.seed=3'])
+    name = mmips.cfg('ips/resnet50_ips_in1k.py')
     cfg = train_tool.merge_args(
-        train_tool.cli.load_config(mmips.cfg('ips/resnet50_ips_in1k.py'), args.cfg_options), args)
+        train_tool.loading.load_config(name, args.cfg_options), args)
     assert cfg.resume and cfg.load_from == 'some.pth'
     assert cfg.val_cfg is None and cfg.val_dataloader is None and cfg.val_evaluator is None
     assert cfg.auto_scale_lr.enable and cfg.auto_scale_lr.base_batch_size == 512

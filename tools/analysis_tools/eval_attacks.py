@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, fingerprints, inference
+from mmips.evaluation import predictions
+from mmips.runs import cli, files, fingerprints, loaders
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Evaluate checkpoints under attack')
-    inference.add_checkpoint_options(parser)
+    predictions.add_checkpoint_options(parser)
     parser.add_argument('--attacks', nargs='+', default=['fgsm', 'i-fgsm', 'pgd'],
                         metavar='ATTACK', help='fgsm, i-fgsm, pgd (default: all)')
     parser.add_argument('--eps', nargs='+', type=float, metavar='EPS',
@@ -52,7 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the random starts of PGD (default: 0)')
     args = parser.parse_args(argv)
-    inference.check_names(parser, args)
+    predictions.check_names(parser, args)
     args.attacks = list(dict.fromkeys(args.attacks))
     args.eps = sorted({float(eps) for eps in args.eps})
     return args
@@ -60,7 +61,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read_settings(args: argparse.Namespace) -> Any:
     """What the attacks share, checked."""
-    from mmips.evaluation.adversarial import AttackSettings
+    from mmips.evaluation.attacks import AttackSettings
     settings = AttackSettings(
         args.space, args.steps, args.step_size, args.rel_step_size,
         tuple(args.image_range) if args.image_range else None, args.quantize, args.seed)
@@ -100,7 +101,7 @@ class Cells:
 
     def get(self, checkpoint: str, attack: str, eps: float) -> Any:
         """A stored score, or None."""
-        from mmips.evaluation.adversarial import AttackScore
+        from mmips.evaluation.attacks import AttackScore
         path = self.path(checkpoint, attack, eps)
         return AttackScore(**json.loads(path.read_text())) if path.is_file() else None
 
@@ -124,14 +125,14 @@ def passes(cells: Cells, checkpoint: str, args: argparse.Namespace
 
 def evaluate(cfg: Any, args: argparse.Namespace, settings: Any, cells: Cells) -> None:
     """Compute and store what is missing."""
-    from mmips.evaluation.adversarial import ATTACKS, score_attack
-    model = inference.build_model(cfg, args.device)
-    loader = inference.build_loader(cfg, args.split, args.max_images)
+    from mmips.evaluation.attacks import ATTACKS, score_attack
+    model = predictions.build_model(cfg, args.device)
+    loader = loaders.build_loader(cfg, args.split, args.max_images)
     paths = dict(zip(args.names, args.checkpoints))
-    for name in inference.each_checkpoint(model, args.checkpoints, args.names):
+    for name in predictions.each_checkpoint(model, args.checkpoints, args.names):
         for attack, radii in passes(cells, paths[name], args):
             title = f'{name}, {ATTACKS[attack]}, eps {", ".join(f"{eps:g}" for eps in radii)}'
-            batches = inference.iter_batches(loader, title)
+            batches = predictions.iter_batches(loader, title)
             for score in score_attack(model, batches, attack, radii, settings):
                 cells.put(paths[name], attack, score)
 
@@ -156,7 +157,7 @@ def attack_tables(scores: dict[str, dict[str, list]], settings: Any, what: str) 
     Returns:
         str: Accuracy in percent, two digits.
     """
-    from mmips.evaluation.adversarial import ATTACKS, SPACES
+    from mmips.evaluation.attacks import ATTACKS, SPACES
     every = [score for networks in scores.values() for row in networks.values() for score in row]
     number = max((score.images for score in every), default=0)
     step = (f'{settings.step_size:g}' if settings.step_size is not None else
@@ -192,8 +193,8 @@ def attack_tables(scores: dict[str, dict[str, list]], settings: Any, what: str) 
 def write(scores: dict[str, dict[str, list]], args: argparse.Namespace,
           settings: Any) -> str | None:
     """Write what there is; returns the tables, or None where there is nothing."""
-    from mmips.evaluation.adversarial import ATTACKS
-    from mmips.visualization.draw_attacks import draw_attacks
+    from mmips.evaluation.attacks import ATTACKS
+    from mmips.visualization.attacks import draw_attacks
     rows = [dict(checkpoint=name, attack=attack, eps=score.eps, space=settings.space,
                  steps=1 if attack == 'fgsm' else settings.steps,
                  step_size=score.eps if attack == 'fgsm' else settings.step(score.eps),
@@ -223,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, list]]:
     """Evaluate; returns the scores by attack and by name."""
     args = parse_args(argv)
     settings = read_settings(args)
-    cfg = inference.load_classifier_config(args)
+    cfg = predictions.load_classifier_config(args)
     cells = Cells(cfg, args, settings)
     try:
         evaluate(cfg, args, settings, cells)

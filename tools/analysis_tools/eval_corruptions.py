@@ -29,16 +29,17 @@ from typing import Any
 import numpy as np
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, fingerprints, inference
 from mmips.evaluation import corruptions as robustness
+from mmips.evaluation import predictions
 from mmips.evaluation.corrupted_split import CLEAN, Condition, CorruptedSplit
 from mmips.evaluation.corruptions import CorruptionScores
+from mmips.runs import cli, files, fingerprints
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy of checkpoints on corrupted images')
-    inference.add_checkpoint_options(parser)
+    predictions.add_checkpoint_options(parser)
     parser.add_argument('--corruptions', nargs='+', default=['paper'], metavar='NAME',
                         help="names, or the groups 'paper' (the ten of the IPS paper), 'common' "
                         "(the 15 of mCE), 'all' (19) (default: paper)")
@@ -53,7 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--reference', metavar='NAME',
                         help='the checkpoint whose mCE is 100 (default: the first)')
     args = parser.parse_args(argv)
-    inference.check_names(parser, args)
+    predictions.check_names(parser, args)
     args.reference = args.reference or args.names[0]
     try:
         args.corruptions = robustness.expand_corruptions(args.corruptions)
@@ -111,7 +112,7 @@ def check_source(args: argparse.Namespace) -> None:
 
 def draw_strip(split: CorruptedSplit, args: argparse.Namespace, folder: Path) -> None:
     """Draw one image under the corruptions: mildest, middle and strongest severity."""
-    from mmips.visualization.draw_corruptions import draw_examples
+    from mmips.visualization.corruptions import draw_examples
     chosen = sorted({args.severities[0], args.severities[len(args.severities) // 2],
                      args.severities[-1]})
     images = {corruption: {severity: split.example((corruption, severity)) for severity in chosen}
@@ -125,9 +126,9 @@ def draw_strip(split: CorruptedSplit, args: argparse.Namespace, folder: Path) ->
 def load_models(cfg: Any, args: argparse.Namespace) -> dict[str, Any]:
     """A model for each checkpoint."""
     # A copy: building fills in settings, and later checksums would differ from the first.
-    model = inference.build_model(copy.deepcopy(cfg), args.device)
+    model = predictions.build_model(copy.deepcopy(cfg), args.device)
     return {name: copy.deepcopy(model)
-            for name in inference.each_checkpoint(model, args.checkpoints, args.names)}
+            for name in predictions.each_checkpoint(model, args.checkpoints, args.names)}
 
 
 def count_correct(models: Mapping[str, Any], loader: Any, title: str
@@ -136,7 +137,7 @@ def count_correct(models: Mapping[str, Any], loader: Any, title: str
     import torch
     correct, images = dict.fromkeys(models, 0), 0
     with torch.no_grad():
-        for batch in inference.iter_batches(loader, title):
+        for batch in predictions.iter_batches(loader, title):
             for name, model in models.items():
                 samples = model.test_step(batch)
                 correct[name] += sum(map(is_correct, samples))
@@ -146,7 +147,7 @@ def count_correct(models: Mapping[str, Any], loader: Any, title: str
 
 def is_correct(sample: Any) -> bool:
     """Whether an image is classified correctly."""
-    inference.check_labels([sample.gt_label], sample.pred_score.numel())
+    predictions.check_labels([sample.gt_label], sample.pred_score.numel())
     return int(sample.pred_score.argmax()) == int(sample.gt_label)
 
 
@@ -198,7 +199,7 @@ def to_scores(counts: Mapping[Condition, Mapping[str, tuple[int, int]]],
 def write_results(counts: Mapping[Condition, Mapping[str, tuple[int, int]]],
                   args: argparse.Namespace, folder: Path) -> dict[str, CorruptionScores]:
     """Write tables and picture; returns the scores by name."""
-    from mmips.visualization.draw_corruptions import draw_accuracies
+    from mmips.visualization.corruptions import draw_accuracies
     scores = to_scores(counts, args)
     source, severities = describe_source(args)
     rows = [dict(checkpoint=name, corruption=condition[0], severity=condition[1],
@@ -231,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, CorruptionScores]:
     """Evaluate, and return the scores by name."""
     args = parse_args(argv)
     check_source(args)
-    cfg = inference.load_classifier_config(args)
+    cfg = predictions.load_classifier_config(args)
     conditions = [CLEAN, *((corruption, severity) for corruption in args.corruptions
                            for severity in args.severities)]
     folder = Path(args.out)

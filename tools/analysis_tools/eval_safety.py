@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference
+from mmips.evaluation import predictions
+from mmips.runs import cli, files, loaders
 
 #: Heading of each column, with its unit and which direction is better.
 HEADINGS = dict(
@@ -35,7 +36,7 @@ POINTS = 400
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy and safety metrics of checkpoints')
-    inference.add_checkpoint_options(parser)
+    predictions.add_checkpoint_options(parser)
     parser.add_argument('--groups', nargs='+', metavar='GROUP',
                         help='a group for each checkpoint, such as its method: adds mean and '
                         'standard deviation of each group')
@@ -44,7 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--save-probs', action='store_true',
                         help='keep the probabilities of all images, DIR/probs/*.npz')
     args = parser.parse_args(argv)
-    inference.check_names(parser, args)
+    predictions.check_names(parser, args)
     if args.groups and len(args.groups) != len(args.checkpoints):
         parser.error(f'--groups needs a group for each of the {len(args.checkpoints)} '
                      f'checkpoints, got {len(args.groups)}: {args.groups}')
@@ -158,7 +159,7 @@ def save_probs(folder: Path, number: int, name: str, **arrays: Any) -> str:
 def draw(results: Mapping[str, dict], groups: Mapping[str, str], what: str,
          folder: Path) -> list[str]:
     """Draw both pictures; returns their paths."""
-    from mmips.visualization.draw_safety import (
+    from mmips.visualization.safety import (
         RiskCoverage,
         draw_reliability,
         draw_risk_coverage,
@@ -177,9 +178,9 @@ def draw(results: Mapping[str, dict], groups: Mapping[str, str], what: str,
 def main(argv: Sequence[str] | None = None) -> dict[str, dict]:
     """Evaluate, and return the metrics by name."""
     args = parse_args(argv)
-    cfg = inference.load_classifier_config(args)
-    model = inference.build_model(cfg, args.device)
-    loader = inference.build_loader(cfg, args.split, args.max_images)
+    cfg = predictions.load_classifier_config(args)
+    model = predictions.build_model(cfg, args.device)
+    loader = loaders.build_loader(cfg, args.split, args.max_images)
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     groups = dict(zip(args.names, args.groups or ()))
@@ -187,9 +188,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict]:
     setup = dict(config=args.config, split=args.split, images=size, num_bins=args.num_bins)
     results: dict[str, dict] = {}
     text = ''
-    for name in inference.each_checkpoint(model, args.checkpoints, args.names):
+    for name in predictions.each_checkpoint(model, args.checkpoints, args.names):
         number = len(results)
-        probs, labels = inference.predict_probs(model, loader, name)
+        probs, labels = predictions.predict_probs(model, loader, name)
         try:
             result = score(probs, labels, args.num_bins)
         except ValueError as error:

@@ -24,7 +24,8 @@ from statistics import fmean
 from typing import Any
 
 import mmips  # noqa: F401  (first: it mends mmengine where that is needed)
-from mmips.engine import cli, files, inference
+from mmips.evaluation import predictions
+from mmips.runs import cli, files
 
 LAYER = 'grad/'
 GAP, NORM = 'confidence gap |p1(y) - p2(y)|', "L1 norm of the KL's gradient, mean over pairs"
@@ -60,7 +61,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.checkpoints, args.names = args.work_dirs, args.names or [
         Path(folder).resolve().name for folder in args.work_dirs]
-    inference.check_names(parser, args)
+    predictions.check_names(parser, args)
     if args.epochs and not 1 <= args.epochs[0] <= args.epochs[1]:
         parser.error(f'--epochs needs 1 <= A <= B, got {args.epochs[0]} {args.epochs[1]}')
     return args
@@ -170,7 +171,7 @@ def _cell(value: float | None, digits: str) -> str:
 
 def draw(found: dict[str, dict], unit: str, span: Sequence[int] | None, out: Path) -> list[str]:
     """Draw what there is; returns the paths."""
-    from mmips.visualization.draw_monitor import MonitoredRun, draw_curves, draw_gradients
+    from mmips.visualization.monitor import MonitoredRun, draw_curves, draw_gradients
     shown = []
     for name, quantities in found.items():
         layers = {key.removeprefix(LAYER): fmean(epochs.values())

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmips  # noqa: F401  (first: it says what is missing from the environment)
-from mmips.engine import cli, files
+from mmips.runs import cli, files
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> str:
     """Write the page and return its path."""
-    from mmips.visualization.html_report import render_report
+    from mmips.visualization.report import render_report
     from mmips.visualization.report_data import collect
     args = parse_args(argv)
     sections = [collect(folder) for folder in args.folders]

@@ -6,7 +6,7 @@
     python tools/analysis_tools/sweep.py configs/sweeps/digits_recipes.yml
     python tools/analysis_tools/sweep.py SWEEP.yml --npz data/cifar100.npz --devices 0 1 2 3
 
-The format of the YAML file is told in mmips/engine/sweep_file.py. Into the work directory go
+The format of the YAML file is told in mmips/runs/sweep_file.py. Into the work directory go
 results.csv (a row a run), times.csv, results.json, results.md and results.tex (mean and spread
 over seeds), heatmaps.png and curves.png where the file asks for them, and every run in
 CELL/seedK. A finished run is not run again, an interrupted one resumes, a failed one is left
@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli, runs, sweep
+from mmips.runs import cli, sweep, training
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -81,13 +81,13 @@ def read(args: argparse.Namespace) -> sweep.Sweep:
 def find_places(args: argparse.Namespace) -> tuple[list[str], int]:
     """The devices to use, none for what PyTorch finds, and how many runs share each."""
     if args.devices == ['cpu']:
-        return [''], args.jobs or runs.cores()
+        return [''], args.jobs or training.cores()
     if args.devices:
         return args.devices, args.jobs_per_device
     visible = os.environ.get('CUDA_VISIBLE_DEVICES')
     import torch
     if not torch.cuda.is_available():
-        return [], args.jobs or runs.cores()
+        return [], args.jobs or training.cores()
     number = torch.cuda.device_count()
     devices = visible.split(',')[:number] if visible else [str(place) for place in range(number)]
     return devices, args.jobs_per_device

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli, sources
-from mmips.engine.inspection import ERRORS, WARNINGS, Report, find_duplicates, inspect_split
+from mmips.config import loading, sources
+from mmips.evaluation.data import ERRORS, WARNINGS, Report, find_duplicates, inspect_split
+from mmips.runs import cli
 
 SPLITS = ('train', 'val', 'test')
 # More classes than this are summed up: the rarest and the most frequent are shown.
@@ -253,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check; returns the exit status."""
     from mmengine.registry import init_default_scope
     args = parse_args(argv)
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = loading.load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmengine')
     try:
         return check(cfg, args)

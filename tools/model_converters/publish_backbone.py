@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mmips
-from mmips.engine import cli, provenance, publish
+from mmips.runs import cli, provenance, publish
 
 _LOAD = {
     'mmpretrain': "init_cfg=dict(type='Pretrained', checkpoint={path!r}, prefix='backbone.')",

@@ -22,8 +22,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference, sources
-from mmips.engine.checks import find_augments, find_preprocessor
+from mmips.config import loading, sources, splits
+from mmips.config.pair_checks import find_augments, find_preprocessor
+from mmips.evaluation import predictions
+from mmips.runs import cli, files
 from mmips.structures import join_index_pairs, split_pairs
 
 
@@ -48,7 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.num_pairs < 1:
         parser.error(f'--num-pairs must be at least 1, got {args.num_pairs}')
-    inference.check_names(parser, args)
+    predictions.check_names(parser, args)
     folder = args.output_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
     args.out = args.out or osp.join(folder, 'pairs.png')
     return args
@@ -163,10 +165,10 @@ def measure(cfg: Any, args: argparse.Namespace, images: Sequence[Any],
     import numpy as np
     if not args.checkpoints:
         return {}
-    inference.drop_pretrained(cfg.model)
-    model = inference.build_model(cfg, args.device)
+    splits.drop_pretrained(cfg.model)
+    model = predictions.build_model(cfg, args.device)
     found = {}
-    for name in inference.each_checkpoint(model, args.checkpoints, args.names):
+    for name in predictions.each_checkpoint(model, args.checkpoints, args.names):
         probs = [predict(model, inputs) for inputs in images]
         if max(labels) >= probs[0].shape[1]:
             raise ValueError(f'The data has the label {max(labels)}, but the model only '
@@ -188,7 +190,7 @@ def predict(model: Any, inputs: Any) -> Any:
 def summarize(found: Mapping[str, Sequence[Any]], names: Sequence[str],
               images: Any) -> list[Any]:
     """What to draw of each checkpoint: the chosen images, and the gap over the batch."""
-    from mmips.visualization.draw_pairs import Confidence
+    from mmips.visualization.pairs import Confidence
     same = equal_labels(names)
     results = []
     for name, values in found.items():
@@ -228,13 +230,13 @@ def main(argv: Sequence[str] | None = None) -> str:
     """Draw and return the path of the picture."""
     from mmengine.registry import init_default_scope
     args = parse_args(argv)
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = loading.load_config(args.config, args.cfg_options)
     if cfg.get('default_scope') != 'mmpretrain':
         raise ValueError(f'{args.config} is a config of {cfg.get("default_scope")!r}: pairs are '
                          'drawn for classification (mmpretrain) configs.')
-    cli.set_dataloader_defaults(cfg, ('train_dataloader', ))
+    loading.set_dataloader_defaults(cfg, ('train_dataloader', ))
     sources.check_paths(cfg, ('train_dataloader', ))
-    inference.check_checkpoints(args.checkpoints)
+    predictions.check_checkpoints(args.checkpoints)
     init_default_scope('mmpretrain')
     path = draw(cfg, args)
     print(f'Pairs of {args.config}: {path}')

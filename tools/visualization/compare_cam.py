@@ -26,7 +26,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference
+from mmips.evaluation import predictions
+from mmips.runs import cli, files, loaders
+from mmips.structures import state_dicts
 
 INSTALL = "pip install 'grad-cam>=1.3.7,<1.5'"
 # A map of fewer positions a side says nothing about parts of an object.
@@ -51,7 +53,7 @@ class Result(NamedTuple):
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Compare where checkpoints look')
-    inference.add_checkpoint_options(parser)
+    predictions.add_checkpoint_options(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--images', nargs='+', type=int, metavar='N',
                        help='numbers of the images to draw, from 0')
@@ -72,7 +74,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--num-extra-tokens', type=int,
                         help="tokens that are no part of the image (default: the backbone's)")
     args = parser.parse_args(argv)
-    inference.check_names(parser, args)
+    predictions.check_names(parser, args)
     if args.num < 1:
         parser.error(f'--num must be at least 1, got {args.num}')
     if args.pick == 'disagree' and len(args.checkpoints) < 2:
@@ -154,12 +156,12 @@ def pick_images(model: Any, loader: Any, args: argparse.Namespace) -> list[int]:
     """The numbers of the images to draw, within the loader's data set."""
     size = len(loader.dataset)
     if args.images:
-        return inference.check_images(args.images, size, args.split)
+        return predictions.check_images(args.images, size, args.split)
     candidates = list(range(size))
     if args.pick == 'disagree':
         ends = [list(part)[::len(part) - 1] for part in (args.checkpoints, args.names)]
         first, last = (right_ones(model, loader, name)
-                       for name in inference.each_checkpoint(model, *ends))
+                       for name in predictions.each_checkpoint(model, *ends))
         candidates = [number for number in candidates if last[number] and not first[number]]
         print(f'{args.names[0]} gets {len(candidates)} of {size} images wrong that '
               f'{args.names[-1]} gets right.')
@@ -167,12 +169,12 @@ def pick_images(model: Any, loader: Any, args: argparse.Namespace) -> list[int]:
             raise ValueError(f'--pick disagree: of {size} images, {args.names[0]} gets none wrong '
                              f'that {args.names[-1]} gets right. Give more images or --pick '
                              'spread.')
-    return [candidates[place] for place in inference.spread(len(candidates), args.num)]
+    return [candidates[place] for place in loaders.spread(len(candidates), args.num)]
 
 
 def right_ones(model: Any, loader: Any, name: str) -> Any:
     """Which images of a split the model gets right, bool (N,)."""
-    probs, labels = inference.predict_probs(model, loader, name)
+    probs, labels = predictions.predict_probs(model, loader, name)
     return probs.argmax(1) == labels
 
 
@@ -246,7 +248,7 @@ def draw(path: str, images: Any, numbers: Sequence[int], labels: Sequence[int],
          results: dict[str, Result], classes: Sequence[str], title: str,
          notes: Sequence[str]) -> str:
     """Draw the maps of all checkpoints and write the picture; returns its path."""
-    from mmips.visualization.draw_cam import CamExample, draw_cam
+    from mmips.visualization.cam import CamExample, draw_cam
     examples = []
     for place, (number, label) in enumerate(zip(numbers, labels)):
         found = [int(result.probs[place].argmax()) for result in results.values()]
@@ -266,20 +268,20 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Result]:
     """Draw, and return the results by name."""
     from mmips.visualization import denormalize, is_bgr
     args = parse_args(argv)
-    cfg = inference.load_classifier_config(args)
+    cfg = predictions.load_classifier_config(args)
     vis_cam = import_vis_cam()
     check_method(vis_cam, args.method)
-    model = inference.build_model(cfg, args.device)
+    model = predictions.build_model(cfg, args.device)
     layers, layer_names = find_layers(vis_cam, model, args)
-    loader = inference.build_loader(cfg, args.split, None if args.images else args.max_images)
+    loader = loaders.build_loader(cfg, args.split, None if args.images else args.max_images)
     for checkpoint in args.checkpoints:
-        inference.check_state(checkpoint, inference.read_state(checkpoint), model.state_dict())
-    classes = inference.class_names(loader, getattr(model.head, 'num_classes', 0))
+        state_dicts.check_state(checkpoint, state_dicts.read_state(checkpoint), model.state_dict())
+    classes = predictions.class_names(loader, getattr(model.head, 'num_classes', 0))
     target = find_target(args.target, classes)
     chosen = pick_images(model, loader, args)
     inputs, labels = load_images(model, loader, chosen)
     results = {name: compute(vis_cam, model, layers, inputs, labels, target, args)
-               for name in inference.each_checkpoint(model, args.checkpoints, args.names)}
+               for name in predictions.each_checkpoint(model, args.checkpoints, args.names)}
     # The numbers in the whole split, where --max-images left images out.
     numbers = [getattr(loader.dataset, 'indices', range(len(loader.dataset)))[number]
                for number in chosen]

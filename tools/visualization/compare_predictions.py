@@ -16,14 +16,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.engine import cli, files, inference, sources
+from mmips.config import loading, sources, splits
 from mmips.evaluation import (
     CLASS_METRICS,
     ClassScores,
     check_metric,
     class_scores,
+    predictions,
     write_comparison,
 )
+from mmips.runs import cli, files, loaders
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -50,7 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
     args = parser.parse_args(argv)
-    args.names = args.names or [inference.default_name(path) for path in args.checkpoints]
+    args.names = args.names or [predictions.default_name(path) for path in args.checkpoints]
     args.baseline = args.baseline or args.names[0]
     problem = find_problem(args)
     if problem:
@@ -75,8 +77,8 @@ def find_problem(args: argparse.Namespace) -> str | None:
 def prepare(cfg: Any, args: argparse.Namespace) -> dict:
     """Adapt the config in place and check its paths; returns the config of the metric."""
     metric = find_metric(cfg.get(f'{args.split}_evaluator'), args)
-    inference.prepare_split(cfg, args.split, args.config)
-    inference.check_checkpoints(args.checkpoints)
+    splits.prepare_split(cfg, args.split, args.config)
+    predictions.check_checkpoints(args.checkpoints)
     return metric
 
 
@@ -95,8 +97,8 @@ def find_metric(evaluator: Any, args: argparse.Namespace) -> dict:
 def choose_images(size: int, args: argparse.Namespace) -> list[int]:
     """The numbers of the images to draw."""
     if args.images:
-        return inference.check_images(args.images, size, args.split)
-    return inference.spread(size, args.num)
+        return predictions.check_images(args.images, size, args.split)
+    return loaders.spread(size, args.num)
 
 
 def predict(model: Any, loader: Any, metric_cfg: dict, chosen: Sequence[int], name: str,
@@ -113,7 +115,7 @@ def predict(model: Any, loader: Any, metric_cfg: dict, chosen: Sequence[int], na
     kept: dict[int, Any] = {}
     seen = 0
     with torch.no_grad(), autocast(enabled=fp16):
-        for batch in inference.iter_batches(loader, name):
+        for batch in predictions.iter_batches(loader, name):
             outputs = model.test_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
             kept.update({seen + place: to_drawing(output) for place, output in enumerate(outputs)
@@ -124,7 +126,7 @@ def predict(model: Any, loader: Any, metric_cfg: dict, chosen: Sequence[int], na
 
 def to_drawing(sample: Any) -> tuple[Any, Any]:
     """Ground truth and prediction of one image; boxes have their truth in the data set."""
-    from mmips.visualization.draw_predictions import Boxes
+    from mmips.visualization.predictions import Boxes
     if 'pred_sem_seg' in sample:
         return tuple(part.data.squeeze(0).cpu().numpy()
                      for part in (sample.gt_sem_seg, sample.pred_sem_seg))
@@ -137,7 +139,7 @@ def annotated_boxes(info: dict) -> Any:
     """The boxes of a data set's image, those that do not count as difficult."""
     import numpy as np
 
-    from mmips.visualization.draw_predictions import Boxes
+    from mmips.visualization.predictions import Boxes
     instances = info['instances']
     return Boxes(np.array([one['bbox'] for one in instances], np.float32).reshape(-1, 4),
                  np.array([one['bbox_label'] for one in instances], np.int64),
@@ -167,7 +169,7 @@ def colours(metainfo: Mapping[str, Any]) -> list:
 def draw(dataset: Any, results: Sequence[dict[int, Any]], chosen: Sequence[int], title: str,
          args: argparse.Namespace) -> str:
     """Draw the chosen images and write the picture; returns its path."""
-    from mmips.visualization.draw_predictions import Example, draw_predictions
+    from mmips.visualization.predictions import Example, draw_predictions
     examples = []
     for number in chosen:
         info = dataset.get_data_info(number)
@@ -191,15 +193,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, ClassScores]:
     from mmengine.runner import Runner
     from mmengine.utils.dl_utils import set_multi_processing
     args = parse_args(argv)
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = loading.load_config(args.config, args.cfg_options)
     metric = prepare(cfg, args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}))
-    model = inference.build_model(cfg)
+    model = predictions.build_model(cfg)
     loader = Runner.build_dataloader(cfg[f'{args.split}_dataloader'], seed=0)
     chosen = choose_images(len(loader.dataset), args)
     scores, results = {}, []
-    for name in inference.each_checkpoint(model, args.checkpoints, args.names):
+    for name in predictions.each_checkpoint(model, args.checkpoints, args.names):
         scores[name], result = predict(model, loader, metric, chosen, name,
                                        bool((cfg.get(f'{args.split}_cfg') or {}).get('fp16')))
         results.append(result)

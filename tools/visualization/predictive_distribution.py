@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.engine import cli, files, inference
+from mmips.evaluation import predictions
 from mmips.evaluation.distributions import (
     WHAT,
     Predictions,
@@ -27,6 +27,7 @@ from mmips.evaluation.distributions import (
     mass_table,
     split_mass,
 )
+from mmips.runs import cli, files, loaders
 
 PICKS = ('misclassified', 'confident-wrong', 'disagree', 'random')
 
@@ -34,7 +35,7 @@ PICKS = ('misclassified', 'confident-wrong', 'disagree', 'random')
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Predictive distributions of checkpoints')
-    inference.add_checkpoint_options(parser)
+    predictions.add_checkpoint_options(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--images', nargs='+', type=int, metavar='N',
                        help='numbers of the images to draw, from 0')
@@ -54,7 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--topk', type=int, metavar='K',
                         help='bars of a distribution (default: 5 of an image, 10 of a class)')
     args = parser.parse_args(argv)
-    inference.check_names(parser, args)
+    predictions.check_names(parser, args)
     for option in ('num', 'topk'):
         value = getattr(args, option)
         if value is not None and value < 1:
@@ -70,7 +71,7 @@ def find_images(loader: Any, args: argparse.Namespace) -> list[int]:
     part = loader.dataset
     size = len(part.dataset if isinstance(part, Subset) else part)
     numbers = image_numbers(loader)
-    wanted = inference.check_images(args.images or (), size, args.split)
+    wanted = predictions.check_images(args.images or (), size, args.split)
     for number in wanted:
         if number not in numbers:
             raise ValueError(f'--images: image {number} is not among the {len(numbers)} that '
@@ -113,7 +114,7 @@ def pick_images(found: Predictions, args: argparse.Namespace) -> list[int]:
     if args.pick == 'confident-wrong':
         confidence = next(iter(found.probs.values())).max(1)[fitting]
         return fitting[np.argsort(-confidence, kind='stable')][:args.num].tolist()
-    return [int(fitting[place]) for place in inference.spread(len(fitting), args.num)]
+    return [int(fitting[place]) for place in loaders.spread(len(fitting), args.num)]
 
 
 def make_note(distribution: Any, label: int, found: Predictions) -> str:
@@ -166,7 +167,7 @@ def write(found: Predictions, images: list[dict], classes: list[dict], setup: di
 def write_csv(path: Path, found: Predictions, images: list[dict], classes: list[dict],
               topk: int | None) -> None:
     """Write the bars of both pictures, one a row."""
-    from mmips.visualization.draw_distributions import top_bars
+    from mmips.visualization.distributions import top_bars
     lines = []
     for row in [*images, *classes]:
         number = topk or (5 if 'image' in row else 10)
@@ -196,7 +197,7 @@ def load_pictures(cfg: Any, model: Any, loader: Any, chosen: Sequence[int], spli
 def draw(found: Predictions, images: list[dict], classes: list[dict], pictures: Sequence[Any],
          what: str, args: argparse.Namespace) -> list[str]:
     """Draw both pictures; returns their paths."""
-    from mmips.visualization.draw_distributions import (
+    from mmips.visualization.distributions import (
         DistributionRow,
         draw_distributions,
         top_bars,
@@ -223,10 +224,10 @@ def draw(found: Predictions, images: list[dict], classes: list[dict], pictures: 
 def predict(model: Any, loader: Any, args: argparse.Namespace) -> Predictions:
     """Run all checkpoints over the split."""
     probs: dict[str, Any] = {}
-    for name in inference.each_checkpoint(model, args.checkpoints, args.names):
-        probs[name], labels = inference.predict_probs(model, loader, name)
+    for name in predictions.each_checkpoint(model, args.checkpoints, args.names):
+        probs[name], labels = predictions.predict_probs(model, loader, name)
     number = probs[args.names[0]].shape[1]
-    known = inference.class_names(loader, number)[:number]
+    known = predictions.class_names(loader, number)[:number]
     # The model may have more classes than the data set names.
     classes = [*known, *(f'class {k}' for k in range(len(known), number))]
     return Predictions(probs, labels, classes, image_numbers(loader))
@@ -236,10 +237,10 @@ def predict(model: Any, loader: Any, args: argparse.Namespace) -> Predictions:
 def main(argv: Sequence[str] | None = None) -> Predictions:
     """Draw, and return the predictions."""
     args = parse_args(argv)
-    cfg = inference.load_classifier_config(args)
-    model = inference.build_model(cfg, args.device)
-    loader = inference.build_loader(cfg, args.split, args.max_images)
-    known = inference.class_names(loader, getattr(model.head, 'num_classes', 0))
+    cfg = predictions.load_classifier_config(args)
+    model = predictions.build_model(cfg, args.device)
+    loader = loaders.build_loader(cfg, args.split, args.max_images)
+    known = predictions.class_names(loader, getattr(model.head, 'num_classes', 0))
     chosen, wanted = find_images(loader, args), find_classes(args.class_names, known)
     found = predict(model, loader, args)
     missing = [label for label in wanted if label not in found.labels]

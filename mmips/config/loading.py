@@ -1,0 +1,92 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Read a config, and fill in what the toolboxes' own tools fill in."""
+import os
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any
+
+from mmips.errors import error_text
+
+__all__ = ['find_config', 'load_config', 'set_dataloader_defaults', 'set_work_dir']
+
+
+def load_config(name: str, options: dict | None = None) -> Any:
+    """Read a config and merge command-line options.
+
+    Args:
+        name (str): A path, or a config of this package such as ``ips/x.py``.
+        options (dict, optional): What ``--cfg-options`` holds. Defaults to None.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: There is no such config; similar ones are named.
+        ValueError: The config cannot be read or the options do not fit it.
+    """
+    from mmengine.config import Config
+    path = find_config(name)
+    what = f'The config {path} cannot be used'
+    try:
+        cfg = Config.fromfile(path)
+        what = f'--cfg-options do not fit the config {path}'
+        cfg.merge_from_dict(options or {})
+    except Exception as error:
+        raise ValueError(f'{what}: {type(error).__name__}: {error_text(error)}'
+                         f'{_config_hint(error)}') from error
+    return cfg
+
+
+def _config_hint(error: Exception) -> str:
+    if 'augments' in str(error):
+        return ("\n  A base with Mixup or CutMix holds `augments` as a list: write "
+                "augments=[dict(type='mmips.IntraClassPatchSwap', grid_size=2)], a list too.")
+    return ''
+
+
+def find_config(name: str) -> str:
+    """The path of a config given by path or by its name inside this package.
+
+    Raises:
+        FileNotFoundError: There is no such config; similar ones are named.
+    """
+    import mmips
+    if osp.isfile(name):
+        return name
+    try:
+        return mmips.cfg(name)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'There is no config file {name!r} (looked from {os.getcwd()}), and {error}') from None
+
+
+def set_work_dir(cfg: Any, config: str, work_dir: str | None) -> None:
+    """The work directory: command line before config before the config's name."""
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
+        './work_dirs', osp.splitext(osp.basename(config))[0])
+
+
+def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = True,
+                            persistent_workers: bool = True) -> None:
+    """Fill in what the toolboxes' tools fill in; ``False`` switches a thing off everywhere.
+
+    Args:
+        cfg (Config): The whole config, changed in place.
+        fields (Sequence[str]): The data loaders.
+        pin_memory (bool): Defaults to True.
+        persistent_workers (bool): Defaults to True.
+    """
+    import torch
+    defaults: dict = {}
+    if cfg.get('default_scope') == 'mmpretrain':
+        # mmseg's and mmdet's own tools leave the Runner's collation alone.
+        defaults = dict(pin_memory=torch.cuda.is_available(), persistent_workers=True,
+                        collate_fn=dict(type='default_collate'))
+    for loader in (cfg[field] for field in fields if cfg.get(field)):
+        for key, value in defaults.items():
+            loader.setdefault(key, value)
+        if not pin_memory:
+            loader.pin_memory = False
+        if not persistent_workers or not loader.get('num_workers'):
+            # torch refuses persistent workers where there are no workers.
+            loader.persistent_workers = False

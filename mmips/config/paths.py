@@ -1,0 +1,90 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Where configs are: ours by name, and ``package::path`` bases of other toolboxes."""
+import difflib
+import os
+import re
+from pathlib import Path
+
+from mmips.compat import extend_config_packages, require_package
+
+__all__ = ['base', 'cfg', 'config_root']
+
+
+def config_root() -> Path:
+    """The folder of our configs: in ``.mim`` once installed, else beside the package.
+
+    Raises:
+        FileNotFoundError: When the package was copied without its configs.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / '.mim' / 'configs', package.parent / 'configs'):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        f'mmips at {package} has no configs (neither .mim/configs nor ../configs); install it '
+        'with `pip install .` or `pip install -e .` from its repository')
+
+
+def cfg(name: 'str | os.PathLike[str]') -> str:
+    """The absolute path of one of our configs, to inherit from or to hand to a tool.
+
+    Works in other people's tools too, which know nothing of mmips:
+    ``_base_ = [__import__('mmips').cfg('ips/resnet50_ips_in1k.py')]``.
+
+    Args:
+        name: Path below ``configs/``, such as ``'ips/resnet50_ips_in1k.py'``, or the
+            bare file name if no other folder has it. ``.py`` may be left out.
+
+    Raises:
+        TypeError: If ``name`` is no path.
+        FileNotFoundError: If there is no such config; names the closest ones.
+        ValueError: If a bare file name is found in several folders.
+    """
+    if not isinstance(name, (str, os.PathLike)):
+        raise TypeError(f"mmips.cfg expects a path such as 'ips/x.py', got {name!r}")
+    wanted = os.fspath(name).replace('\\', '/').removeprefix('mmips::').removeprefix('configs/')
+    wanted = wanted if wanted.endswith('.py') else f'{wanted}.py'
+    root = config_root()
+    known = sorted(path.relative_to(root).as_posix() for path in root.rglob('*.py'))
+    if wanted in known:
+        return str(root / wanted)
+    same_name = [path for path in known if path.rpartition('/')[2] == wanted]
+    if len(same_name) > 1:
+        raise ValueError(f'{wanted!r} is in several folders, name one: {", ".join(same_name)}')
+    if same_name:
+        return str(root / same_name[0])
+    raise FileNotFoundError(_advice(wanted, known, root))
+
+
+def _advice(wanted: str, known: list[str], root: Path) -> str:
+    """Say what there is instead, comparing file names: folders are mistyped rarely."""
+    names = {path.rpartition('/')[2]: path for path in known if not path.startswith('_base_')}
+    close = difflib.get_close_matches(wanted.rpartition('/')[2], names, n=3, cutoff=0.5)
+    hint = ', '.join(repr(names[name]) for name in close) if close else f'any file below {root}'
+    return f'mmips has no config {wanted!r}; did you mean {hint}?'
+
+
+def base(name: str) -> str:
+    """Make a ``package::path`` base work in tools that have not imported mmips yet.
+
+    mmseg's own tools parse a config before they import anything of ours, and then
+    ``_base_ = 'mmseg::…'`` fails with the maintained line. ``_base_`` is evaluated, so
+    ``_base_ = [__import__('mmips').base('mmseg::…')]`` mends mmengine's table first.
+
+    Args:
+        name: Such as ``'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'``.
+
+    Returns:
+        ``name`` itself.
+
+    Raises:
+        ValueError: If ``name`` is not of the form ``package::folder/file.py``.
+        EnvironmentProblem: If the package is not installed.
+    """
+    if not isinstance(name, str) or re.fullmatch(r'\w+::[^:/]+(/[^:/]+)+\.py', name) is None:
+        raise ValueError(f"expected 'package::folder/file.py' (mmengine needs the folder), such as "
+                         f"'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py', got {name!r}")
+    package = name.partition('::')[0]
+    require_package(package, f'_base_ {name!r}')
+    extend_config_packages()
+    return name

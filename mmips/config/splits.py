@@ -1,0 +1,64 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Adapt a config for the evaluation of one of its data sets."""
+from typing import Any
+
+from mmips.config import loading, sources
+
+__all__ = ['drop_pretrained', 'prepare_split']
+
+
+def prepare_split(cfg: Any, split: str, name: str) -> None:
+    """Adapt a config in place: its images in order, its weights from checkpoints alone.
+
+    Args:
+        cfg (Config): The whole config.
+        split (str): 'test', 'val' or 'train'. Training images go through the pipeline of
+            the test set, or else of the validation set.
+        name (str): What to call the config in messages.
+
+    Raises:
+        FileNotFoundError: If the data is not there.
+        ValueError: If the config has no such split.
+    """
+    field = f'{split}_dataloader'
+    if not cfg.get(field):
+        raise ValueError(f'{name} has no {field}: write one, or choose another --split.')
+    cfg.load_from, cfg.resume = None, False
+    drop_pretrained(cfg.model)
+    loading.set_dataloader_defaults(cfg, (field, ))
+    loader = cfg[field]
+    # In order, so that the n-th prediction is that of the n-th image.
+    loader.sampler = dict(type='DefaultSampler', shuffle=False)
+    for key in ('batch_sampler', 'worker_init_fn', 'drop_last'):
+        loader.pop(key, None)
+    if split == 'train':
+        _use_test_pipeline(cfg, name)
+    sources.check_paths(cfg, (field, ))
+
+
+def _use_test_pipeline(cfg: Any, name: str) -> None:
+    for field in ('test_dataloader', 'val_dataloader'):
+        tests = list(sources.iter_datasets((cfg.get(field) or {}).get('dataset'), ''))
+        if tests:
+            break
+    else:
+        raise ValueError(f'{name} has no test or validation set, whose pipeline its training '
+                         'images would take: write test_dataloader.')
+    for _, dataset in sources.iter_datasets(cfg.train_dataloader.dataset, ''):
+        dataset['pipeline'] = tests[0][1].get('pipeline', [])
+
+
+def drop_pretrained(node: Any) -> None:
+    """Remove every pretrained checkpoint below a model config, in place."""
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            drop_pretrained(part)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        is_pretrained = (isinstance(value, str) if key == 'pretrained' else
+                         key == 'init_cfg' and 'Pretrained' in repr(value))
+        if is_pretrained:
+            node[key] = None
+        else:
+            drop_pretrained(value)

@@ -1,0 +1,216 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Several checkpoints of one config over one split: what the evaluating tools share."""
+import argparse
+import os.path as osp
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmips.config import loading, sources, splits
+from mmips.structures import state_dicts
+
+__all__ = ['add_checkpoint_options', 'build_model', 'check_checkpoints', 'check_images',
+           'check_labels', 'check_names', 'class_names', 'default_name', 'each_checkpoint',
+           'iter_batches', 'load_classifier_config', 'predict_probs']
+
+SPLITS = ('test', 'val', 'train')
+
+
+def add_checkpoint_options(parser: argparse.ArgumentParser,
+                           splits: Sequence[str] = SPLITS) -> None:
+    """Add what names checkpoints, the images they see and where results go."""
+    from mmengine.config import DictAction
+    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
+                        help='checkpoints of this config')
+    parser.add_argument('--names', nargs='+', metavar='NAME',
+                        help='a name for each checkpoint (default: its folder and file)')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
+    parser.add_argument('--split', choices=splits, default='test',
+                        help="data set of the config; train's images come through the test "
+                        'pipeline (default: test)')
+    parser.add_argument('--max-images', type=int, metavar='N',
+                        help='so many images, evenly spread over the split (default: all)')
+    parser.add_argument('--batch-size', type=int, metavar='N',
+                        help="images at a time (default: the config's)")
+    parser.add_argument('--num-workers', type=int, metavar='N',
+                        help="worker processes that load images (default: the config's)")
+    parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config')
+
+
+def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Fill in the names of the checkpoints and refuse what cannot be.
+
+    Ends the program with the parser's message for another number of names than checkpoints,
+    for names twice and for numbers below 1.
+    """
+    args.names = args.names or [default_name(path) for path in args.checkpoints]
+    if len(args.names) != len(args.checkpoints):
+        parser.error(f'--names needs a name for each of the {len(args.checkpoints)} checkpoints, '
+                     f'got {len(args.names)}: {args.names}')
+    if len(set(args.names)) < len(args.names):
+        parser.error(f'the names must differ, got {args.names}: give --names')
+    for option in ('max_images', 'batch_size'):
+        value = getattr(args, option, None)
+        if value is not None and value < 1:
+            parser.error(f'--{option.replace("_", "-")} must be at least 1, got {value}')
+
+
+def default_name(path: str) -> str:
+    """The folder and the file of a checkpoint, without its ending."""
+    folder, file = osp.split(osp.abspath(path))
+    return f'{osp.basename(folder)}/{osp.splitext(file)[0]}'
+
+
+def load_classifier_config(args: argparse.Namespace) -> Any:
+    """The config of the command line, ready to evaluate the split; paths are checked.
+
+    Returns:
+        Config: A classification config. Its scope is mmengine's default scope from now on.
+
+    Raises:
+        FileNotFoundError: A file of the data, or a checkpoint, is not there.
+        ValueError: For a config of another toolbox, or one without the split.
+    """
+    from mmengine.registry import init_default_scope
+    cfg = loading.load_config(args.config, args.cfg_options)
+    if cfg.get('default_scope') != 'mmpretrain':
+        raise ValueError(f'{args.config} is a config of {cfg.get("default_scope")!r}, but '
+                         'a classification (mmpretrain) config is needed.')
+    splits.prepare_split(cfg, args.split, args.config)
+    # With them the data preprocessor would make scores of the labels, which ends in torch's own
+    # message for labels that the model does not know.
+    (cfg.model.get('train_cfg') or {}).pop('augments', None)
+    for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
+        (preprocessor or {}).pop('batch_augments', None)
+    loader = cfg[f'{args.split}_dataloader']
+    if args.batch_size:
+        loader.batch_size = args.batch_size
+    if args.num_workers is not None:
+        loader.num_workers = args.num_workers
+        loader.persistent_workers = loader.persistent_workers and args.num_workers > 0
+    check_checkpoints(args.checkpoints)
+    init_default_scope('mmpretrain')
+    return cfg
+
+
+def check_checkpoints(paths: Sequence[str]) -> None:
+    """Raise where one of them is not there.
+
+    Raises:
+        FileNotFoundError: It says what a checkpoint is and where they are made.
+    """
+    missing = [sources.advise_checkpoint('the command line', path) for path in paths
+               if sources.is_local(path) and not osp.isfile(osp.expanduser(path))]
+    if missing:
+        raise FileNotFoundError('\n\n'.join(missing))
+
+
+def build_model(cfg: Any, device: str | None = None) -> Any:
+    """The config's model in evaluation mode.
+
+    Args:
+        cfg (Config): The whole config.
+        device (str, optional): Defaults to None, the GPU if there is one.
+    """
+    import torch
+    from mmengine.model import revert_sync_batchnorm
+    from mmengine.registry import MODELS
+    if cfg.get('data_preprocessor'):
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    # SyncBN refuses CPU tensors, and does what BN does once it is trained.
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+def each_checkpoint(model: Any, paths: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """Load one checkpoint after the other; all are checked before the first is used.
+
+    Args:
+        model (nn.Module): Changed in place.
+        paths (Sequence[str]): Checkpoints.
+        names (Sequence[str]): A name for each.
+
+    Yields:
+        str: The name of the checkpoint whose weights the model has now.
+
+    Raises:
+        ValueError: If one cannot be read, or does not fit the model.
+    """
+    for path in paths:
+        state_dicts.check_state(path, state_dicts.read_state(path), model.state_dict())
+    for name, path in zip(names, paths):
+        model.load_state_dict(state_dicts.read_state(path), strict=False)
+        yield name
+
+
+def check_images(numbers: Sequence[int], size: int, split: str) -> list[int]:
+    """The numbers of ``--images``, each once.
+
+    Raises:
+        ValueError: For numbers outside 0 to ``size - 1``.
+    """
+    outside = [number for number in numbers if not 0 <= number < size]
+    if outside:
+        raise ValueError(f'--images: the {split} split has {size} images, 0 to {size - 1}, but '
+                         f'got {outside}.')
+    return list(dict.fromkeys(numbers))
+
+
+def class_names(loader: Any, number: int) -> tuple[str, ...]:
+    """Names of the classes, or their numbers where the data set has none."""
+    names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
+    return tuple(str(name) for name in names) or tuple(f'class {k}' for k in range(number))
+
+
+def iter_batches(loader: Any, title: str) -> Iterator[dict]:
+    """Batches of a loader behind a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+    yield from track(loader, title, console=Console(stderr=True))
+
+
+def predict_probs(model: Any, loader: Any, title: str) -> tuple[Any, Any]:
+    """Class probabilities of every image of a split.
+
+    Args:
+        model (ImageClassifier): In evaluation mode.
+        loader (DataLoader): See :func:`build_loader`.
+        title (str): For the progress bar.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Probabilities, float32 (N, K), and labels, int64 (N,).
+
+    Raises:
+        ValueError: If an image has no label or several, or one outside the model's classes.
+    """
+    import numpy as np
+    import torch
+    probs, labels = [], []
+    with torch.no_grad():
+        for batch in iter_batches(loader, title):
+            for sample in model.test_step(batch):
+                probs.append(sample.pred_score.float().cpu())
+                labels.append(sample.gt_label.cpu())
+    check_labels(labels, len(probs[0]))
+    return torch.stack(probs).numpy(), torch.cat(labels).numpy().astype(np.int64)
+
+
+def check_labels(labels: Sequence[Any], num_classes: int) -> None:
+    """Raise unless every image has one label that the model knows.
+
+    Args:
+        labels (Sequence[Tensor]): Those of each image.
+        num_classes (int): Classes of the model.
+
+    Raises:
+        ValueError: It says what the labels are instead.
+    """
+    if any(label.numel() != 1 for label in labels):
+        raise ValueError('Every image must have one label, but some have none or several: only '
+                         'single-label classifiers are evaluated here.')
+    largest = max(map(int, labels))
+    if largest >= num_classes:
+        raise ValueError(f'The data has the label {largest}, but the model only {num_classes} '
+                         'classes. Is this the data the checkpoint was trained for?')

@@ -1,0 +1,37 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""The data loader of a split, in order."""
+from typing import Any
+
+__all__ = ['build_loader', 'spread']
+
+
+def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
+    """The data loader of a split whose config :func:`prepare_split` has adapted.
+
+    Args:
+        cfg (Config): The whole config.
+        split (str): 'test', 'val' or 'train'.
+        max_images (int, optional): So many images, the middles of equal parts of the split.
+            Defaults to None, all.
+    """
+    from mmengine.registry import DATASETS
+    from mmengine.runner import Runner
+    from mmengine.utils.dl_utils import set_multi_processing
+    from torch.utils.data import Subset
+    set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}))
+    settings = cfg[f'{split}_dataloader']
+    dataset = DATASETS.build(settings.dataset)
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    size = len(dataset)
+    if max_images and max_images < size:
+        part: Any = Subset(dataset, spread(size, max_images))
+        part.metainfo = dataset.metainfo
+        dataset = part
+    return Runner.build_dataloader({**settings.to_dict(), 'dataset': dataset}, seed=0)
+
+
+def spread(size: int, number: int) -> list[int]:
+    """So many of the places 0 to ``size - 1``, or all: the middles of equal parts."""
+    number = min(number, size)
+    return [(2 * place + 1) * size // (2 * number) for place in range(number)]

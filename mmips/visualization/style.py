@@ -1,0 +1,103 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""How our pictures look: colours, figures, lines and grids of images, in one place.
+
+A drawing function takes arrays or DataFrames, lays its figure out with these and returns it;
+``mmips.runs.files.write_picture`` saves it. matplotlib places everything (constrained layout).
+"""
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ['BLUE', 'COLOURS', 'FAINT', 'GREEN', 'GRID', 'INK', 'ORANGE', 'RED', 'image_grid',
+           'legend', 'line_style', 'new_figure', 'shorten', 'show_image', 'tidy']
+
+INK, FAINT, GRID = '#24292f', '#8c959f', '#e4e7eb'
+BLUE, ORANGE, GREEN, RED = '#1f6feb', '#e8710a', '#1a7f37', '#cf222e'
+#: Of lines and bars, in this order.
+COLOURS = (BLUE, ORANGE, GREEN, '#8250df', RED, '#0a7f8c', '#bf3989', '#7d6608')
+_DASHES = ('solid', (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1, 1.5, 1)))
+# Images below this size show their pixels; larger ones are smoothed to fit.
+_SMALL = 96
+
+
+def new_figure(width: float, height: float, title: str = '', notes: Sequence[str] = ()) -> Any:
+    """An empty figure of so many inches, with a title and small lines below it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # No pyplot: it would choose a window system and keep every figure in memory.
+    figure = Figure(figsize=(width, height), facecolor='white', layout='constrained')
+    FigureCanvasAgg(figure)
+    if title or notes:
+        figure.suptitle('\n'.join(filter(None, (title, *notes))), fontsize=10.5, color=INK)
+    return figure
+
+
+def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = (),
+               headings: Sequence[str] = (), tile: float = 1.7, line: float = 0.3) -> tuple:
+    """A figure with places for images.
+
+    Args:
+        rows (int): Rows of images.
+        columns (int): Images in a row.
+        title (str): Defaults to none.
+        notes (Sequence[str]): Small lines below the title. Defaults to none.
+        headings (Sequence[str]): Above the columns. Defaults to none.
+        tile (float): Inches of an image's side. Defaults to 1.7.
+        line (float): Inches for captions below a row. Defaults to 0.3.
+
+    Returns:
+        tuple[Figure, np.ndarray]: The figure and its axes (rows, columns), without ticks.
+    """
+    height = rows * (tile + line) + 0.25 * (bool(title) + len(notes)) + 0.3 * bool(headings) + 0.2
+    # One narrow column leaves room for the title all the same.
+    figure = new_figure(max(columns * (tile + 0.12) + 0.3, 5.4), height, title, notes)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for place in axes.flat:
+        place.set_xticks([])
+        place.set_yticks([])
+    for place, heading in zip(axes[0], headings):
+        place.set_title(shorten(heading, 26), fontsize=10, weight='bold', color=INK)
+    return figure, axes
+
+
+def show_image(axes: Any, image: np.ndarray, caption: str = '', colour: str = INK) -> None:
+    """Show an image (H, W, 3), uint8 RGB, with a line below it."""
+    height, width = image.shape[:2]
+    axes.imshow(image, interpolation='nearest' if max(height, width) < _SMALL else 'antialiased',
+                extent=(0, width, height, 0))
+    axes.set_xlabel(shorten(caption, 30, keep='start'), fontsize=8.5, color=colour)
+
+
+def line_style(number: int) -> dict:
+    """Colour and dashes of the n-th line of a picture."""
+    around, place = divmod(number, len(COLOURS))
+    return dict(color=COLOURS[place], linestyle=_DASHES[around % len(_DASHES)])
+
+
+def tidy(axes: Any, xlabel: str = '', ylabel: str = '', title: str = '') -> None:
+    """Axes as ours look: faint grid, two spines, small labels."""
+    axes.set_xlabel(xlabel, fontsize=9, color=INK)
+    axes.set_ylabel(ylabel, fontsize=9, color=INK)
+    axes.set_title(title, fontsize=9.5, color=INK)
+    axes.tick_params(labelsize=8, colors=INK, length=2.5)
+    axes.set_axisbelow(True)
+    axes.grid(color=GRID, linewidth=0.6)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ('left', 'bottom'))
+        spine.set_color(FAINT)
+
+
+def legend(target: Any, **options: Any) -> None:
+    """A legend of axes beside them, or of a figure outside all axes: it hides no curve."""
+    place = (dict(loc='outside right upper') if hasattr(target, 'suptitle') else
+             dict(loc='upper left', bbox_to_anchor=(1.01, 1), borderaxespad=0))
+    target.legend(**{**place, 'fontsize': 8.5, 'frameon': False, 'labelcolor': INK, **options})
+
+
+def shorten(text: str, length: int = 34, keep: str = 'end') -> str:
+    """A text of at most so many letters; of a path the end says more than the 'start'."""
+    if len(text) <= length:
+        return text
+    return f'\u2026{text[1 - length:]}' if keep == 'end' else f'{text[:length - 1].rstrip()}\u2026'

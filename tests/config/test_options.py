@@ -1,0 +1,86 @@
+import copy
+
+import pytest
+from mmengine.config import Config
+
+import mmips
+from mmips.config.options import merge_options
+
+
+@pytest.fixture(scope='module')
+def shipped():
+    return Config.fromfile(mmips.cfg('ips/resnet18_ips_cifar100.py'))
+
+
+@pytest.fixture
+def cfg(shipped):
+    return copy.deepcopy(shipped)
+
+
+@pytest.mark.parametrize('key, value', [
+    ('model.train_cfg.augments.0.prob', 0.25),
+    ('model.alpha', 2),  # an argument of the class alone
+    ('model.backbone.frozen_stages', 1),
+    ('model.head.init_cfg', dict(type='Normal', layer='Linear', std=0.1)),  # of a class above
+    ('optim_wrapper.optimizer.nesterov', True),  # torch's
+    ('optim_wrapper.clip_grad', dict(max_norm=1)),  # of what has no type
+    ('optim_wrapper.optimizer', dict(lr=0.01)),
+    ('train_dataloader.drop_last', True),
+    ('train_dataloader.sampler.epoch', 'images'),
+    ('train_cfg.val_begin', 3),
+    ('randomness.diff_rank_seed', True),
+    ('default_hooks.checkpoint.save_best', 'auto'),
+    ('custom_hooks', []),
+    ('load_from', 'x.pth'),
+    ('model.head', dict(_delete_=True, type='LinearClsHead', num_classes=3, in_channels=512)),
+])
+def test_merges_what_is_read(cfg, key, value):
+    merge_options(cfg, {key: value})
+    node = cfg
+    for part in key.split('.'):
+        node = node[int(part) if part.isdigit() else part]
+    if isinstance(value, dict):
+        assert value.items() - {('_delete_', True)} <= node.to_dict().items()
+        assert ('num_classes' not in value) or 'loss' not in node
+    else:
+        assert node == value
+
+
+def test_options_build_on_each_other(cfg):
+    merge_options(cfg, {
+        'model.head': dict(_delete_=True, type='LinearClsHead', in_channels=512),
+        'model.head.num_classes': 7, 'optim_wrapper.optimizer': dict(type='Adam'),
+        'optim_wrapper.optimizer.betas': [0.8, 0.9]})
+    assert cfg.model.head.num_classes == 7 and cfg.optim_wrapper.optimizer.betas == [0.8, 0.9]
+
+
+@pytest.mark.parametrize('key, value, words', [
+    ('model.alhpa', 1, r"model.alhpa does not exist: model of type 'mmips.SelfDistillClassifier' "
+     r"has no 'alhpa' \(did you mean alpha\?\)"),
+    ('model.train_cfg.augments.0.grid', 2, 'did you mean grid_size'),
+    ('model.backbone.dept', 50, 'did you mean depth'),
+    ('model', dict(backbone=dict(dept=50)), 'model.backbone.dept does not exist.*mean depth'),
+    ('optim_wrapper.optimiser.lr', 1, 'did you mean optimizer'),
+    ('optim_wrapper.optimizer', dict(momentun=1), 'did you mean momentum'),
+    ('train_cfg.max_epoch', 1, 'did you mean max_epochs'),
+    ('model.train_cfg.augmentations', [], r'model.train_cfg.augmentations does not exist'),
+    ('trainn_cfg.max_epochs', 1, r"the Runner reads no 'trainn_cfg' \(did you mean train_cfg"),
+    ('dataset_type', 'X', "'dataset_type' is a variable of the config, which is used up"),
+    ('model.train_cfg.augments.2.prob', 1, 'augments is a list of 1, numbered from 0'),
+    ('model.train_cfg.augments.prob', 1, 'augments is a list of 1, numbered from 0'),
+    ('model.backbone.depth.x', 1, 'model.backbone.depth.x=1 does not fit the config: TypeError'),
+])
+def test_refuses_what_nothing_reads(cfg, key, value, words):
+    before = copy.deepcopy(cfg.to_dict())
+    with pytest.raises(ValueError, match=words):
+        merge_options(cfg, {key: value})
+    assert cfg.to_dict() == before
+
+
+def test_options_can_be_merged_twice():
+    """mmengine takes ``_delete_`` out of the dict that it merges."""
+    options = {'optim_wrapper': dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.1))}
+    for _ in range(2):
+        cfg = Config.fromfile(mmips.cfg('ips/resnet-s_hard_digits.py'))
+        merge_options(cfg, options)
+        assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=0.1)

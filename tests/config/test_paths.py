@@ -1,0 +1,86 @@
+"""Finding configs, with and without a typing mistake."""
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+import mmips
+from mmips.config import paths
+
+
+@pytest.fixture
+def configs(tmp_path, monkeypatch):
+    """A small tree in place of ours."""
+    for name in ('ips/resnet18_ips_cifar100.py', 'ips/resnet50_ips_in1k.py', 'seg/same.py',
+                 'det/same.py', '_base_/resnet18_ips_base.py'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('a = 1\n', encoding='utf-8')
+    monkeypatch.setattr(paths, 'config_root', lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize('name', [
+    'ips/resnet50_ips_in1k.py', 'ips/resnet50_ips_in1k', 'resnet50_ips_in1k.py',
+    'mmips::ips/resnet50_ips_in1k.py', 'configs/ips/resnet50_ips_in1k.py',
+    Path('ips') / 'resnet50_ips_in1k.py'])
+def test_cfg_finds_a_config(configs, name):
+    assert mmips.cfg(name) == str(configs / 'ips' / 'resnet50_ips_in1k.py')
+
+
+@pytest.mark.parametrize('name', ['ips/resnet50_isp_in1k.py', 'wrong/resnet50-ips_in1k.py'])
+def test_cfg_names_close_matches(configs, name):
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'ips/resnet50_ips_in1k\.py'"):
+        mmips.cfg(name)
+
+
+def test_cfg_without_a_close_match_says_where_to_look(configs):
+    with pytest.raises(FileNotFoundError, match='did you mean any file below'):
+        mmips.cfg('zzz/qqqqqqqq.py')
+
+
+def test_cfg_refuses_an_ambiguous_name(configs):
+    with pytest.raises(ValueError, match='several folders, name one: det/same.py, seg/same.py'):
+        mmips.cfg('same.py')
+    assert mmips.cfg('seg/same.py') == str(configs / 'seg' / 'same.py')
+
+
+@pytest.mark.parametrize('name', [None, 3, ['a.py']])
+def test_cfg_refuses_what_is_no_path(name):
+    with pytest.raises(TypeError, match='expects a path such as'):
+        mmips.cfg(name)
+
+
+def test_config_root_of_this_installation_holds_configs():
+    root = paths.config_root()
+    assert root.is_absolute()
+    assert any(root.glob('ips/*.py'))
+
+
+def test_config_root_without_configs(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, '__file__', str(tmp_path / 'mmips' / 'paths.py'))
+    with pytest.raises(FileNotFoundError, match=r'pip install -e \.'):
+        paths.config_root()
+
+
+def test_base_mends_mmseg(tmp_path, monkeypatch):
+    from mmengine.config.utils import MODULE2PACKAGE
+    pytest.importorskip('mmseg')
+    monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'mmsegmentation')
+    name = 'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'
+    config = tmp_path / 'seg.py'
+    config.write_text(f"_base_ = [__import__('mmips').base('{name}')]\n", encoding='utf-8')
+    assert Config.fromfile(config).model.type == 'EncoderDecoder'
+    assert mmips.base(name) == name
+
+
+@pytest.mark.parametrize('name', [
+    'fcn/x.py', 'mmseg::x.py', 'mmseg::fcn/x', 'mmseg::a::b/x.py', '', None])
+def test_base_refuses_another_form(name):
+    with pytest.raises(ValueError, match="expected 'package::folder/file.py'"):
+        mmips.base(name)
+
+
+def test_base_names_the_package_that_is_missing():
+    with pytest.raises(RuntimeError, match='needs mmabsent, which is not installed'):
+        mmips.base('mmabsent::a/b.py')

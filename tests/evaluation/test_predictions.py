@@ -1,0 +1,143 @@
+"""Checkpoints over a split: order, subsets, training images, and what is refused."""
+import argparse
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+import mmips
+from mmips.evaluation import predictions
+from mmips.runs import loaders
+from mmips.structures import state_dicts
+
+
+@pytest.fixture
+def options(npz, tmp_path):
+    """A parsed command line of the smallest config with two checkpoints of it."""
+    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_hard_npz.py'))
+    init_default_scope('mmpretrain')
+    paths = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        model = predictions.build_model(cfg, 'cpu')
+        paths.append(str(tmp_path / f'epoch_{seed}.pth'))
+        torch.save(dict(state_dict=model.state_dict()), paths[-1])
+
+    def parse(*extra, checkpoints=None):
+        parser = argparse.ArgumentParser()
+        predictions.add_checkpoint_options(parser)
+        args = parser.parse_args(['ips/resnet-s_hard_npz.py', *(checkpoints or paths), '--out',
+                                  str(tmp_path / 'out'), '--device', 'cpu', *extra])
+        predictions.check_names(parser, args)
+        return args
+
+    return parse
+
+
+def run(args):
+    cfg = predictions.load_classifier_config(args)
+    model = predictions.build_model(cfg, args.device)
+    loader = loaders.build_loader(cfg, args.split, args.max_images)
+    return {name: predictions.predict_probs(model, loader, name)
+            for name in predictions.each_checkpoint(model, args.checkpoints, args.names)}
+
+
+def test_every_checkpoint_predicts_all_images_in_order(options):
+    results = run(options('--names', 'a', 'b'))
+    assert list(results) == ['a', 'b']
+    for probs, labels in results.values():
+        assert probs.shape == (8, 4) and probs.dtype == np.float32
+        assert labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert probs.sum(1) == pytest.approx(np.ones(8), abs=1e-5)
+    assert not np.allclose(results['a'][0], results['b'][0])
+
+
+def test_a_part_is_spread_evenly(options):
+    whole, part = run(options()), run(options('--max-images', '4', '--batch-size', '3'))
+    for name, (probs, labels) in part.items():
+        assert labels.tolist() == [0, 1, 2, 3]
+        np.testing.assert_allclose(probs, whole[name][0][1::2], atol=1e-6)
+
+
+def test_training_images_are_neither_shuffled_nor_augmented(options):
+    results = [run(options('--split', 'train')) for _ in range(2)]
+    for first, second in zip(results[0].values(), results[1].values()):
+        assert first[1].tolist() == np.repeat(np.arange(4), 6).tolist()
+        np.testing.assert_array_equal(first[0], second[0])
+
+
+def test_names_default_to_folder_and_file(options, tmp_path):
+    assert options().names == [f'{tmp_path.name}/epoch_0', f'{tmp_path.name}/epoch_1']
+
+
+@pytest.mark.parametrize('extra, message', [
+    (['--names', 'a'], 'a name for each of the 2 checkpoints'),
+    (['--names', 'a', 'a'], 'must differ'),
+    (['--max-images', '0'], '--max-images must be at least 1, got 0'),
+    (['--batch-size', '-1'], '--batch-size must be at least 1, got -1'),
+])
+def test_options_that_cannot_be_are_refused(options, capsys, extra, message):
+    with pytest.raises(SystemExit):
+        options(*extra)
+    assert message in capsys.readouterr().err
+
+
+def test_other_checkpoints_are_refused_before_the_first_is_used(options, tmp_path):
+    args = options()
+    state = state_dicts.read_state(args.checkpoints[1])
+    state = {key: value[:3] if key.startswith('head.fc') else value
+             for key, value in state.items()}
+    torch.save(dict(state_dict=state), args.checkpoints[1])
+    cfg = predictions.load_classifier_config(args)
+    model = predictions.build_model(cfg, 'cpu')
+    before = model.head.fc.weight.clone()
+    with pytest.raises(ValueError, match='another number of classes') as error:
+        next(predictions.each_checkpoint(model, args.checkpoints, args.names))
+    assert 'head.fc.weight (3, 64) instead of (4, 64)' in str(error.value)
+    assert torch.equal(model.head.fc.weight, before)
+
+
+@pytest.mark.parametrize('config', ['ips/resnet-s_hard_npz.py', 'ips/resnet-s_ips_npz.py'])
+def test_labels_outside_the_classes_are_refused(options, npz, config):
+    args = options('--cfg-options', 'model.head.num_classes=4')
+    args.config = config
+    arrays = dict(np.load(npz))
+    np.savez(npz, **{**arrays, 'labels_test': arrays['labels_test'] + 1})
+    with pytest.raises(ValueError, match='label 4'):
+        run(args)
+
+
+def test_a_missing_checkpoint_is_named(options, tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        predictions.load_classifier_config(
+            options(checkpoints=[str(tmp_path / 'nowhere.pth')]))
+
+
+def test_configs_of_other_toolboxes_are_refused(options):
+    args = options()
+    args.config = 'seg/deeplabv3plus_r18-w16_ips_camvid.py'
+    with pytest.raises(ValueError, match="'mmseg'"):
+        predictions.load_classifier_config(args)
+
+
+@pytest.mark.parametrize('size, number, expected', [
+    (8, 4, [1, 3, 5, 7]), (10, 3, [1, 5, 8]), (3, 5, [0, 1, 2]), (5, 1, [2]), (0, 2, [])])
+def test_places_are_spread_evenly(size, number, expected):
+    assert loaders.spread(size, number) == expected
+
+
+def test_images_are_those_of_the_split():
+    assert predictions.check_images([3, 0, 3], 4, 'test') == [3, 0]
+    with pytest.raises(ValueError, match=r'the val split has 4 images, 0 to 3, but got \[4, -1\]'):
+        predictions.check_images([3, 4, -1], 4, 'val')
+
+
+@pytest.mark.parametrize('labels, message', [
+    ([[1], [0, 1]], 'one label'), ([[1], []], 'one label'),
+    ([[3], [1]], 'the label 3, but the model only 3 classes')])
+def test_labels_that_cannot_be_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        predictions.check_labels(list(map(torch.tensor, labels)), 3)
+    predictions.check_labels([torch.tensor([2]), torch.tensor([0])], 3)

@@ -1,0 +1,41 @@
+"""What a number depends on; that of whole runs is tested with their folders in test_runs.py."""
+import copy
+import os
+
+from mmengine.config import Config
+
+from mmips.runs import fingerprints
+
+
+def test_results_are_found_again_by_all_they_depend_on(npz, tmp_path, monkeypatch):
+    cfg = Config(dict(
+        model=dict(type='X'), data_preprocessor=dict(mean=[1]),
+        test_dataloader=dict(batch_size=2, dataset=dict(type='Y', ann_file=str(npz))),
+        val_dataloader=dict(dataset=dict(type='Z'))))
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / 'epoch.pth'
+    checkpoint.write_text('weights')
+    keys = []
+
+    def key(split='test', path='epoch.pth', eps=1, **changes):
+        changed = copy.deepcopy(cfg)
+        changed.merge_from_dict({name.replace('__', '.'): value for name, value in changes.items()})
+        keys.append(fingerprints.result_key(changed, split, path, eps=eps))
+        return keys[-1]
+
+    first = key()
+    assert key(path=str(checkpoint)) == key(test_dataloader__batch_size=3) == first
+    keys[1:] = []
+    for change in (dict(model__type='W'), dict(data_preprocessor__mean=[2]), dict(eps=2),
+                   dict(test_dataloader__dataset__type='W'), dict(split='val'),
+                   dict(path='s3://epoch.pth')):
+        key(**change)
+    os.utime(checkpoint, (1, 1))
+    key()
+    os.utime(npz, (1, 1))
+    key()
+    (tmp_path / 'copy.pth').write_text('weights')
+    key(path='copy.pth')
+    monkeypatch.setattr('mmips.version.__version__', 'x')
+    key()
+    assert len(set(keys)) == len(keys) == 11

@@ -1,0 +1,123 @@
+import json
+
+import pytest
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+
+import mmips
+from mmips.runs.provenance import describe, find_top1, read_config
+
+BY_EPOCH = dict(train_cfg=dict(by_epoch=True))
+
+
+def checkpoint(scores=(), best=None, **meta):
+    info = {} if best is None else dict(best_ckpt=f'/home/me/run/{best}', best_score=max(scores))
+    scalars = {'val/accuracy/top1': HistoryBuffer(list(scores), [1] * len(scores))}
+    return dict(meta=meta, message_hub=dict(runtime_info=info,
+                                            log_scalars=scalars if scores else {}))
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A scalars.json of four epochs, with 100 iterations each."""
+    path = tmp_path / 'scalars.json'
+    lines = [dict(lr=0.1, loss=1., epoch=1, iter=100, step=100)]
+    lines += [{'accuracy/top1': 50. + epoch, 'time': 0.1, 'step': epoch} for epoch in (1, 2, 3, 4)]
+    path.write_text('\n'.join(map(json.dumps, lines)))
+    return str(path)
+
+
+@pytest.mark.parametrize('name', ['ips/resnet50_ips_in1k.py', 'ips/resnet50_hard_cifar100.py'])
+def test_stored_config_is_read_as_mmengine_reads_it(name):
+    cfg = Config.fromfile(mmips.cfg(name))
+    plain = json.loads(json.dumps(cfg.to_dict()))
+    assert read_config(cfg.pretty_text) == plain
+
+
+def test_stored_config_is_not_executed(tmp_path):
+    text = f"x = open({str(tmp_path / 'made')!r}, 'w')\ny = dict(a=-1.5, b=(1, None), c=inf)"
+    assert read_config(text)['y'] == dict(a=-1.5, b=[1, None], c='inf')
+    assert not (tmp_path / 'made').exists()
+    with pytest.raises(ValueError, match='stored config cannot be read'):
+        read_config('model = <class>')
+
+
+def test_describe_a_training_checkpoint():
+    cfg = Config.fromfile(mmips.cfg('ips/resnet50_ips_in1k.py'))
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='/home/me/x.pth')
+    facts, config, doubts = describe(checkpoint(
+        cfg=cfg.pretty_text, epoch=7, iter=700, seed=0, dataset_meta=dict(classes=('cat', 'dog')),
+        experiment_name='resnet50_ips_in1k_20260102_030405'), '/home/me/run/epoch_7.pth')
+    assert facts == dict(
+        config='resnet50_ips_in1k', dataset='ImageNet', epoch=7, iter=700, seed=0,
+        source='epoch_7.pth', classes=['cat', 'dog'], mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375], channel_order='RGB', input_size=[224, 224], crop_pct=0.875,
+        interpolation='bilinear', backbone=dict(type='ResNet', depth=50, num_stages=4,
+                                                out_indices=[3], style='pytorch'))
+    assert config['auto_scale_lr'] == dict(base_batch_size=512) and doubts == []
+
+
+@pytest.mark.parametrize('name, to_rgb, order', [
+    ('ips/resnet50_ips_in1k.py', False, 'BGR'), ('ips/resnet50_hard_cifar100.py', False, 'RGB')])
+def test_order_of_colours(name, to_rgb, order):
+    cfg = Config.fromfile(mmips.cfg(name))
+    cfg.data_preprocessor.to_rgb = to_rgb
+    assert describe(checkpoint(cfg=cfg.pretty_text), 'x.pth')[0]['channel_order'] == order
+
+
+@pytest.mark.parametrize('meta, words', [
+    ({}, 'no config of the network'), (dict(cfg='model = <'), 'stored config cannot be read')])
+def test_what_is_not_known_is_left_out_and_said(meta, words):
+    facts, config, doubts = describe(checkpoint(epoch=0, **meta), 'a/b.pth')
+    assert facts == dict(source='b.pth') and config == {}
+    assert words in doubts[0]
+
+
+@pytest.mark.parametrize('scores, best, meta, found', [
+    # Saved before its validation: the last score is of epoch 2.
+    ([51., 52.], 'best_accuracy_top1_epoch_2.pth', dict(epoch=3, iter=300), None),
+    ([51., 52.], None, dict(epoch=3, iter=300), None),
+    ([51., 52., 53.], 'best_accuracy_top1_epoch_3.pth', dict(epoch=3, iter=300), 53.),
+    ([51., 52.], 'best_accuracy_top1_iter_200.pth', dict(epoch=0, iter=200), 52.),
+    ([51., 52.], 'best_accuracy_top1_iter_200.pth', dict(epoch=0, iter=300), None),
+    # An iteration is no epoch.
+    ([51., 52.], 'best_accuracy_top1_iter_3.pth', dict(epoch=3, iter=300), None),
+    # Best by another measure: the score of this moment, not the best one of the run.
+    ([53., 52.], 'best_single-label_precision_epoch_2.pth', dict(epoch=2, iter=200), 52.),
+    ([], None, dict(epoch=3), None),
+])
+def test_top1_of_the_checkpoint_itself(scores, best, meta, found):
+    result = find_top1(checkpoint(scores, best, **meta), BY_EPOCH)
+    assert result == (None if found is None else (found, 'checkpoint'))
+
+
+def test_top1_of_the_log(log):
+    assert find_top1(checkpoint([51., 52.], epoch=3), BY_EPOCH, log) == (53., 'log')
+    assert find_top1(checkpoint(epoch=1), BY_EPOCH, log) == (51., 'log')
+    best = checkpoint([51., 52.], 'best_x_epoch_2.pth', epoch=2)
+    assert find_top1(best, BY_EPOCH, log) == (52., 'log')
+    by_iter = dict(train_cfg=dict(type='IterBasedTrainLoop'),
+                   default_hooks=dict(logger=dict(log_metric_by_epoch=False)))
+    assert find_top1(checkpoint(epoch=0, iter=4), by_iter, log) == (54., 'log')
+
+
+@pytest.mark.parametrize('given, config, words', [
+    (checkpoint(epoch=5), BY_EPOCH, r'0 values of accuracy/top1 for epoch 5, .* \[1, 2, 3, 4\]'),
+    (checkpoint([11., 12.], epoch=3), BY_EPOCH, 'of another run'),
+    (checkpoint([11., 12.], 'best_x_epoch_2.pth', epoch=2), BY_EPOCH, 'of another run'),
+    (checkpoint([51., 55.], 'best_x_epoch_2.pth', epoch=2), BY_EPOCH, 'of another run'),
+    (checkpoint(epoch=3), {}, '--top1 instead'),
+    (checkpoint(epoch=3), dict(train_cfg=dict(by_epoch=False)), '--top1 instead'),
+])
+def test_logs_that_do_not_belong_are_refused(log, given, config, words):
+    with pytest.raises(ValueError, match=words):
+        find_top1(given, config, log)
+
+
+@pytest.mark.parametrize('text', ['no json', '1', '{"accuracy/top1": 1.0}',
+                                  '{"accuracy/top1": "x", "step": 1}'])
+def test_files_that_are_no_log(tmp_path, text):
+    path = tmp_path / 'scalars.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match='not a scalars.json'):
+        find_top1(checkpoint(epoch=1), BY_EPOCH, str(path))
