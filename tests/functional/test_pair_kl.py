@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmips.functional import pair_kl, pair_kl_grad
+from mmips.functional import pair_kl
 
 
 def softmax(z: np.ndarray, temperature: float) -> np.ndarray:
@@ -299,30 +299,3 @@ class TestMessages:
 
 def test_names_of_the_detach_switch():
     assert import_module('mmips.functional.pair_kl').DETACH == ('none', 'query', 'partner')
-
-
-@pytest.mark.parametrize(('temperature', 'scale_by_t2', 'detach', 'symmetric'), SETTINGS)
-def test_closed_gradient_is_that_of_autograd(temperature, scale_by_t2, detach, symmetric):
-    query, partner = leaves(*logits(5, 7))
-    settings = (temperature, scale_by_t2, detach, symmetric)
-    # The mean over pairs takes a fifth of each pair's own gradient.
-    (5 * pair_kl(query, partner, *settings)).backward()
-    for leaf, found in zip((query, partner), pair_kl_grad(query, partner, *settings)):
-        expected = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        assert found.dtype == torch.float64 and not found.requires_grad
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
-
-
-def test_closed_gradient_defaults_and_precision():
-    arrays = logits(4, 6)
-    whole = pair_kl_grad(*map(torch.tensor, arrays))
-    explicit = pair_kl_grad(*map(torch.tensor, arrays), 4.0, True, 'none', True)
-    halves = pair_kl_grad(*(torch.tensor(array).half() for array in arrays))
-    for one, other, half in zip(whole, explicit, halves):
-        assert torch.equal(one, other)
-        assert half.dtype == torch.float32
-        torch.testing.assert_close(half.double(), one, rtol=1e-2, atol=1e-2)
-    with pytest.raises(ValueError, match='one shape'):
-        pair_kl_grad(torch.zeros(2, 3), torch.zeros(3, 3))
-    with pytest.raises(ValueError, match='temperature must be positive'):
-        pair_kl_grad(torch.zeros(2, 3), torch.zeros(2, 3), 0)

@@ -7,22 +7,20 @@ from hypothesis import strategies as st
 
 from mmips.functional import cell_edges, draw_patch_mask, patch_swap, swap_patches
 
-# The limits that send every size one way: (_ROW_BYTES, _SLICE_BYTES). Cells that the grid
-# cuts unevenly have no rows of one length, and go the way of slices or bits.
-SLICES, ROWS, BITS = (range(0), 0), (range(1 << 40), 0), (range(0), 1 << 40)
+# The limit that sends every size one way.
+SLICES, BITS = 0, 1 << 40
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 SAME_WIDTH = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def force(patch, way):
     """Send every size one way."""
-    for name, limit in zip(('_ROW_BYTES', '_SLICE_BYTES'), way):
-        patch.setattr(patch_swap, name, limit)
+    patch.setattr(patch_swap, '_SLICE_BYTES', way)
 
 
-@pytest.fixture(params=[SLICES, ROWS, BITS], ids=['slices', 'rows', 'bits'])
+@pytest.fixture(params=[SLICES, BITS], ids=['slices', 'bits'])
 def path(request, monkeypatch):
-    """Force each of the three implementations, whatever the size."""
+    """Force each of the two implementations, whatever the size."""
     force(monkeypatch, request.param)
     return request.param
 
@@ -81,9 +79,9 @@ def problems(draw):
 
 
 def all_paths(x, mask):
-    """The result, after checking that the three implementations agree, in place or not."""
+    """The result, after checking that the two implementations agree, in place or not."""
     results = []
-    for way in (SLICES, ROWS, BITS):
+    for way in (SLICES, BITS):
         with pytest.MonkeyPatch.context() as patch:
             force(patch, way)
             results.append(swap_patches(x, mask))
@@ -185,21 +183,6 @@ def test_channels_last_is_kept(path, inplace, size, channels):
     assert out.stride() == x.stride()
     assert out.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(out.numpy(), expected)
-
-
-@pytest.mark.parametrize('dtype', [torch.uint8, *FLOATS])
-@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
-def test_rows_of_cells_in_both_memory_formats(monkeypatch, dtype, layout):
-    """Grids that divide the image, as nearly all do, move whole rows of cells."""
-    force(monkeypatch, ROWS)
-    monkeypatch.setattr(patch_swap, '_swap_bits', None)  # the other ways would fail
-    monkeypatch.setattr(patch_swap, '_swap_slices', None)
-    x = torch.randint(0, 99, (6, 3, 6, 8)).to(dtype).contiguous(memory_format=layout)
-    mask = torch.rand(3, 3, 4) < .5
-    out = swap_patches(x, mask)
-    assert out.stride() == x.stride()
-    expected = reference(x.double().numpy(), mask.numpy())
-    np.testing.assert_array_equal(out.double().numpy(), expected)
 
 
 VIEWS = {

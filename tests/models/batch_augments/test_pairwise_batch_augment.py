@@ -123,7 +123,7 @@ def test_a_mixed_pair_is_swapped(batch):
     images, scores = mixed('Mixup', batch, 2)
     swap = IntraClassPatchSwap(prob=1.)
     swap(images, scores)
-    assert swap.pop_counts().tolist() == [PAIRS, PAIRS]
+    assert swap.last_mask.flatten(1).any(1).all()
 
 
 def test_soft_labels_are_mixed_too(batch):
