@@ -1,18 +1,114 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Several checkpoints of one config over one split: what the evaluating tools share."""
+"""Several checkpoints of one config over one split: what the evaluating tools share.
+
+A split is predicted once for each checkpoint: :func:`predict_split` keeps what comes out in a
+folder ``predictions`` beside the checkpoint, where every tool finds it again.
+"""
 import argparse
+import copy
+import os
 import os.path as osp
+import sys
+import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mmips.config import loading, sources, splits
-from mmips.structures import state_dicts
+import numpy as np
 
-__all__ = ['add_checkpoint_options', 'build_model', 'check_checkpoints', 'check_images',
-           'check_labels', 'check_names', 'class_names', 'default_name', 'each_checkpoint',
-           'iter_batches', 'load_classifier_config', 'predict_probs']
+from mmips.config import loading, sources, splits
+from mmips.errors import MissingFileError, UserError
+from mmips.runs import files, fingerprints, loaders
+
+__all__ = ['Predictions', 'add_checkpoint_options', 'build_model', 'check_checkpoints',
+           'check_images', 'check_labels', 'check_names', 'class_names', 'default_name',
+           'each_checkpoint', 'iter_batches', 'load_classifier_config', 'predict_probs',
+           'predict_split']
 
 SPLITS = ('test', 'val', 'train')
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier predicts for the images of a split.
+
+    Args:
+        probs (np.ndarray): Class probabilities, float32 (N, K).
+        labels (np.ndarray): True classes, int64 (N,).
+        indices (np.ndarray): The place of each image in the split, int64 (N,).
+    """
+    probs: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+
+
+def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Sequence[str],
+                  max_images: int | None = None,
+                  device: str | None = None) -> dict[str, Predictions]:
+    """What each checkpoint predicts for a split, computed only where it is not kept yet.
+
+    Kept is ``predictions/<key>.npz`` beside a checkpoint; the key is that of
+    :func:`mmips.runs.fingerprints.result_key`. Data set and model are built only where something
+    is missing, and then all those checkpoints are checked before the first is used.
+
+    Args:
+        cfg (Config): As :func:`load_classifier_config` returns it; it is not changed.
+        split (str): 'test', 'val' or 'train'.
+        checkpoints (Sequence[str]): Their paths.
+        names (Sequence[str]): A name for each.
+        max_images (int, optional): So many images, see :func:`mmips.runs.loaders.build_loader`.
+            Defaults to None, all.
+        device (str, optional): Where to compute. Defaults to None, the GPU if there is one.
+
+    Returns:
+        dict[str, Predictions]: By the names, in their order.
+
+    Raises:
+        ValueError: If a checkpoint does not fit, or labels are not single classes of the model.
+    """
+    paths = dict(zip(names, checkpoints))
+    places = {name: _cache_file(cfg, split, path, max_images) for name, path in paths.items()}
+    found = {name: kept for name, place in places.items() if (kept := _read(place))}
+    missing = [name for name in names if name not in found]
+    if missing:
+        model, loader = build_model(cfg, device), loaders.build_loader(cfg, split, max_images)
+        size = len(loader.dataset)
+        indices = np.array(getattr(loader.dataset, 'indices', range(size)), np.int64)
+        for name in each_checkpoint(model, [paths[name] for name in missing], missing):
+            found[name] = Predictions(*predict_probs(model, loader, name), indices)
+            _keep(places[name], found[name])
+    return {name: found[name] for name in names}
+
+
+def _cache_file(cfg: Any, split: str, checkpoint: str, max_images: int | None) -> str | None:
+    """Where the predictions of a checkpoint are kept; none beside one on a server."""
+    if not sources.is_local(checkpoint):
+        return None
+    key = fingerprints.result_key(cfg, split, checkpoint, max_images=max_images)
+    return osp.join(osp.dirname(osp.abspath(osp.expanduser(checkpoint))), 'predictions',
+                    f'{key[:24]}.npz')
+
+
+def _read(place: str | None) -> Predictions | None:
+    if place is None or not osp.isfile(place):
+        return None
+    try:
+        with np.load(place) as arrays:
+            return Predictions(arrays['probs'], arrays['labels'], arrays['indices'])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        print(f'{place} is not readable ({error}): predicted again.', file=sys.stderr)
+        return None
+
+
+def _keep(place: str | None, found: Predictions) -> None:
+    if place is None:
+        return
+    try:
+        os.makedirs(osp.dirname(place), exist_ok=True)
+        with files.replacing(place, 'wb') as file:
+            np.savez(file, **vars(found))
+    except OSError as error:
+        print(f'Not kept, so the next tool predicts again: {error}', file=sys.stderr)
 
 
 def add_checkpoint_options(parser: argparse.ArgumentParser,
@@ -70,14 +166,14 @@ def load_classifier_config(args: argparse.Namespace) -> Any:
         Config: A classification config. Its scope is mmengine's default scope from now on.
 
     Raises:
-        FileNotFoundError: A file of the data, or a checkpoint, is not there.
-        ValueError: For a config of another toolbox, or one without the split.
+        MissingFileError: A file of the data, or a checkpoint, is not there.
+        UserError: For a config of another toolbox, or one without the split.
     """
     from mmengine.registry import init_default_scope
     cfg = loading.load_config(args.config, args.cfg_options)
     if cfg.get('default_scope') != 'mmpretrain':
-        raise ValueError(f'{args.config} is a config of {cfg.get("default_scope")!r}, but '
-                         'a classification (mmpretrain) config is needed.')
+        raise UserError(f'{args.config} is a config of {cfg.get("default_scope")!r}, but '
+                        'a classification (mmpretrain) config is needed.')
     splits.prepare_split(cfg, args.split, args.config)
     # With them the data preprocessor would make scores of the labels, which ends in torch's own
     # message for labels that the model does not know.
@@ -96,19 +192,15 @@ def load_classifier_config(args: argparse.Namespace) -> Any:
 
 
 def check_checkpoints(paths: Sequence[str]) -> None:
-    """Raise where one of them is not there.
-
-    Raises:
-        FileNotFoundError: It says what a checkpoint is and where they are made.
-    """
+    """Raise where one of them is not there, and say where checkpoints are made."""
     missing = [sources.advise_checkpoint('the command line', path) for path in paths
                if sources.is_local(path) and not osp.isfile(osp.expanduser(path))]
     if missing:
-        raise FileNotFoundError('\n\n'.join(missing))
+        raise MissingFileError('\n\n'.join(missing))
 
 
 def build_model(cfg: Any, device: str | None = None) -> Any:
-    """The config's model in evaluation mode.
+    """The config's model in evaluation mode; the config is not changed.
 
     Args:
         cfg (Config): The whole config.
@@ -117,6 +209,8 @@ def build_model(cfg: Any, device: str | None = None) -> Any:
     import torch
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import MODELS
+    # A copy: building fills in settings, and later keys of results would differ from the first.
+    cfg = copy.deepcopy(cfg)
     if cfg.get('data_preprocessor'):
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     # SyncBN refuses CPU tensors, and does what BN does once it is trained.
@@ -138,6 +232,8 @@ def each_checkpoint(model: Any, paths: Sequence[str], names: Sequence[str]) -> I
     Raises:
         ValueError: If one cannot be read, or does not fit the model.
     """
+    # Here, since it brings torch, and a tool's --help shall not wait for that.
+    from mmips.structures import state_dicts
     for path in paths:
         state_dicts.check_state(path, state_dicts.read_state(path), model.state_dict())
     for name, path in zip(names, paths):
@@ -146,15 +242,11 @@ def each_checkpoint(model: Any, paths: Sequence[str], names: Sequence[str]) -> I
 
 
 def check_images(numbers: Sequence[int], size: int, split: str) -> list[int]:
-    """The numbers of ``--images``, each once.
-
-    Raises:
-        ValueError: For numbers outside 0 to ``size - 1``.
-    """
+    """The numbers of ``--images``, each once; refused where they are outside the split."""
     outside = [number for number in numbers if not 0 <= number < size]
     if outside:
-        raise ValueError(f'--images: the {split} split has {size} images, 0 to {size - 1}, but '
-                         f'got {outside}.')
+        raise UserError(f'--images: the {split} split has {size} images, 0 to {size - 1}, but '
+                        f'got {outside}.')
     return list(dict.fromkeys(numbers))
 
 
@@ -172,20 +264,7 @@ def iter_batches(loader: Any, title: str) -> Iterator[dict]:
 
 
 def predict_probs(model: Any, loader: Any, title: str) -> tuple[Any, Any]:
-    """Class probabilities of every image of a split.
-
-    Args:
-        model (ImageClassifier): In evaluation mode.
-        loader (DataLoader): See :func:`build_loader`.
-        title (str): For the progress bar.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Probabilities, float32 (N, K), and labels, int64 (N,).
-
-    Raises:
-        ValueError: If an image has no label or several, or one outside the model's classes.
-    """
-    import numpy as np
+    """Class probabilities, float32 (N, K), and labels, int64 (N,), of every image of a loader."""
     import torch
     probs, labels = [], []
     with torch.no_grad():
@@ -205,12 +284,12 @@ def check_labels(labels: Sequence[Any], num_classes: int) -> None:
         num_classes (int): Classes of the model.
 
     Raises:
-        ValueError: It says what the labels are instead.
+        UserError: It says what the labels are instead.
     """
     if any(label.numel() != 1 for label in labels):
-        raise ValueError('Every image must have one label, but some have none or several: only '
-                         'single-label classifiers are evaluated here.')
+        raise UserError('Every image must have one label, but some have none or several: only '
+                        'single-label classifiers are evaluated here.')
     largest = max(map(int, labels))
     if largest >= num_classes:
-        raise ValueError(f'The data has the label {largest}, but the model only {num_classes} '
-                         'classes. Is this the data the checkpoint was trained for?')
+        raise UserError(f'The data has the label {largest}, but the model only {num_classes} '
+                        'classes. Is this the data the checkpoint was trained for?')

@@ -1,5 +1,6 @@
 """Checkpoints over a split: order, subsets, training images, and what is refused."""
 import argparse
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from mmengine.registry import init_default_scope
 
 import mmips
 from mmips.evaluation import predictions
-from mmips.runs import loaders
+from mmips.runs import fingerprints, loaders
 from mmips.structures import state_dicts
 
 
@@ -42,6 +43,75 @@ def run(args):
     loader = loaders.build_loader(cfg, args.split, args.max_images)
     return {name: predictions.predict_probs(model, loader, name)
             for name in predictions.each_checkpoint(model, args.checkpoints, args.names)}
+
+
+@pytest.fixture
+def predict(options, monkeypatch):
+    """Run predict_split; returns the predictions and the names for which models had to work."""
+    real = predictions.predict_probs
+
+    def run(*extra, checkpoints=None):
+        args, worked = options('--names', 'a', 'b', *extra, checkpoints=checkpoints), []
+        monkeypatch.setattr(predictions, 'predict_probs', lambda model, loader, title: (
+            worked.append(title), real(model, loader, title))[1])
+        found = predictions.predict_split(predictions.load_classifier_config(args), args.split,
+                                          args.checkpoints, args.names, args.max_images, 'cpu')
+        assert list(found) == ['a', 'b']
+        return found, worked
+
+    return run
+
+
+def test_a_split_is_predicted_once(predict, npz, monkeypatch):
+    first, worked = predict('--batch-size', '3')
+    assert worked == ['a', 'b']
+    assert first['a'].indices.tolist() == list(range(8))
+    assert {array.dtype.name for array in vars(first['a']).values()} == {'float32', 'int64'}
+    monkeypatch.setattr(predictions, 'build_model', None)
+    again, worked = predict()
+    assert not worked
+    for name, found in first.items():
+        for key, array in vars(found).items():
+            np.testing.assert_array_equal(getattr(again[name], key), array)
+
+
+def test_what_a_prediction_depends_on_is_predicted_again(predict, npz, tmp_path):
+    predict()
+    part, worked = predict('--max-images', '3')
+    assert worked == ['a', 'b'] and part['a'].indices.tolist() == [1, 4, 6]
+    for extra in (['--split', 'train'],
+                  ['--cfg-options', 'data_preprocessor.mean=[9,9,9]', 'data_preprocessor.std=[9,9,9]']):
+        assert predict(*extra)[1] == ['a', 'b'] and predict(*extra)[1] == []
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(torch.load(path), path)
+    os.utime(path, (0, 0))
+    assert predict()[1] == ['b'] and predict()[1] == []
+    os.utime(npz, (0, 0))
+    assert predict()[1] == ['a', 'b']
+
+
+def test_a_damaged_or_unwritable_cache_is_said(predict, tmp_path, capsys):
+    first = predict()[0]
+    kept = sorted((tmp_path / 'predictions').iterdir())
+    assert len(kept) == 2
+    kept[0].write_bytes(kept[0].read_bytes()[:40])
+    found, worked = predict()
+    assert len(worked) == 1 and 'is not readable' in capsys.readouterr().err
+    np.testing.assert_allclose(found['a'].probs, first['a'].probs)
+    for file in kept:
+        file.unlink()
+    (tmp_path / 'predictions').rmdir()
+    (tmp_path / 'predictions').write_text('a file where the folder should be')
+    assert predict()[1] == ['a', 'b'] and 'Not kept' in capsys.readouterr().err
+
+
+def test_building_leaves_the_config_and_its_keys_alone(options):
+    args = options()
+    cfg = predictions.load_classifier_config(args)
+    key = fingerprints.result_key(cfg, 'test', args.checkpoints[0])
+    predictions.build_model(cfg, 'cpu')
+    loaders.build_loader(cfg, 'test')
+    assert fingerprints.result_key(cfg, 'test', args.checkpoints[0]) == key
 
 
 def test_every_checkpoint_predicts_all_images_in_order(options):
