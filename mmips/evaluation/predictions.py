@@ -11,7 +11,7 @@ import os.path as osp
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from mmips.config import loading, sources, splits
 from mmips.errors import MissingFileError, UserError
 from mmips.runs import files, fingerprints, loaders
 
-__all__ = ['Predictions', 'add_checkpoint_options', 'build_model', 'check_checkpoints',
+__all__ = ['Predictions', 'Request', 'add_checkpoint_options', 'build_model', 'check_checkpoints',
            'check_images', 'check_labels', 'check_names', 'class_names', 'default_name',
            'each_checkpoint', 'iter_batches', 'load_classifier_config', 'predict_probs',
            'predict_split']
@@ -111,6 +111,41 @@ def _keep(place: str | None, found: Predictions) -> None:
         print(f'Not kept, so the next tool predicts again: {error}', file=sys.stderr)
 
 
+@dataclass(frozen=True)
+class Request:
+    """What an evaluating tool is asked for: the options of :func:`add_checkpoint_options`."""
+    config: str
+    checkpoints: Sequence[str]
+    names: Sequence[str]
+    out: str
+    split: str = 'test'
+    max_images: int | None = None
+    batch_size: int | None = None
+    num_workers: int | None = None
+    device: str | None = None
+    cfg_options: dict | None = None
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> 'Request':
+        """The part of a command line that :func:`add_checkpoint_options` reads."""
+        return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Checkpoints by name."""
+        return dict(zip(self.names, self.checkpoints))
+
+    @property
+    def title(self) -> str:
+        """The config's name, for pictures."""
+        return osp.splitext(osp.basename(self.config))[0]
+
+    def predict(self, cfg: Any) -> dict[str, Predictions]:
+        """What each checkpoint predicts, see :func:`predict_split`."""
+        return predict_split(cfg, self.split, self.checkpoints, self.names, self.max_images,
+                             self.device)
+
+
 def add_checkpoint_options(parser: argparse.ArgumentParser,
                            splits: Sequence[str] = SPLITS) -> None:
     """Add what names checkpoints, the images they see and where results go."""
@@ -136,11 +171,7 @@ def add_checkpoint_options(parser: argparse.ArgumentParser,
 
 
 def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Fill in the names of the checkpoints and refuse what cannot be.
-
-    Ends the program with the parser's message for another number of names than checkpoints,
-    for names twice and for numbers below 1.
-    """
+    """Fill in the names of the checkpoints; end the program where the options cannot be."""
     args.names = args.names or [default_name(path) for path in args.checkpoints]
     if len(args.names) != len(args.checkpoints):
         parser.error(f'--names needs a name for each of the {len(args.checkpoints)} checkpoints, '
@@ -159,11 +190,14 @@ def default_name(path: str) -> str:
     return f'{osp.basename(folder)}/{osp.splitext(file)[0]}'
 
 
-def load_classifier_config(args: argparse.Namespace) -> Any:
-    """The config of the command line, ready to evaluate the split; paths are checked.
+def load_classifier_config(args: Any) -> Any:
+    """The config of a :class:`Request`, ready to evaluate the split; paths are checked.
+
+    Args:
+        args (Request | Namespace): What was asked for, or the command line that says it.
 
     Returns:
-        Config: A classification config. Its scope is mmengine's default scope from now on.
+        Config: Its scope is mmengine's default scope from now on.
 
     Raises:
         MissingFileError: A file of the data, or a checkpoint, is not there.
@@ -200,12 +234,7 @@ def check_checkpoints(paths: Sequence[str]) -> None:
 
 
 def build_model(cfg: Any, device: str | None = None) -> Any:
-    """The config's model in evaluation mode; the config is not changed.
-
-    Args:
-        cfg (Config): The whole config.
-        device (str, optional): Defaults to None, the GPU if there is one.
-    """
+    """The config's model in evaluation mode, on the GPU if there is one; the config stays."""
     import torch
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import MODELS
@@ -219,19 +248,7 @@ def build_model(cfg: Any, device: str | None = None) -> Any:
 
 
 def each_checkpoint(model: Any, paths: Sequence[str], names: Sequence[str]) -> Iterator[str]:
-    """Load one checkpoint after the other; all are checked before the first is used.
-
-    Args:
-        model (nn.Module): Changed in place.
-        paths (Sequence[str]): Checkpoints.
-        names (Sequence[str]): A name for each.
-
-    Yields:
-        str: The name of the checkpoint whose weights the model has now.
-
-    Raises:
-        ValueError: If one cannot be read, or does not fit the model.
-    """
+    """Load one checkpoint after the other and yield its name; all are checked before the first."""
     # Here, since it brings torch, and a tool's --help shall not wait for that.
     from mmips.structures import state_dicts
     for path in paths:
@@ -277,19 +294,11 @@ def predict_probs(model: Any, loader: Any, title: str) -> tuple[Any, Any]:
 
 
 def check_labels(labels: Sequence[Any], num_classes: int) -> None:
-    """Raise unless every image has one label that the model knows.
-
-    Args:
-        labels (Sequence[Tensor]): Those of each image.
-        num_classes (int): Classes of the model.
-
-    Raises:
-        UserError: It says what the labels are instead.
-    """
+    """Raise unless every image has one label that the model knows."""
     if any(label.numel() != 1 for label in labels):
         raise UserError('Every image must have one label, but some have none or several: only '
                         'single-label classifiers are evaluated here.')
-    largest = max(map(int, labels))
-    if largest >= num_classes:
-        raise UserError(f'The data has the label {largest}, but the model only {num_classes} '
+    outside = [int(label) for label in labels if not 0 <= int(label) < num_classes]
+    if outside:
+        raise UserError(f'The data has the label {outside[0]}, but the model only {num_classes} '
                         'classes. Is this the data the checkpoint was trained for?')

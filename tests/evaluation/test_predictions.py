@@ -79,8 +79,8 @@ def test_what_a_prediction_depends_on_is_predicted_again(predict, npz, tmp_path)
     predict()
     part, worked = predict('--max-images', '3')
     assert worked == ['a', 'b'] and part['a'].indices.tolist() == [1, 4, 6]
-    for extra in (['--split', 'train'],
-                  ['--cfg-options', 'data_preprocessor.mean=[9,9,9]', 'data_preprocessor.std=[9,9,9]']):
+    settings = [f'data_preprocessor.{key}=[9,9,9]' for key in ('mean', 'std')]
+    for extra in (['--split', 'train'], ['--cfg-options', *settings]):
         assert predict(*extra)[1] == ['a', 'b'] and predict(*extra)[1] == []
     path = tmp_path / 'epoch_1.pth'
     torch.save(torch.load(path), path)
