@@ -223,12 +223,10 @@ class _Done:
 def to_text(scores: Scores, settings: AttackSettings, about: str) -> str:
     """Markdown in the layout of Table 12: a block for each attack, eps down, networks across.
 
-    Args:
-        scores (dict): What is missing stays empty.
-        settings (AttackSettings): What the attacks share; it is told above the tables.
-        about (str): What was attacked, for that as well.
+    What is missing stays empty. Settings and what was attacked are told above the tables.
     """
-    number = max((score.images for _, _, score in _each(scores)), default=0)
+    number = max((score.images for networks in scores.values() for row in networks.values()
+                  for score in row), default=0)
     step = (f'{settings.step_size:g}' if settings.step_size is not None else
             f'{settings.step(1):.4g} eps')
     iterated = ' and '.join(ATTACKS[attack] for attack in scores if attack != 'fgsm')
@@ -260,11 +258,6 @@ def _to_table(networks: Mapping[str, Sequence[AttackScore]]) -> Table:
         for eps in sorted({eps for _, eps in found})])
 
 
-def _each(scores: Scores) -> Iterator[tuple[str, str, AttackScore]]:
-    yield from ((attack, name, score) for attack, networks in scores.items()
-                for name, row in networks.items() for score in row)
-
-
 def _write(scores: Scores, request: Request, settings: AttackSettings) -> str:
     """Write what there is, if anything; returns the tables."""
     from mmips.visualization.attacks import draw_attacks
@@ -272,7 +265,8 @@ def _write(scores: Scores, request: Request, settings: AttackSettings) -> str:
                  steps=1 if attack == 'fgsm' else settings.steps,
                  step_size=score.eps if attack == 'fgsm' else settings.step(score.eps),
                  images=score.images, accuracy=round(score.accuracy, 4), unmoved=score.unmoved)
-            for attack, name, score in _each(scores)]
+            for attack, networks in scores.items() for name, row in networks.items()
+            for score in row]
     if not rows:
         return ''
     text = to_text(scores, settings, f'{request.split} images ({request.title})')

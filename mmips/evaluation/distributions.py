@@ -64,15 +64,13 @@ def compare_distributions(request: Request, images: Sequence[int] = (), pick: st
 
     Args:
         request (Request): Checkpoints, images and the folder for the results.
-        images (Sequence[int]): Places in the split of the images to draw. Defaults to none, those
-            of ``pick``.
-        pick (str): One of ``PICKS``. Defaults to 'misclassified'.
-        num (int): How many to pick. Defaults to 4.
-        seed (int): Of pick 'random'. Defaults to 0.
-        class_names (Sequence[str]): Classes to draw. Defaults to none, those of the images.
-        of (str): One of ``OF``, the distribution of a class. Defaults to 'mean'.
-        topk (int, optional): Bars of a distribution. Defaults to None: 5 of an image, 10 of a
-            class.
+        images (Sequence[int]): Places in the split of the images to draw, or else ``pick``.
+        pick (str): One of ``PICKS``.
+        num (int): How many to pick.
+        seed (int): Of pick 'random'.
+        class_names (Sequence[str]): Classes to draw, or else those of the images.
+        of (str): One of ``OF``, the distribution of a class.
+        topk (int, optional): Bars of a distribution, or else 5 of an image and 10 of a class.
 
     Returns:
         Compared: All predictions.
@@ -87,7 +85,7 @@ def compare_distributions(request: Request, images: Sequence[int] = (), pick: st
     labels = _find_classes(class_names, found)
     places = places or pick_images(found, pick, num, seed)
     labels = labels or list(dict.fromkeys(int(found.labels[place]) for place in places))
-    rows = _image_rows(found, places), _class_rows(found, labels, of)
+    rows = _make_rows(found, places, labels, of)
     folder = Path(request.out)
     folder.mkdir(parents=True, exist_ok=True)
     setup = dict(config=request.config, split=request.split, images=len(found.labels), of=of,
@@ -210,17 +208,14 @@ def mass_table(found: Compared, labels: Sequence[int], of: str = 'mean') -> Tabl
 _Rows = tuple[list[dict], list[dict]]
 
 
-def _image_rows(found: Compared, places: Sequence[int]) -> list[dict]:
-    return [dict(image=int(found.indices[place]), label=int(found.labels[place]),
-                 distributions={name: probs[place].astype(float)
-                                for name, probs in found.probs.items()})
-            for place in places]
-
-
-def _class_rows(found: Compared, labels: Sequence[int], of: str) -> list[dict]:
-    return [dict(label=int(label), images=int((found.labels == label).sum()), distributions={
+def _make_rows(found: Compared, places: Sequence[int], labels: Sequence[int], of: str) -> _Rows:
+    images = [dict(image=int(found.indices[place]), label=int(found.labels[place]),
+                   distributions={name: probs[place].astype(float)
+                                  for name, probs in found.probs.items()}) for place in places]
+    classes = [dict(label=int(label), images=int((found.labels == label).sum()), distributions={
         name: class_distribution(probs, found.labels, label, of)
         for name, probs in found.probs.items()}) for label in labels]
+    return images, classes
 
 
 def _write_json(folder: Path, found: Compared, rows: _Rows, setup: dict) -> None:

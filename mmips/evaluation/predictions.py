@@ -47,7 +47,7 @@ def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Seque
                   device: str | None = None) -> dict[str, Predictions]:
     """What each checkpoint predicts for a split, computed only where it is not kept yet.
 
-    Kept is ``predictions/<key>.npz`` beside a checkpoint; the key is that of
+    Kept is ``predictions/<key>.npz`` beside a checkpoint, by
     :func:`mmips.runs.fingerprints.result_key`. Data set and model are built only where something
     is missing, and then all those checkpoints are checked before the first is used.
 
@@ -56,8 +56,7 @@ def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Seque
         split (str): 'test', 'val' or 'train'.
         checkpoints (Sequence[str]): Their paths.
         names (Sequence[str]): A name for each.
-        max_images (int, optional): So many images, see :func:`mmips.runs.loaders.build_loader`.
-            Defaults to None, all.
+        max_images (int, optional): So many, evenly spread. Defaults to None, all.
         device (str, optional): Where to compute. Defaults to None, the GPU if there is one.
 
     Returns:
@@ -127,7 +126,7 @@ class Request:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> 'Request':
-        """The part of a command line that :func:`add_checkpoint_options` reads."""
+        """The part of a command line that all tools share."""
         return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
     @property
@@ -141,7 +140,7 @@ class Request:
         return osp.splitext(osp.basename(self.config))[0]
 
     def predict(self, cfg: Any) -> dict[str, Predictions]:
-        """What each checkpoint predicts, see :func:`predict_split`."""
+        """See :func:`predict_split`."""
         return predict_split(cfg, self.split, self.checkpoints, self.names, self.max_images,
                              self.device)
 
@@ -191,13 +190,9 @@ def default_name(path: str) -> str:
 
 
 def load_classifier_config(args: Any) -> Any:
-    """The config of a :class:`Request`, ready to evaluate the split; paths are checked.
+    """The config of a :class:`Request`, or of the command line that says it, checked.
 
-    Args:
-        args (Request | Namespace): What was asked for, or the command line that says it.
-
-    Returns:
-        Config: Its scope is mmengine's default scope from now on.
+    It is ready to evaluate the split, and its scope is mmengine's default scope from now on.
 
     Raises:
         MissingFileError: A file of the data, or a checkpoint, is not there.

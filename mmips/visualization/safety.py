@@ -5,17 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .style import (
-    BLUE,
-    FAINT,
-    INK,
-    ORANGE,
-    legend,
-    line_style,
-    new_figure,
-    shorten,
-    tidy,
-)
+from . import style
+from .style import BLUE, FAINT, INK, ORANGE, shorten, tidy
 
 __all__ = ['draw_reliability', 'draw_risk_coverage']
 
@@ -44,7 +35,7 @@ def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], errors: Mappi
     """
     rows = -(-len(bins) // _MAX_COLUMNS)
     columns = -(-len(bins) // rows)
-    figure = new_figure(max(2.9 * columns + 0.4, 6.5), 4.3 * rows + 0.7, title)
+    figure = style.new_figure(max(2.9 * columns + 0.4, 6.5), 4.3 * rows + 0.7, title)
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3.4, 1] * rows)
     panels = [(grid[2 * row, column], grid[2 * row + 1, column])
               for row in range(rows) for column in range(columns)]
@@ -54,7 +45,7 @@ def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], errors: Mappi
         _draw_histogram(lower, found)
     for axes in (axes for pair in panels[len(bins):] for axes in pair):
         axes.set_axis_off()
-    legend(figure, handles=_key(), loc='outside lower center', ncols=4)
+    style.legend(figure, handles=_key(), loc='outside lower center', ncols=4)
     return figure
 
 
@@ -115,15 +106,15 @@ def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]], areas: Ma
     """
     groups = groups or {name: name for name in curves}
     order = list(dict.fromkeys(groups.values()))
-    figure = new_figure(9, max(4.4, 0.24 * len(curves) + 1.2), title)
+    figure = style.new_figure(9, max(4.4, 0.24 * len(curves) + 1.2), title)
     axes = figure.subplots()
     seen: list[str] = []
     for name, curve in curves.items():
         group = groups[name]
-        style = line_style(order.index(group))
-        axes.plot(curve['coverage'], 100 * curve['best'], color=style['color'], linewidth=0.6)
-        style['linestyle'] = _DASHES[seen.count(group) % len(_DASHES)]
-        axes.plot(curve['coverage'], 100 * curve['risk'], linewidth=1.5, **style,
+        colour = style.line_style(order.index(group))['color']
+        axes.plot(curve['coverage'], 100 * curve['best'], color=colour, linewidth=0.6)
+        axes.plot(curve['coverage'], 100 * curve['risk'], color=colour, linewidth=1.5,
+                  linestyle=_DASHES[seen.count(group) % len(_DASHES)],
                   label=f'{shorten(name)}: AURC {areas[name]:.1f}')
         seen.append(group)
     axes.plot([], [], color=FAINT, linewidth=0.6, label='thin: best order of the same errors')
@@ -132,5 +123,5 @@ def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]], areas: Ma
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     # Beside the axes it hides no curve, however many there are.
-    legend(axes)
+    style.legend(axes)
     return figure
