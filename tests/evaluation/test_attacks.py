@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from helpers.classifiers import make_request, write_checkpoints
+from helpers.classifiers import make_request, parse_once, write_checkpoints
 
 from mmips.errors import UserError
 from mmips.evaluation import attacked_classifier, predictions
@@ -91,6 +91,7 @@ def calls(monkeypatch):
 @pytest.fixture
 def checkpoints(npz, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    parse_once(monkeypatch, npz)
     return write_checkpoints(tmp_path)
 
 

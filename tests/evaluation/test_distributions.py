@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.classifiers import make_request, write_checkpoints
+from helpers.classifiers import make_request, parse_once, write_checkpoints
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
@@ -116,9 +116,10 @@ def data(npz):
 
 
 @pytest.fixture
-def compare(data, tmp_path, monkeypatch):
+def compare(data, npz, tmp_path, monkeypatch):
     """Without drawing; returns the predictions, and rows and images of both pictures."""
     monkeypatch.chdir(tmp_path)
+    parse_once(monkeypatch, npz)
     monkeypatch.setattr('mmips.runs.files.write_picture', lambda *args: None)
     paths = write_checkpoints(tmp_path, scale=30)
 

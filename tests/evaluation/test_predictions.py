@@ -5,44 +5,29 @@ import os
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from helpers.classifiers import CONFIG, parse_once, write_checkpoints
 
-import mmips
+from mmips.errors import MissingFileError, UserError
 from mmips.evaluation import predictions
 from mmips.runs import fingerprints, loaders
 from mmips.structures import state_dicts
 
 
 @pytest.fixture
-def options(npz, tmp_path):
+def options(npz, tmp_path, monkeypatch):
     """A parsed command line of the smallest config with two checkpoints of it."""
-    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_hard_npz.py'))
-    init_default_scope('mmpretrain')
-    paths = []
-    for seed in range(2):
-        torch.manual_seed(seed)
-        model = predictions.build_model(cfg, 'cpu')
-        paths.append(str(tmp_path / f'epoch_{seed}.pth'))
-        torch.save(dict(state_dict=model.state_dict()), paths[-1])
+    parse_once(monkeypatch, npz)
+    paths = write_checkpoints(tmp_path)
 
     def parse(*extra, checkpoints=None):
         parser = argparse.ArgumentParser()
         predictions.add_checkpoint_options(parser)
-        args = parser.parse_args(['ips/resnet-s_hard_npz.py', *(checkpoints or paths), '--out',
+        args = parser.parse_args([CONFIG, *(checkpoints or paths), '--out',
                                   str(tmp_path / 'out'), '--device', 'cpu', *extra])
         predictions.check_names(parser, args)
         return args
 
     return parse
-
-
-def run(args):
-    cfg = predictions.load_classifier_config(args)
-    model = predictions.build_model(cfg, args.device)
-    loader = loaders.build_loader(cfg, args.split, args.max_images)
-    return {name: predictions.predict_probs(model, loader, name)
-            for name in predictions.each_checkpoint(model, args.checkpoints, args.names)}
 
 
 @pytest.fixture
@@ -114,28 +99,25 @@ def test_building_leaves_the_config_and_its_keys_alone(options):
     assert fingerprints.result_key(cfg, 'test', args.checkpoints[0]) == key
 
 
-def test_every_checkpoint_predicts_all_images_in_order(options):
-    results = run(options('--names', 'a', 'b'))
-    assert list(results) == ['a', 'b']
-    for probs, labels in results.values():
-        assert probs.shape == (8, 4) and probs.dtype == np.float32
-        assert labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-        assert probs.sum(1) == pytest.approx(np.ones(8), abs=1e-5)
-    assert not np.allclose(results['a'][0], results['b'][0])
+def test_every_checkpoint_predicts_all_images_in_order(predict):
+    results = predict()[0]
+    for found in results.values():
+        assert found.probs.shape == (8, 4)
+        assert found.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert found.probs.sum(1) == pytest.approx(np.ones(8), abs=1e-5)
+    assert not np.allclose(results['a'].probs, results['b'].probs)
+    for name, found in predict('--max-images', '4', '--batch-size', '3')[0].items():
+        assert found.labels.tolist() == [0, 1, 2, 3]
+        np.testing.assert_allclose(found.probs, results[name].probs[1::2], atol=1e-6)
 
 
-def test_a_part_is_spread_evenly(options):
-    whole, part = run(options()), run(options('--max-images', '4', '--batch-size', '3'))
-    for name, (probs, labels) in part.items():
-        assert labels.tolist() == [0, 1, 2, 3]
-        np.testing.assert_allclose(probs, whole[name][0][1::2], atol=1e-6)
-
-
-def test_training_images_are_neither_shuffled_nor_augmented(options):
-    results = [run(options('--split', 'train')) for _ in range(2)]
-    for first, second in zip(results[0].values(), results[1].values()):
-        assert first[1].tolist() == np.repeat(np.arange(4), 6).tolist()
-        np.testing.assert_array_equal(first[0], second[0])
+def test_training_images_are_neither_shuffled_nor_augmented(predict, tmp_path):
+    first = predict('--split', 'train')[0]
+    for file in (tmp_path / 'predictions').iterdir():
+        file.unlink()
+    for name, found in predict('--split', 'train')[0].items():
+        assert found.labels.tolist() == np.repeat(np.arange(4), 6).tolist()
+        np.testing.assert_array_equal(found.probs, first[name].probs)
 
 
 def test_names_default_to_folder_and_file(options, tmp_path):
@@ -169,18 +151,18 @@ def test_other_checkpoints_are_refused_before_the_first_is_used(options, tmp_pat
     assert torch.equal(model.head.fc.weight, before)
 
 
-@pytest.mark.parametrize('config', ['ips/resnet-s_hard_npz.py', 'ips/resnet-s_ips_npz.py'])
+@pytest.mark.parametrize('config', [CONFIG, 'ips/resnet-s_ips_npz.py'])
 def test_labels_outside_the_classes_are_refused(options, npz, config):
     args = options('--cfg-options', 'model.head.num_classes=4')
     args.config = config
     arrays = dict(np.load(npz))
     np.savez(npz, **{**arrays, 'labels_test': arrays['labels_test'] + 1})
-    with pytest.raises(ValueError, match='label 4'):
-        run(args)
+    with pytest.raises(UserError, match='label 4'):
+        predictions.Request.of(args).predict(predictions.load_classifier_config(args))
 
 
 def test_a_missing_checkpoint_is_named(options, tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+    with pytest.raises(MissingFileError, match='nowhere.pth'):
         predictions.load_classifier_config(
             options(checkpoints=[str(tmp_path / 'nowhere.pth')]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.classifiers import make_request, write_checkpoints
+from helpers.classifiers import make_request, parse_once, write_checkpoints
 
 from mmips.errors import UserError
 from mmips.evaluation import safety
@@ -72,6 +72,7 @@ def read(name):
 @pytest.fixture
 def checkpoints(npz, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    parse_once(monkeypatch, npz)
     return write_checkpoints(tmp_path, scale=30)
 
 
