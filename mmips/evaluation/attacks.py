@@ -1,22 +1,19 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""A classifier under FGSM, I-FGSM and PGD: Tables 10 and 12 of the IPS paper.
-
-Attacked are the images as the data pipeline delivers them (resized, cropped, 0 to 255),
-through the model's own data preprocessor. So channel order, normalisation and padding are those
-of every other evaluation, and padding, which is no part of the image, stays as it is.
-"""
+"""Checkpoints under FGSM, I-FGSM and PGD: Tables 10 and 12 of the IPS paper."""
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from mmips.errors import UserError
+from mmips.evaluation import predictions
+from mmips.evaluation.predictions import Request
+from mmips.runs import files, fingerprints, loaders
+from mmips.runs.tables import Table, to_markdown
 
-from mmips.functional.attacks import Bounds, fgsm, i_fgsm, loss_gradient, pgd
-
-__all__ = ['ATTACKS', 'SPACES', 'AttackScore', 'AttackSettings', 'AttackedClassifier',
-           'score_attack']
+__all__ = ['ATTACKS', 'SPACES', 'AttackScore', 'AttackSettings', 'Scores', 'evaluate_attacks',
+           'to_text']
 
 #: Attacks by name, and what they are called in tables.
 ATTACKS = {'fgsm': 'FGSM', 'i-fgsm': 'I-FGSM', 'pgd': 'PGD'}
@@ -48,31 +45,31 @@ class AttackSettings:
             0.
 
     Raises:
-        ValueError: For an unknown space, less than one step, or step sizes that are not positive
+        UserError: For an unknown space, less than one step, or step sizes that are not positive
             or given twice.
     """
     space: str = 'pixel'
     steps: int = 10
     step_size: float | None = None
     rel_step_size: float | None = None
-    image_range: Bounds | None = None
+    image_range: tuple[float, float] | None = None
     quantize: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.space not in SPACES:
-            raise ValueError(f'space must be one of {", ".join(SPACES)}, got {self.space!r}.')
+            raise UserError(f'space must be one of {", ".join(SPACES)}, got {self.space!r}.')
         if self.steps < 1:
-            raise ValueError(f'steps must be at least 1, got {self.steps}.')
+            raise UserError(f'steps must be at least 1, got {self.steps}.')
         if self.step_size is not None and self.rel_step_size is not None:
-            raise ValueError(f'Give step_size or rel_step_size, not both: got {self.step_size:g} '
-                             f'and {self.rel_step_size:g}.')
+            raise UserError(f'Give step_size or rel_step_size, not both: got {self.step_size:g} '
+                            f'and {self.rel_step_size:g}.')
         for size in (self.step_size, self.rel_step_size):
             if size is not None and not 0 < size < math.inf:
-                raise ValueError(f'The step size must be a positive number, got {size:g}.')
+                raise UserError(f'The step size must be a positive number, got {size:g}.')
         if self.image_range and not self.image_range[0] < self.image_range[1]:
-            raise ValueError('image_range needs a lower and a higher value, got '
-                             f'{self.image_range}.')
+            raise UserError('image_range needs a lower and a higher value, got '
+                            f'{self.image_range}.')
 
     def step(self, eps: float) -> float:
         """Size of a step for some radius, in its unit."""
@@ -81,20 +78,26 @@ class AttackSettings:
         return eps * (self.rel_step_size or 2.5 / self.steps)
 
     def check(self, attacks: Sequence[str], radii: Sequence[float]) -> None:
-        """Raise for attacks that are not known and radii that make no sense.
-
-        Raises:
-            ValueError: It names the value and what is possible.
-        """
+        """Raise for attacks that are not known and radii that make no sense."""
         for name in attacks:
             if name not in ATTACKS:
-                raise ValueError(f'Unknown attack {name!r}: choose from {", ".join(ATTACKS)}.')
+                raise UserError(f'Unknown attack {name!r}: choose from {", ".join(ATTACKS)}.')
         most = 1 if self.space == 'pixel' else math.inf
         for eps in radii:
             if not 0 <= eps <= most or eps == math.inf:
                 limit = ('0 or more' if most > 1 else
                          'within 0 to 1 (eight grey levels are 8/255 = 0.0314)')
-                raise ValueError(f'eps in the {self.space} space must be {limit}, got {eps:g}.')
+                raise UserError(f'eps in the {self.space} space must be {limit}, got {eps:g}.')
+
+    def used(self, attack: str, eps: float) -> dict[str, Any]:
+        """What of them the score of an attack depends on."""
+        used: dict[str, Any] = dict(attack=attack, eps=eps, space=self.space,
+                                    quantize=self.quantize, image_range=self.image_range)
+        if attack != 'fgsm':
+            used.update(steps=self.steps, step=self.step(eps))
+        if attack == 'pgd':
+            used['seed'] = self.seed
+        return used
 
 
 @dataclass(frozen=True)
@@ -120,164 +123,163 @@ class AttackScore:
         return 100 * self.correct / self.images
 
 
-class AttackedClassifier:
-    """An mmpretrain classifier as a function from images to logits, and attacks on it.
+#: By attack and by the networks' names, a score for each eps that is done.
+Scores = dict[str, dict[str, list[AttackScore]]]
+
+
+def evaluate_attacks(request: Request, attacks: Sequence[str], radii: Sequence[float],
+                     settings: AttackSettings) -> Scores:
+    """Attack checkpoints and write ``attacks.md``, ``.csv``, ``.json`` and ``.png``.
+
+    Every finished score is kept in ``attacks_done.json``: an interrupted evaluation goes on where
+    it stopped, and one with more attacks or radii computes only those that are new. What is
+    finished is written after a failure too.
 
     Args:
-        model (ImageClassifier): In evaluation mode. Neither its parameters, their gradients nor
-            its running statistics change.
-        settings (AttackSettings): What the attacks share.
-
-    Raises:
-        ValueError: For a model in training mode.
-    """
-
-    def __init__(self, model: Any, settings: AttackSettings) -> None:
-        if any(module.training for module in model.modules()):
-            raise ValueError('The model is in training mode, in which an attack would change its '
-                             'running statistics: call model.eval() first.')
-        self.model = model
-        self.settings = settings
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (N, K) of images (N, C, H, W) as they are before the data preprocessor.
-
-        Raises:
-            ValueError: If the head gives something else, or NaN.
-        """
-        inputs = self.model.data_preprocessor({'inputs': images})['inputs']
-        logits = self.model(inputs, mode='tensor')
-        if not isinstance(logits, Tensor) or logits.ndim != 2:
-            what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(f'{type(getattr(self.model, "head", self.model)).__name__} returns '
-                             f'{what}, but logits of shape (images, classes) are needed for an '
-                             'attack.')
-        if not torch.isfinite(logits).all():
-            raise ValueError('The network has NaN or infinite logits: it cannot be attacked. Have '
-                             'its weights diverged?')
-        return logits
-
-    def read(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, Bounds]:
-        """Images and labels of a loader's batch, on the model's device.
-
-        Returns:
-            tuple[Tensor, Tensor, tuple]: Images (N, C, H, W), float32; labels, int64 (N, ); the
-            range of the pixels.
-
-        Raises:
-            ValueError: For images of several sizes or of an unknown range, and for samples with
-                no label or several.
-        """
-        inputs = batch['inputs']
-        sizes = {tuple(image.shape) for image in inputs}
-        if len(sizes) > 1:
-            raise ValueError(f'The images of a batch have several sizes: {sorted(sizes)[:3]}. Add '
-                             "a resize to the config's pipeline, or take --batch-size 1.")
-        images = inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs))
-        bounds = self.settings.image_range
-        if bounds is None and images.dtype != torch.uint8:
-            raise ValueError(f'The images are {images.dtype}, whose range is not known: give '
-                             '--image-range LOWEST HIGHEST, the values of black and white before '
-                             'the data preprocessor. (A pipeline that normalises cannot be '
-                             'attacked: leave that to the data_preprocessor.)')
-        labels = [sample.gt_label for sample in batch['data_samples']]
-        if any(label.numel() != 1 for label in labels):
-            raise ValueError('Every image must have one label, but some have none or several: '
-                             'only single-label classifiers are attacked here.')
-        device = next(self.model.parameters()).device
-        return (images.to(device).float(), torch.cat(labels).to(device, torch.int64),
-                bounds or (0., 255.))
-
-    def unit(self, channels: int, bounds: Bounds) -> float | Tensor:
-        """What an eps of 1 is in the images: a number, or one for each channel (C, 1, 1).
-
-        Raises:
-            ValueError: If the normalisation makes several channels of one.
-        """
-        if self.settings.space == 'pixel':
-            return bounds[1] - bounds[0]
-        preprocessor = self.model.data_preprocessor
-        if not getattr(preprocessor, '_enable_normalize', False):
-            return 1.
-        std = preprocessor.std
-        if len(std) not in (1, channels):
-            raise ValueError(f'The images have {channels} channels, but the data preprocessor a '
-                             f'std of {len(std)}: choose --space pixel.')
-        # The std is in the order after this; mmengine's own preprocessor says it otherwise.
-        swaps = getattr(preprocessor, 'to_rgb', False) or getattr(
-            preprocessor, '_channel_conversion', False)
-        return std.flip(0) if swaps and channels == 3 else std
-
-    def attack(self, images: Tensor, labels: Tensor, bounds: Bounds, name: str,
-               radii: Mapping[float, torch.Generator]) -> Iterator[Tensor]:
-        """Adversarial images for each radius.
-
-        Args:
-            images (Tensor): (N, C, H, W), floating point, as before the data preprocessor.
-            labels (Tensor): True classes, int64 (N, ).
-            bounds (tuple[float, float]): Range of the pixels.
-            name (str): One of ``ATTACKS``.
-            radii (Mapping[float, Generator]): Radii, each with what draws PGD's starts.
-
-        Yields:
-            Tensor: Images of the same shape and range, in the order of the radii.
-        """
-        unit = self.unit(images.shape[1], bounds)
-        gradient = loss_gradient(self.logits, images, labels) if name == 'fgsm' else None
-        for eps, generator in radii.items():
-            if name == 'fgsm':
-                # One gradient serves all radii.
-                moved = fgsm(self.logits, images, labels, eps * unit, bounds, gradient)
-            else:
-                sizes = eps * unit, self.settings.step(eps) * unit, self.settings.steps, bounds
-                moved = (pgd(self.logits, images, labels, *sizes, generator)
-                         if name == 'pgd' else i_fgsm(self.logits, images, labels, *sizes))
-            yield self._quantize(moved, bounds) if self.settings.quantize else moved
-
-    @staticmethod
-    def _quantize(images: Tensor, bounds: Bounds) -> Tensor:
-        level = (bounds[1] - bounds[0]) / 255
-        return ((images - bounds[0]) / level).round() * level + bounds[0]
-
-
-def score_attack(model: Any, batches: Iterable[Mapping[str, Any]], name: str,
-                 radii: Sequence[float], settings: AttackSettings) -> list[AttackScore]:
-    """Accuracy under one attack, for several radii.
-
-    Args:
-        model (ImageClassifier): In evaluation mode.
-        batches (Iterable[dict]): As a data loader yields them.
-        name (str): One of ``ATTACKS``.
-        radii (Sequence[float]): Different values of eps, in the unit of the settings.
+        request (Request): Checkpoints, images and the folder for the results.
+        attacks (Sequence[str]): Some of ``ATTACKS``.
+        radii (Sequence[float]): Values of eps, rising; 0 is no attack.
         settings (AttackSettings): What the attacks share.
 
     Returns:
-        list[AttackScore]: One for each radius.
+        dict[str, dict[str, list[AttackScore]]]: By attack and by name, a score for each eps.
 
     Raises:
-        ValueError: For what does not fit, see :meth:`AttackSettings.check` and
-            :class:`AttackedClassifier`; for labels outside the model's classes.
+        UserError: For what does not fit, such as a checkpoint of another network.
     """
-    settings.check([name], radii)
-    classifier = AttackedClassifier(model, settings)
-    generators = {eps: torch.Generator().manual_seed(settings.seed) for eps in radii}
-    counts = {eps: [0, 0, 0] for eps in radii}
-    number = 0
-    for batch in batches:
-        images, labels, bounds = classifier.read(batch)
-        if not number:
-            with torch.no_grad():
-                number = classifier.logits(images[:1]).shape[1]
-        if labels.min() < 0 or labels.max() >= number:
-            raise ValueError(f'The data has labels from {labels.min()} to {labels.max()}, but the '
-                             f'model {number} classes. Is this the data the checkpoint was '
-                             'trained for?')
-        moved = classifier.attack(images, labels, bounds, name, generators)
-        for count, changed in zip(counts.values(), moved):
-            with torch.no_grad():
-                right = classifier.logits(changed).argmax(1) == labels
-            still = (changed == images).flatten(1).all(1)
-            for place, part in enumerate((torch.ones_like(right), right, still)):
-                count[place] += int(part.sum())
-    return [AttackScore(eps, images, right, still if eps else 0)
-            for eps, (images, right, still) in counts.items()]
+    settings.check(attacks, radii)
+    Path(request.out).mkdir(parents=True, exist_ok=True)
+    done = _Done(predictions.load_classifier_config(request), request, settings)
+    try:
+        done.complete(attacks, radii)
+    finally:
+        scores = {attack: {name: done.scores(name, attack, radii) for name in request.names}
+                  for attack in attacks}
+        text = _write(scores, request, settings)
+    print(f'{text}\n{Path(request.out, "attacks.md")}, .csv, .json, .png')
+    return scores
+
+
+class _Done:
+    """Finished scores of an evaluation; ``complete`` computes those that are missing."""
+
+    def __init__(self, cfg: Any, request: Request, settings: AttackSettings) -> None:
+        self.cfg, self.request, self.settings = cfg, request, settings
+        self.path = Path(request.out, 'attacks_done.json')
+        # A folder of an earlier version has a file for each.
+        self.stored = {path.stem: files.read_results(path)
+                       for path in Path(request.out, 'cells').glob('*.json')}
+        self.stored.update(files.read_results(self.path))
+        self.clean: dict[str, dict] = {}
+
+    def key(self, name: str, attack: str, eps: float) -> str:
+        """Of a stored score."""
+        return fingerprints.result_key(
+            self.cfg, self.request.split, self.request.paths[name],
+            max_images=self.request.max_images, **self.settings.used(attack, eps))[:24]
+
+    def scores(self, name: str, attack: str, radii: Sequence[float]) -> list[AttackScore]:
+        """Those that are finished."""
+        found = [self.stored.get(self.key(name, attack, eps)) if eps else self.clean.get(name)
+                 for eps in radii]
+        return [AttackScore(**score) for score in found if score]
+
+    def complete(self, attacks: Sequence[str], radii: Sequence[float]) -> None:
+        """Compute and store what is missing."""
+        if 0 in radii:
+            for name, found in self.request.predict(self.cfg).items():
+                right = int((found.probs.argmax(1) == found.labels).sum())
+                self.clean[name] = dict(eps=0., images=len(found.labels), correct=right)
+        passes = {name: todo for name in self.request.names
+                  if (todo := list(self.passes(name, attacks, radii)))}
+        if not passes:
+            return
+        # Here, since it brings torch, and a tool's --help shall not wait for that.
+        from mmips.evaluation.attacked_classifier import score_attack
+        model = predictions.build_model(self.cfg, self.request.device)
+        loader = loaders.build_loader(self.cfg, self.request.split, self.request.max_images)
+        paths = [self.request.paths[name] for name in passes]
+        for name in predictions.each_checkpoint(model, paths, list(passes)):
+            for attack, chosen in passes[name]:
+                title = f'{name}, {ATTACKS[attack]}, eps {", ".join(f"{e:g}" for e in chosen)}'
+                batches = predictions.iter_batches(loader, title)
+                for score in score_attack(model, batches, attack, chosen, self.settings):
+                    self.stored[self.key(name, attack, score.eps)] = asdict(score)
+                files.write_json(self.path, self.stored)
+
+    def passes(self, name: str, attacks: Sequence[str],
+               radii: Sequence[float]) -> Iterator[tuple[str, list[float]]]:
+        """What is missing, as attacks with the radii that one pass over the images serves."""
+        for attack in attacks:
+            missing = [eps for eps in radii
+                       if eps and self.key(name, attack, eps) not in self.stored]
+            if attack == 'fgsm' and missing:
+                # One gradient serves all; other attacks need a pass for each.
+                yield attack, missing
+            elif attack != 'fgsm':
+                yield from ((attack, [eps]) for eps in missing)
+
+
+def to_text(scores: Scores, settings: AttackSettings, about: str) -> str:
+    """Markdown in the layout of Table 12: a block for each attack, eps down, networks across.
+
+    What is missing stays empty. Settings and what was attacked are told above the tables.
+    """
+    number = max((score.images for networks in scores.values() for row in networks.values()
+                  for score in row), default=0)
+    step = (f'{settings.step_size:g}' if settings.step_size is not None else
+            f'{settings.step(1):.4g} eps')
+    iterated = ' and '.join(ATTACKS[attack] for attack in scores if attack != 'fgsm')
+    how = [f'{iterated}: {settings.steps} steps, step size {step}'] if iterated else []
+    how += [f'PGD: random start, seed {settings.seed}'] if 'pgd' in scores else []
+    how += ['adversarial images rounded to 256 levels'] if settings.quantize else []
+    parts = [
+        '# Accuracy under attack\n\n'
+        f'Top-1 accuracy in %, higher is better (\u2191), of {number} {about} under white-box '
+        'L-infinity attacks on the cross entropy with the true label. '
+        f'eps is in units of {SPACES[settings.space]} (`--space {settings.space}`); eps 0 is no '
+        f'attack. {"; ".join(how)}'.rstrip(' .') + '.\n',
+        *(to_markdown(ATTACKS[attack], [_to_table(rows)]) for attack, rows in scores.items())]
+    stuck = [f'{name}: {max(score.unmoved for score in row)} ({ATTACKS[attack]})'
+             for attack, networks in scores.items() for name, row in networks.items()
+             if any(score.unmoved for score in row)]
+    if stuck:
+        parts.append('Images that an attack has not changed, most often because the loss of a '
+                     'very sure prediction, and with it the gradient, is exactly 0 in floating '
+                     f'point; that is no robustness: {", ".join(stuck)}.\n')
+    return '\n'.join(parts)
+
+
+def _to_table(networks: Mapping[str, Sequence[AttackScore]]) -> Table:
+    found = {(name, score.eps): f'{score.accuracy:.2f}'
+             for name, row in networks.items() for score in row}
+    return Table('', ['eps', *networks], 1, [
+        [f'{eps:g}', *(found.get((name, eps), '') for name in networks)]
+        for eps in sorted({eps for _, eps in found})])
+
+
+def _write(scores: Scores, request: Request, settings: AttackSettings) -> str:
+    """Write what there is, if anything; returns the tables."""
+    from mmips.visualization.attacks import draw_attacks
+    rows = [dict(checkpoint=name, attack=attack, eps=score.eps, space=settings.space,
+                 steps=1 if attack == 'fgsm' else settings.steps,
+                 step_size=score.eps if attack == 'fgsm' else settings.step(score.eps),
+                 images=score.images, accuracy=round(score.accuracy, 4), unmoved=score.unmoved)
+            for attack, networks in scores.items() for name, row in networks.items()
+            for score in row]
+    if not rows:
+        return ''
+    text = to_text(scores, settings, f'{request.split} images ({request.title})')
+    out = Path(request.out)
+    files.write_json(out / 'attacks.json', dict(
+        config=request.config, checkpoints=request.paths, split=request.split,
+        settings=asdict(settings), results=rows))
+    files.write_csv(out / 'attacks.csv', rows[0], (row.values() for row in rows))
+    files.write_text(out / 'attacks.md', text)
+    files.write_picture(out / 'attacks.png', draw_attacks(
+        {ATTACKS[attack]: {name: [(score.eps, score.accuracy) for score in row]
+                           for name, row in networks.items()}
+         for attack, networks in scores.items()},
+        f'{request.title}: accuracy under attack, {rows[0]["images"]} {request.split} images',
+        f'{settings.space} space'))
+    return text

@@ -1,9 +1,18 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """White-box attacks within an L-infinity ball: FGSM, I-FGSM and PGD, for tensors alone.
 
-All maximise the cross entropy with the true label and know nothing of a target class. They
-take a function from images to logits, so whatever it does first (normalising, padding) is part
-of what is attacked. Nothing but the images gets a gradient.
+All maximise the cross entropy with the true label and know nothing of a target class. They take
+
+- ``predict``: a function from images to logits (N, K). Whatever it does first (normalising,
+  padding) is part of what is attacked;
+- ``images``: (N, C, H, W), floating point, within ``bounds``, least and greatest value of a
+  pixel, to which results are clipped; (0, 1) by default;
+- ``labels``: true classes, int64 (N, );
+- ``eps`` and ``step_size``: radius of the ball and size of a step, absolute, in units of the
+  images. A tensor (C, 1, 1) gives each channel its own;
+
+and return adversarial images. Nothing but the images gets a gradient. Images outside the bounds, a
+gradient that is not finite and less than one step raise a ``ValueError``.
 """
 from collections.abc import Callable
 
@@ -13,26 +22,12 @@ from torch import Tensor
 
 __all__ = ['Bounds', 'Predict', 'fgsm', 'i_fgsm', 'loss_gradient', 'pgd']
 
-#: From images (N, C, H, W) to logits (N, K).
 Predict = Callable[[Tensor], Tensor]
-#: Least and greatest value of a pixel.
 Bounds = tuple[float, float]
 
 
 def loss_gradient(predict: Predict, images: Tensor, labels: Tensor) -> Tensor:
-    """Gradient of the cross entropy, summed over the images, with respect to the images.
-
-    Args:
-        predict (Callable): From images to logits (N, K).
-        images (Tensor): (N, C, H, W), floating point.
-        labels (Tensor): True classes, int64 (N, ).
-
-    Returns:
-        Tensor: Of the images' shape and dtype.
-
-    Raises:
-        ValueError: If the gradient is NaN or infinite.
-    """
+    """Gradient of the cross entropy, summed over the images, with respect to the images."""
     with torch.enable_grad():
         inputs = images.detach().requires_grad_()
         # The sum: a mean over many images would make small gradients vanish.
@@ -45,29 +40,12 @@ def loss_gradient(predict: Predict, images: Tensor, labels: Tensor) -> Tensor:
     return gradient
 
 
-def fgsm(predict: Predict,
-         images: Tensor,
-         labels: Tensor,
-         eps: float | Tensor,
-         bounds: Bounds = (0., 1.),
-         gradient: Tensor | None = None) -> Tensor:
+def fgsm(predict: Predict, images: Tensor, labels: Tensor, eps: float | Tensor,
+         bounds: Bounds = (0., 1.), gradient: Tensor | None = None) -> Tensor:
     """Fast gradient sign method: one step of size ``eps`` (Goodfellow et al. 2015, Eq. 2).
 
-    Args:
-        predict (Callable): From images to logits (N, K).
-        images (Tensor): (N, C, H, W), floating point, within the bounds.
-        labels (Tensor): True classes, int64 (N, ).
-        eps (float | Tensor): Size of the step in units of the images; a tensor (C, 1, 1)
-            gives each channel its own.
-        bounds (tuple[float, float]): Range to which the result is clipped. Defaults to (0, 1).
-        gradient (Tensor, optional): What :func:`loss_gradient` has returned for these images;
-            it is the same for every ``eps``. Defaults to None: computed here.
-
-    Returns:
-        Tensor: Adversarial images.
-
-    Raises:
-        ValueError: For images outside the bounds, or a gradient that is not finite.
+    ``gradient`` is what :func:`loss_gradient` has returned for these images, the same for every
+    ``eps``; without it, it is computed here.
     """
     _check(images, bounds)
     if gradient is None:
@@ -75,36 +53,14 @@ def fgsm(predict: Predict,
     return (images + eps * gradient.sign()).clamp(*bounds)
 
 
-def i_fgsm(predict: Predict,
-           images: Tensor,
-           labels: Tensor,
-           eps: float | Tensor,
-           step_size: float | Tensor,
-           steps: int = 10,
-           bounds: Bounds = (0., 1.),
+def i_fgsm(predict: Predict, images: Tensor, labels: Tensor, eps: float | Tensor,
+           step_size: float | Tensor, steps: int = 10, bounds: Bounds = (0., 1.),
            start: Tensor | None = None) -> Tensor:
     """Iterated FGSM, or basic iterative method (Kurakin et al. 2017, Section 2.2).
 
     Every step is projected to the ball of radius ``eps`` around the image and clipped to the
-    bounds. Images that are fooled already are attacked further.
-
-    Args:
-        predict (Callable): From images to logits (N, K).
-        images (Tensor): (N, C, H, W), floating point, within the bounds.
-        labels (Tensor): True classes, int64 (N, ).
-        eps (float | Tensor): Radius in units of the images; a tensor (C, 1, 1) gives each
-            channel its own.
-        step_size (float | Tensor): Size of a step, absolute, like ``eps``.
-        steps (int): At least 1. Defaults to 10.
-        bounds (tuple[float, float]): Range of the result. Defaults to (0, 1).
-        start (Tensor, optional): Where the steps begin. Defaults to None: at the images.
-
-    Returns:
-        Tensor: Adversarial images.
-
-    Raises:
-        ValueError: For less than one step, images outside the bounds, or a gradient that is
-            not finite.
+    bounds. Images that are fooled already are attacked further. The steps begin at ``start``, or
+    else at the images.
     """
     if steps < 1:
         raise ValueError(f'steps must be at least 1, got {steps}.')
@@ -116,32 +72,13 @@ def i_fgsm(predict: Predict,
     return current
 
 
-def pgd(predict: Predict,
-        images: Tensor,
-        labels: Tensor,
-        eps: float | Tensor,
-        step_size: float | Tensor,
-        steps: int = 10,
-        bounds: Bounds = (0., 1.),
+def pgd(predict: Predict, images: Tensor, labels: Tensor, eps: float | Tensor,
+        step_size: float | Tensor, steps: int = 10, bounds: Bounds = (0., 1.),
         generator: torch.Generator | None = None) -> Tensor:
     """Projected gradient descent: I-FGSM from a random point of the ball (Madry et al. 2018).
 
-    Args:
-        predict (Callable): From images to logits (N, K).
-        images (Tensor): (N, C, H, W), floating point, within the bounds.
-        labels (Tensor): True classes, int64 (N, ).
-        eps (float | Tensor): See :func:`i_fgsm`.
-        step_size (float | Tensor): See :func:`i_fgsm`.
-        steps (int): At least 1. Defaults to 10.
-        bounds (tuple[float, float]): Range of the result. Defaults to (0, 1).
-        generator (Generator, optional): Of the CPU; draws the start, uniform in the ball, the
-            same on every device and for every batch size. Defaults to None, torch's own.
-
-    Returns:
-        Tensor: Adversarial images.
-
-    Raises:
-        ValueError: See :func:`i_fgsm`.
+    The start is uniform in the ball. ``generator``, of the CPU, draws it, the same on every device
+    and for every batch size; without it, torch's own does.
     """
     _check(images, bounds)
     noise = torch.rand(images.shape, generator=generator).to(images)

@@ -31,15 +31,7 @@ SUPERCLASSES: dict[str, tuple[str, ...]] = {
 
 
 def superclass_of(classes: Iterable[str]) -> dict[str, str] | None:
-    """The superclass of each class.
-
-    Args:
-        classes (Iterable[str]): All of a data set, or the first ones of it.
-
-    Returns:
-        dict[str, str] | None: The superclasses by class name; None if one of the names is not
-        CIFAR-100's.
-    """
+    """The superclass of each class, by its name; None if one of the names is not CIFAR-100's."""
     groups = {name: group for group, names in SUPERCLASSES.items() for name in names}
     found = {name: groups.get(name, '') for name in classes}
     return found if found and all(found.values()) else None

@@ -8,8 +8,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ['plain', 'replacing', 'write_csv', 'write_json',
-           'write_picture', 'write_text']
+from mmips.errors import UserError
+
+__all__ = ['plain', 'read_results', 'replacing', 'write_csv', 'write_json', 'write_picture',
+           'write_text']
 
 _Path = str | os.PathLike
 
@@ -56,6 +58,25 @@ def write_picture(path: _Path, picture: Any, dpi: int = 110) -> None:
 def write_json(path: _Path, content: Any) -> None:
     """Write a JSON file in one step; what JSON does not know leaves the old one as it is."""
     write_text(path, json.dumps(content, indent=1))
+
+
+def read_results(path: _Path) -> dict[str, Any]:
+    """Results by key, as an interrupted run has left them with :func:`write_json`.
+
+    The keys are those of :func:`mmips.runs.fingerprints.result_key`: what is found under one
+    still stands.
+
+    Raises:
+        UserError: The file holds no such thing.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            return dict(json.load(file))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError) as error:
+        raise UserError(f'{path} is not readable ({error}). Remove it, and its results are '
+                        'computed again.') from error
 
 
 def plain(value: Any) -> Any:

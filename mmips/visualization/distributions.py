@@ -1,24 +1,19 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """A picture of predictive distributions: the largest probabilities of several networks."""
-import os
-import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ['Bars', 'DistributionRow', 'draw_distributions', 'top_bars']
+from .style import BLUE, FAINT, INK, ORANGE, legend, new_figure, shorten, show_image
 
-INK, FAINT = '#24292f', '#8c959f'
+__all__ = ['KINDS', 'Bars', 'draw_distributions', 'top_bars']
+
 #: Colours of the bars, by what a class is to the true one.
-COLOURS = dict(true='#1f6feb', near='#8fbcf7', other='#e8710a')
-# Pictures below this size show their pixels; larger ones are smoothed to fit.
-_SMALL = 96
-# Inches: side of an image, of a panel the room for names, bars and numbers, height of a bar.
-_IMAGE, _NAMES, _BARS, _NUMBERS, _BAR = 1.5, 1.35, 1.5, 0.75, 0.21
-_MARGIN, _HEAD, _CAPTION, _GAP = 0.2, 1.05, 0.42, 0.2
-_PANEL = _NAMES + _BARS + _NUMBERS
+KINDS = dict(true=BLUE, near='#8fbcf7', other=ORANGE)
+# Inches: an image and a network side by side, a line of text, a bar.
+_IMAGE, _PANEL, _LINE, _BAR = 1.6, 3.8, 0.3, 0.23
 
 
 @dataclass(frozen=True)
@@ -37,155 +32,76 @@ class Bars:
     note: str = ''
 
 
-@dataclass(frozen=True)
-class DistributionRow:
-    """One row of the picture.
-
-    Args:
-        caption (str): Such as the true class.
-        panels (Sequence[Bars]): The bars of each network.
-        image (np.ndarray, optional): An image (H, W, 3), uint8 RGB. Defaults to None; all rows
-            of a picture have one, or none.
-    """
-    caption: str
-    panels: Sequence[Bars]
-    image: np.ndarray | None = None
-
-
 def top_bars(probs: np.ndarray, number: int, true: int, near: Sequence[int],
              classes: Sequence[str], note: str = '') -> Bars:
-    """The largest probabilities of a distribution.
-
-    Args:
-        probs (np.ndarray): Probabilities (K,); the first of equal ones comes first.
-        number (int): How many to show, at most K.
-        true (int): The true class.
-        near (Sequence[int]): Classes that are alike.
-        classes (Sequence[str]): K class names.
-        note (str): Printed above the bars. Defaults to ''.
-
-    Returns:
-        Bars: From the largest down.
-    """
+    """The largest ``number`` of K probabilities, from the top; of equal ones the first is first."""
     order = np.argsort(-np.asarray(probs), kind='stable')[:number].tolist()
     return Bars([classes[k] for k in order], [float(probs[k]) for k in order],
                 ['true' if k == true else 'near' if k in near else 'other' for k in order], note)
 
 
-def draw_distributions(rows: Sequence[DistributionRow],
-                       names: Sequence[str],
-                       path: str,
-                       title: str = '',
-                       near: str = '',
-                       dpi: int = 110) -> str:
+def draw_distributions(rows: Mapping[str, Sequence[Bars]], names: Sequence[str],
+                       images: Sequence[np.ndarray] = (), title: str = '',
+                       near: str = '') -> Any:
     """Draw the bars of several networks side by side, as in Figures 2 and 8 of the IPS paper.
 
     The bars of a row share one scale.
 
     Args:
-        rows (Sequence[DistributionRow]): At least one.
+        rows (Mapping[str, Sequence[Bars]]): By a row's caption the bars of each network.
         names (Sequence[str]): A name for each network.
-        path (str): PNG file to write; its folder is made.
+        images (Sequence[np.ndarray]): An image (H, W, 3), uint8 RGB, for each row. Defaults to
+            none.
         title (str): Defaults to ''.
         near (str): What the legend calls the classes that are alike. Defaults to '', there are
             none.
-        dpi (int): Pixels an inch. Defaults to 110.
 
     Returns:
-        str: ``path``.
-
-    Raises:
-        ValueError: For numbers that do not fit each other.
+        Figure: Of matplotlib.
     """
-    _check(rows, names)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    left = _MARGIN + (0 if rows[0].image is None else _IMAGE + _GAP)
-    width = max(left + len(names) * (_PANEL + _GAP) - _GAP + _MARGIN, 6.5)
-    heights = [_row_height(row) for row in rows]
-    height = _HEAD + sum(heights) + _MARGIN
-    # No pyplot: it would choose a window system and keep every figure in memory.
-    figure = Figure(figsize=(width, height), facecolor='white')
-    FigureCanvasAgg(figure)
-    _head(figure, title, near)
+    first = bool(len(images))
+    sides = [max(max(len(bars.values) for bars in panels) * _BAR, _IMAGE * first)
+             for panels in rows.values()]
+    widths = [_IMAGE] * first + [_PANEL] * len(names)
+    height = sum(sides) + 2 * _LINE * len(rows) + 1.3
+    figure = new_figure(max(sum(widths) + 0.3, 6.5), height, title)
+    # A line of names, and below it for each row a line for its caption and one of bars.
+    grid = figure.add_gridspec(1 + 2 * len(rows), len(widths), width_ratios=widths, height_ratios=[
+        _LINE, *(part for side in sides for part in (_LINE, side + _LINE))])
     for column, name in enumerate(names):
-        figure.text((left + column * (_PANEL + _GAP) + _PANEL / 2) / width, 1 - 0.85 / height,
-                    # A path's end says more than its beginning.
-                    name if len(name) <= 36 else f'\u2026{name[-35:]}', ha='center',
-                    va='center', fontsize=10, weight='bold', color=INK)
-    top = height - _HEAD
-    for row, own in zip(rows, heights):
-        _draw_row(figure, row, left, top)
-        top -= own
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    figure.savefig(f'{path}.part', dpi=dpi, format='png')
-    os.replace(f'{path}.part', path)
-    return path
+        _write(figure, grid[0, first + column], 0.5, shorten(name, 26), ha='center')
+    for number, (caption, panels) in enumerate(rows.items()):
+        _write(figure, grid[1 + 2 * number, :], 0, caption, ha='left')
+        places = [figure.add_subplot(grid[2 + 2 * number, column])
+                  for column in range(len(widths))]
+        if first:
+            show_image(places[0], images[number])
+            places[0].set_axis_off()
+        limit = max([value for bars in panels for value in bars.values] + [1e-6])
+        for axes, bars in zip(places[first:], panels):
+            _draw_bars(axes, bars, limit)
+    legend(figure, handles=_key(near), loc='outside lower center', ncols=3)
+    return figure
 
 
-def _check(rows: Sequence[DistributionRow], names: Sequence[str]) -> None:
-    if not rows:
-        raise ValueError('There is no distribution to draw.')
-    for row in rows:
-        if len(row.panels) != len(names):
-            raise ValueError(f'{row.caption}: expected {len(names)} distributions, one for each '
-                             f'of {list(names)}, got {len(row.panels)}.')
-        for bars in row.panels:
-            if not len(bars.classes) == len(bars.values) == len(bars.kinds):
-                raise ValueError(f'{row.caption}: expected as many values and kinds as classes, '
-                                 f'got {len(bars.values)}, {len(bars.kinds)} and '
-                                 f'{len(bars.classes)}.')
-
-
-def _row_height(row: DistributionRow) -> float:
-    bars = max(len(panel.values) for panel in row.panels) * _BAR
-    return _CAPTION + _GAP + max(bars, 0 if row.image is None else _IMAGE)
-
-
-def _head(figure: Any, title: str, near: str) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(0.5, 1 - 0.25 / height, title, ha='center', va='center', fontsize=11,
-                weight='bold', color=INK)
-    kinds = [('true', 'true class'), *([('near', near)] if near else []),
-             ('other', 'other classes')]
-    for place, (kind, text) in enumerate(kinds):
-        figure.text(0.5 + (1.7 * (place - len(kinds) / 2)) / width, 1 - 0.53 / height,
-                    f'\u25a0 {text}', va='center', fontsize=9, color=COLOURS[kind])
-
-
-def _draw_row(figure: Any, row: DistributionRow, left: float, top: float) -> None:
-    """Draw one row below ``top``, in inches."""
-    width, height = figure.get_size_inches()
-    figure.text(_MARGIN / width, (top - 0.1) / height, row.caption, va='center', fontsize=10,
-                weight='bold', color=INK)
-    if row.image is not None:
-        axes = figure.add_axes((_MARGIN / width, (top - _CAPTION - _IMAGE) / height,
-                                _IMAGE / width, _IMAGE / height))
-        small = max(row.image.shape[:2]) < _SMALL
-        axes.imshow(row.image, interpolation='nearest' if small else 'antialiased')
-        axes.set_axis_off()
-    limit = max([value for bars in row.panels for value in bars.values] + [1e-6])
-    for column, bars in enumerate(row.panels):
-        x = left + column * (_PANEL + _GAP)
-        tall = len(bars.values) * _BAR
-        axes = figure.add_axes(((x + _NAMES) / width, (top - _CAPTION - tall) / height,
-                                _BARS / width, tall / height))
-        figure.text((x + _NAMES) / width, (top - 0.3) / height, bars.note, va='center',
-                    fontsize=8, color=FAINT)
-        _draw_bars(axes, bars, limit)
+def _write(figure: Any, place: Any, x: float, text: str, **options: Any) -> None:
+    axes = figure.add_subplot(place)
+    axes.set_axis_off()
+    axes.text(x, 0.5, text, fontsize=10, weight='bold', color=INK, va='center',
+              transform=axes.transAxes, **options)
 
 
 def _draw_bars(axes: Any, bars: Bars, limit: float) -> None:
     places = range(len(bars.values))
-    axes.barh(places, bars.values, 0.75, color=[COLOURS[kind] for kind in bars.kinds])
+    axes.barh(places, bars.values, 0.75, color=[KINDS[kind] for kind in bars.kinds])
     for place, value in enumerate(bars.values):
-        axes.text(value + 0.04 * limit, place, f'{100 * value:.1f}\u2009%', va='center',
+        axes.text(value + 0.03 * limit, place, f'{100 * value:.1f}\u2009%', va='center',
                   fontsize=8, color=INK)
-    axes.set_xlim(0, limit)
-    axes.set_ylim(len(bars.values) - 0.5, -0.5)
-    axes.set_yticks(places, [_shorten(name, 18) for name in bars.classes], fontsize=8.5,
-                    color=INK)
-    axes.set_xticks([])
+    # Room for the number beside the longest bar.
+    axes.set(xlim=(0, 1.35 * limit), ylim=(len(bars.values) - 0.5, -0.5), xticks=[])
+    axes.set_yticks(places, [shorten(name, 18, keep='start') for name in bars.classes],
+                    fontsize=8.5, color=INK)
+    axes.set_title(bars.note, fontsize=8, color=FAINT, loc='left')
     axes.tick_params(length=0)
     for label, kind in zip(axes.get_yticklabels(), bars.kinds):
         label.set_weight('bold' if kind == 'true' else 'normal')
@@ -194,5 +110,7 @@ def _draw_bars(axes: Any, bars: Bars, limit: float) -> None:
         spine.set_color(FAINT)
 
 
-def _shorten(name: str, length: int) -> str:
-    return name if len(name) <= length else f'{name[:length - 1]}\u2026'
+def _key(near: str) -> list[Any]:
+    from matplotlib.patches import Patch
+    texts = dict(true='true class', near=near, other='other classes')
+    return [Patch(color=KINDS[kind], label=text) for kind, text in texts.items() if text]

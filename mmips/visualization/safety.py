@@ -1,48 +1,22 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Pictures of how far confidences can be trusted: reliability and risk-coverage."""
-import os
-import os.path as osp
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mmips.functional.safety import ReliabilityBins
+from . import style
+from .style import BLUE, FAINT, INK, ORANGE, shorten, tidy
 
-__all__ = ['RiskCoverage', 'draw_reliability', 'draw_risk_coverage']
+__all__ = ['draw_reliability', 'draw_risk_coverage']
 
-INK, FAINT, GRID = '#24292f', '#8c959f', '#e4e7eb'
-BLUE, ORANGE = '#1f6feb', '#e8710a'
-# Inches: a panel of the reliability diagram, and its margins.
-_PANEL, _HISTOGRAM = 2.5, 0.75
-_LEFT, _RIGHT, _GAP, _HEAD, _TOP, _BOTTOM = 0.65, 0.2, 0.5, 0.6, 0.5, 0.55
-_MAX_COLUMNS, _MIN_WIDTH = 4, 6.5
+_MAX_COLUMNS = 4
 # Of the lines of one group.
-_STYLES = ('solid', (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1, 1.5, 1)))
+_DASHES = ('solid', (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1, 1.5, 1)))
 
 
-@dataclass(frozen=True)
-class RiskCoverage:
-    """One line of the risk-coverage picture.
-
-    Args:
-        coverage (np.ndarray): Share of the samples kept, (P,), from 0 to 1, rising.
-        risk (np.ndarray): Error rate among them, (P,), from 0 to 1.
-        best (np.ndarray): The same for the best order of the same errors, (P,).
-        aurc (float): Area under the curve, x1000.
-        group (str): Lines of one group share a colour and differ in dashes. Defaults to '', a
-            colour of its own.
-    """
-    coverage: np.ndarray
-    risk: np.ndarray
-    best: np.ndarray
-    aurc: float
-    group: str = ''
-
-
-def draw_reliability(bins: Mapping[str, ReliabilityBins], errors: Mapping[str, float], path: str,
-                     title: str = 'Reliability', dpi: int = 110) -> str:
+def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], errors: Mapping[str, float],
+                     title: str = 'Reliability') -> Any:
     """Draw a reliability diagram for each checkpoint.
 
     A bar is the accuracy in a bin of the confidence. Its hatched part is the gap to the mean
@@ -51,160 +25,103 @@ def draw_reliability(bins: Mapping[str, ReliabilityBins], errors: Mapping[str, f
     accuracy and the mean confidence of all samples as lines.
 
     Args:
-        bins (Mapping[str, ReliabilityBins]): By the checkpoints' names.
+        bins (Mapping): By the checkpoints' names ``edges`` (M + 1,), ``counts``, ``accuracy`` and
+            ``confidence`` (M,), as those of :class:`mmips.functional.safety.ReliabilityBins`.
         errors (Mapping[str, float]): Expected calibration error in percent, by the same names.
-        path (str): PNG file to write; its folder is made.
         title (str): Defaults to 'Reliability'.
-        dpi (int): Pixels an inch. Defaults to 110.
 
     Returns:
-        str: ``path``.
-
-    Raises:
-        ValueError: If there is no checkpoint, or the names differ.
+        Figure: Of matplotlib.
     """
-    if not bins or list(bins) != list(errors):
-        raise ValueError(f'Expected bins and errors of the same checkpoints, got {list(bins)} and '
-                         f'{list(errors)}.')
     rows = -(-len(bins) // _MAX_COLUMNS)
     columns = -(-len(bins) // rows)
-    block = _TOP + _PANEL + _HISTOGRAM + _BOTTOM
-    needed = _LEFT + columns * (_PANEL + _GAP) - _GAP + _RIGHT
-    # A single panel stands in the middle, below a title that is wider.
-    width = max(needed, _MIN_WIDTH)
-    height = rows * block + _HEAD
-    figure = _figure(width, height, title)
-    for number, name in enumerate(bins):
-        row, column = divmod(number, columns)
-        left = (width - needed) / 2 + _LEFT + column * (_PANEL + _GAP)
-        bottom = height - _HEAD - (row + 1) * block + _BOTTOM
-        lower = figure.add_axes((left / width, bottom / height, _PANEL / width,
-                                 (_HISTOGRAM - 0.08) / height))
-        upper = figure.add_axes((left / width, (bottom + _HISTOGRAM) / height, _PANEL / width,
-                                 _PANEL / height))
-        _draw_bars(upper, bins[name])
-        _draw_histogram(lower, bins[name])
-        upper.set_title(f'{_shorten(name)}\nECE {errors[name]:.2f} %', fontsize=9.5, color=INK)
-        if column == 0:
-            upper.set_ylabel('accuracy', fontsize=9, color=INK)
-            lower.set_ylabel('samples', fontsize=9, color=INK)
-    _key(figure, width, height)
-    return _save(figure, path, dpi)
+    figure = style.new_figure(max(2.9 * columns + 0.4, 6.5), 4.3 * rows + 0.7, title)
+    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3.4, 1] * rows)
+    panels = [(grid[2 * row, column], grid[2 * row + 1, column])
+              for row in range(rows) for column in range(columns)]
+    for (upper, lower), (name, found) in zip(panels, bins.items()):
+        _draw_bars(upper, found)
+        upper.set_title(f'{shorten(name)}\nECE {errors[name]:.2f} %', fontsize=9.5, color=INK)
+        _draw_histogram(lower, found)
+    for axes in (axes for pair in panels[len(bins):] for axes in pair):
+        axes.set_axis_off()
+    style.legend(figure, handles=_key(), loc='outside lower center', ncols=4)
+    return figure
 
 
-def _draw_bars(axes: Any, bins: ReliabilityBins) -> None:
-    left, widths = bins.edges[:-1], np.diff(bins.edges)
-    accuracy, confidence = np.nan_to_num(bins.accuracy), np.nan_to_num(bins.confidence)
+def _draw_bars(axes: Any, bins: Mapping[str, np.ndarray]) -> None:
+    left, widths = bins['edges'][:-1], np.diff(bins['edges'])
+    accuracy, confidence = np.nan_to_num(bins['accuracy']), np.nan_to_num(bins['confidence'])
     lower, gaps = np.minimum(accuracy, confidence), np.abs(accuracy - confidence)
     axes.bar(left, lower, widths, align='edge', color=BLUE, edgecolor='white', linewidth=0.6)
     for chosen, colour in ((confidence > accuracy, ORANGE), (confidence < accuracy, BLUE)):
         axes.bar(left[chosen], gaps[chosen], widths[chosen], lower[chosen], align='edge',
                  facecolor='none', edgecolor=colour, hatch='////', linewidth=0.8)
     axes.plot((0, 1), (0, 1), color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.set_ylim(0, 1)
-    axes.set_xticklabels([])
-    _plain(axes)
+    tidy(axes, ylabel='accuracy')
+    axes.set(xlim=(0, 1), ylim=(0, 1), xticklabels=[])
 
 
-def _draw_histogram(axes: Any, bins: ReliabilityBins) -> None:
-    shares = bins.counts / bins.counts.sum()
-    axes.bar(bins.edges[:-1], shares, np.diff(bins.edges), align='edge', color=FAINT,
+def _draw_histogram(axes: Any, bins: Mapping[str, np.ndarray]) -> None:
+    shares = bins['counts'] / bins['counts'].sum()
+    axes.bar(bins['edges'][:-1], shares, np.diff(bins['edges']), align='edge', color=FAINT,
              edgecolor='white', linewidth=0.6)
-    filled = bins.counts > 0
-    for values, colour in ((bins.accuracy, BLUE), (bins.confidence, INK)):
-        axes.axvline(shares[filled] @ values[filled], color=colour, linewidth=1.6)
+    filled = bins['counts'] > 0
+    for key, colour in (('accuracy', BLUE), ('confidence', INK)):
+        axes.axvline(shares[filled] @ bins[key][filled], color=colour, linewidth=1.6)
     top = shares.max()
-    axes.set_ylim(0, 1.08 * top)
+    tidy(axes, 'confidence', 'samples')
+    axes.set(xlim=(0, 1), ylim=(0, 1.08 * top))
     axes.set_yticks([top], [f'{100 * top:.0f} %'])
-    axes.set_xlabel('confidence', fontsize=9, color=INK)
-    _plain(axes)
 
 
-def _plain(axes: Any) -> None:
-    axes.set_xlim(0, 1)
-    axes.tick_params(labelsize=8, colors=INK, length=2.5)
-    axes.set_axisbelow(True)
-    axes.grid(color=GRID, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ('left', 'bottom'))
-        spine.set_color(FAINT)
+def _key() -> list[Any]:
+    """What the colours are."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    return [Patch(facecolor=BLUE, label='accuracy'),
+            *(Patch(facecolor='none', edgecolor=colour, hatch='////', label=label)
+              for colour, label in ((ORANGE, 'too sure'), (BLUE, 'not sure enough'))),
+            Line2D([], [], color=INK, linewidth=1.6, label='mean confidence')]
 
 
-def _key(figure: Any, width: float, height: float) -> None:
-    """One line below the title: what the colours are."""
-    # Places in inches from the middle, so that a single narrow panel has room for all.
-    for place, text, colour in ((-2.3, '\u25a0 accuracy', BLUE), (-1.4, '\u25a8 too sure', ORANGE),
-                                (-0.5, '\u25a8 not sure enough', BLUE),
-                                (0.95, '| mean confidence', INK)):
-        figure.text(0.5 + place / width, 1 - 0.47 / height, text, va='center', fontsize=8.5,
-                    color=colour)
-
-
-def draw_risk_coverage(curves: Mapping[str, RiskCoverage], path: str,
-                       title: str = 'Risk and coverage', dpi: int = 110) -> str:
+def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]], areas: Mapping[str, float],
+                       groups: Mapping[str, str] | None = None,
+                       title: str = 'Risk and coverage') -> Any:
     """Draw the error rate among the most confident samples over the share that is kept.
 
     The thin line of each colour is what the best order of the same errors would give.
 
     Args:
-        curves (Mapping[str, RiskCoverage]): By the checkpoints' names.
-        path (str): PNG file to write; its folder is made.
+        curves (Mapping): By the checkpoints' names ``coverage``, the share of the samples kept,
+            ``risk``, the error rate among them, and ``best``, the same for the best order of the
+            same errors; all (P,), from 0 to 1.
+        areas (Mapping[str, float]): Area under each curve, x1000, by the same names.
+        groups (Mapping[str, str], optional): Lines of one group share a colour and differ in
+            dashes. Defaults to None, each has a colour of its own.
         title (str): Defaults to 'Risk and coverage'.
-        dpi (int): Pixels an inch. Defaults to 110.
 
     Returns:
-        str: ``path``.
-
-    Raises:
-        ValueError: If there is no checkpoint.
+        Figure: Of matplotlib.
     """
-    if not curves:
-        raise ValueError('There is no curve to draw.')
-    import matplotlib
-    palette = matplotlib.color_sequences['tab10']
-    groups = list(dict.fromkeys(curve.group or name for name, curve in curves.items()))
-    # Legends beside the axes hide no curve, however many there are.
-    width, height = 9.0, max(4.4, 0.24 * len(curves) + 1.2)
-    figure = _figure(width, height, title)
-    axes = figure.add_axes((0.65 / width, 0.5 / height, 5 / width, (height - 0.95) / height))
+    groups = groups or {name: name for name in curves}
+    order = list(dict.fromkeys(groups.values()))
+    figure = style.new_figure(9, max(4.4, 0.24 * len(curves) + 1.2), title)
+    axes = figure.subplots()
     seen: list[str] = []
     for name, curve in curves.items():
-        group = curve.group or name
-        colour = palette[groups.index(group) % len(palette)]
-        axes.plot(curve.coverage, 100 * curve.best, color=colour, linewidth=0.6)
-        axes.plot(curve.coverage, 100 * curve.risk, color=colour, linewidth=1.5,
-                  linestyle=_STYLES[seen.count(group) % len(_STYLES)],
-                  label=f'{_shorten(name)}: AURC {curve.aurc:.1f}')
+        group = groups[name]
+        colour = style.line_style(order.index(group))['color']
+        axes.plot(curve['coverage'], 100 * curve['best'], color=colour, linewidth=0.6)
+        axes.plot(curve['coverage'], 100 * curve['risk'], color=colour, linewidth=1.5,
+                  linestyle=_DASHES[seen.count(group) % len(_DASHES)],
+                  label=f'{shorten(name)}: AURC {areas[name]:.1f}')
         seen.append(group)
     axes.plot([], [], color=FAINT, linewidth=0.6, label='thin: best order of the same errors')
-    axes.set_xlabel('coverage: share of images kept, the most confident first', fontsize=9,
-                    color=INK)
-    axes.set_ylabel('risk: error rate among them, %', fontsize=9, color=INK)
+    tidy(axes, 'coverage: share of images kept, the most confident first',
+         'risk: error rate among them, %')
+    axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
-    _plain(axes)
-    axes.legend(fontsize=8.5, frameon=False, loc='upper left', bbox_to_anchor=(1.02, 1),
-                borderaxespad=0, labelcolor=INK)
-    return _save(figure, path, dpi)
-
-
-def _shorten(name: str, length: int = 34) -> str:
-    """A path's end says more than its beginning."""
-    return name if len(name) <= length else f'\u2026{name[1 - length:]}'
-
-
-def _figure(width: float, height: float, title: str) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    # No pyplot: it would choose a window system and keep every figure in memory.
-    figure = Figure(figsize=(width, height), facecolor='white')
-    FigureCanvasAgg(figure)
-    figure.text(0.5, 1 - 0.22 / height, title, ha='center', va='center', fontsize=11,
-                weight='bold', color=INK)
+    # Beside the axes it hides no curve, however many there are.
+    style.legend(axes)
     return figure
-
-
-def _save(figure: Any, path: str, dpi: int) -> str:
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    figure.savefig(f'{path}.part', dpi=dpi, format='png')
-    os.replace(f'{path}.part', path)
-    return path

@@ -1,303 +1,17 @@
-"""Whole classifiers under attack, against foolbox with the preprocessing given to it."""
-import copy
+"""Attacks on checkpoints: settings, tables, what is written, kept and computed again."""
+import csv
+import json
+import os
+from pathlib import Path
 
-import eagerpy
-import foolbox
-import numpy as np
 import pytest
-import torch
-from mmengine.model import ImgDataPreprocessor
-from mmengine.registry import init_default_scope
-from mmpretrain.models import ImageClassifier
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
-from torch import nn
+from helpers.classifiers import make_request, parse_once, write_checkpoints
 
-from mmips.evaluation import attacks as adversarial
-from mmips.evaluation.attacks import (
-    ATTACKS,
-    AttackedClassifier,
-    AttackScore,
-    AttackSettings,
-    score_attack,
-)
+from mmips.errors import UserError
+from mmips.evaluation import attacked_classifier, predictions
+from mmips.evaluation.attacks import AttackScore, AttackSettings, evaluate_attacks, to_text
 
-# Far from each other, so that channels in the wrong order show.
-MEAN, STD = [125., 100., 60.], [70., 35., 50.]
-STEPS = dict(steps=5, rel_step_size=0.3)
-CLASSES = 6
-
-
-class Tiny(nn.Module):
-    """A backbone with statistics that matter."""
-
-    def __init__(self, channels=3):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, 8, 3, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(8)
-
-    def forward(self, x):
-        return (nn.functional.adaptive_avg_pool2d(
-            self.norm(self.conv(x)).relu(), 4).flatten(1), )
-
-
-def build(**preprocessor):
-    init_default_scope('mmpretrain')
-    MODELS.register_module(Tiny.__name__, force=True, module=Tiny)
-    torch.manual_seed(1)
-    model = ImageClassifier(
-        dict(type='Tiny'), head=dict(type='LinearClsHead', num_classes=CLASSES, in_channels=128),
-        data_preprocessor=dict(preprocessor or dict(mean=MEAN, std=STD, to_rgb=True)))
-    model.backbone.norm.running_mean.uniform_(-.3, .3)
-    model.backbone.norm.running_var.uniform_(.1, .5)
-    nn.init.normal_(model.head.fc.weight)
-    return model.eval()
-
-
-def batch_of(number=12, size=9, seed=0, dtype=np.uint8):
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (number, 3, size, size)).astype(dtype)
-    images[0], images[1] = 0, 255
-    return dict(inputs=torch.from_numpy(images), data_samples=[
-        DataSample().set_gt_label(k % CLASSES) for k in range(number)])
-
-
-def mostly_right(model, batch):
-    """The batch with labels that the model predicts, but for every fourth image."""
-    for k, sample in enumerate(model.test_step(copy.deepcopy(batch))):
-        label = sample.pred_label + (1 if k % 4 == 3 else 0)
-        batch['data_samples'][k].set_gt_label(label % CLASSES)
-    return batch
-
-
-@pytest.fixture
-def double(monkeypatch):
-    """The preprocessor's conversion to float32 becomes one to float64."""
-    monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
-
-
-def logits_of(model, pad=0):
-    class Network(nn.Module):
-
-        def forward(self, x):
-            return model(nn.functional.pad(x, (0, pad, 0, pad), value=3.), mode='tensor')
-
-    return Network().eval()
-
-
-def oracle(name, eps, monkeypatch, shape, flip=False, dtype=torch.float64):
-    """Foolbox's attack of that name, with PGD's start as ours draws it."""
-    sizes = dict(abs_stepsize=STEPS['rel_step_size'] * eps, steps=STEPS['steps'])
-    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
-    noise = noise.flip(1) if flip else noise
-    monkeypatch.setattr(eagerpy, 'uniform', lambda x, shape, low, high: eagerpy.astensor(
-        low + (high - low) * noise))
-    return {'fgsm': lambda: foolbox.attacks.LinfFastGradientAttack(),
-            'i-fgsm': lambda: foolbox.attacks.LinfBasicIterativeAttack(**sizes),
-            'pgd': lambda: foolbox.attacks.LinfPGD(**sizes, random_start=True)}[name]()
-
-
-def attack(model, batch, name, eps, **settings):
-    classifier = AttackedClassifier(model, AttackSettings(**{**STEPS, **settings}))
-    images, labels, bounds = classifier.read(batch)
-    moved, = classifier.attack(images, labels, bounds, name,
-                               {eps: torch.Generator().manual_seed(0)})
-    return images, labels, moved
-
-
-@pytest.mark.parametrize('eps', [0.001, 0.01, 0.05])
-@pytest.mark.parametrize('to_rgb', [False, True])
-@pytest.mark.parametrize('name', ATTACKS)
-def test_pixel_space_is_foolboxs(name, to_rgb, eps, double, monkeypatch):
-    model = build(mean=MEAN, std=STD, to_rgb=to_rgb).double()
-    images, labels, moved = attack(model, batch_of(), name, eps)
-    preprocessing = dict(mean=MEAN, std=STD, axis=-3, **(dict(flip_axis=-3) if to_rgb else {}))
-    target = foolbox.PyTorchModel(logits_of(model), bounds=(0, 255), device='cpu',
-                                  preprocessing=preprocessing)
-    expected = oracle(name, 255 * eps, monkeypatch, images.shape).run(
-        target, images, labels, epsilon=255 * eps)
-    torch.testing.assert_close(moved, expected, atol=1e-7, rtol=0)
-    assert (moved - images).abs().max() > 0.9 * 255 * eps
-
-
-@pytest.mark.parametrize('eps', [0.001, 0.01, 0.05])
-@pytest.mark.parametrize('to_rgb', [False, True])
-@pytest.mark.parametrize('name', ATTACKS)
-def test_normalized_space_is_foolboxs(name, to_rgb, eps, double, monkeypatch):
-    model = build(mean=MEAN, std=STD, to_rgb=to_rgb).double()
-    batch = batch_of()
-    # Away from the ends: foolbox has one range for all channels.
-    batch['inputs'] = batch['inputs'] // 2 + 50
-    images, labels, moved = attack(model, batch, name, eps, space='normalized')
-    inputs, expected = (model.data_preprocessor(dict(inputs=x))['inputs'] for x in (images, moved))
-    target = foolbox.PyTorchModel(logits_of(model), bounds=(-9, 9), device='cpu')
-    result = oracle(name, eps, monkeypatch, images.shape, flip=to_rgb).run(
-        target, inputs, labels, epsilon=eps)
-    torch.testing.assert_close(expected, result, atol=1e-7, rtol=0)
-
-
-@pytest.mark.parametrize('space, eps', [('pixel', 0.9), ('normalized', 5.)])
-@pytest.mark.parametrize('name', ATTACKS)
-def test_images_stay_in_their_range(name, space, eps):
-    images, _, moved = attack(build(), batch_of(), name, eps, space=space)
-    assert moved.min() == 0 and moved.max() == 255 and not torch.equal(images, moved)
-
-
-def test_padding_is_not_attacked(double, monkeypatch):
-    model = build(mean=MEAN, std=STD, to_rgb=True, pad_size_divisor=16, pad_value=3).double()
-    images, labels, moved = attack(model, batch_of(size=9), 'i-fgsm', 0.02)
-    assert moved.shape == images.shape
-    target = foolbox.PyTorchModel(logits_of(model, pad=7), bounds=(0, 255), device='cpu',
-                                  preprocessing=dict(mean=MEAN, std=STD, axis=-3, flip_axis=-3))
-    expected = oracle('i-fgsm', 255 * 0.02, monkeypatch, images.shape).run(
-        target, images, labels, epsilon=255 * 0.02)
-    torch.testing.assert_close(moved, expected, atol=1e-7, rtol=0)
-
-
-def test_preprocessors_that_do_not_normalise(double, monkeypatch):
-    model = build(to_rgb=False).double()
-    for space, radius in (('pixel', 0.02 * 255), ('normalized', 0.02)):
-        images, labels, moved = attack(model, batch_of(), 'fgsm', 0.02, space=space)
-        expected = oracle('fgsm', radius, monkeypatch, images.shape).run(
-            foolbox.PyTorchModel(logits_of(model), bounds=(0, 255), device='cpu'), images, labels,
-            epsilon=radius)
-        torch.testing.assert_close(moved, expected, atol=1e-7, rtol=0)
-
-
-def test_units_of_other_preprocessors():
-    model = build()
-    unit = AttackedClassifier(model, AttackSettings('normalized')).unit
-    assert unit(3, (0, 255)).flatten().tolist() == STD[::-1]
-    model.data_preprocessor = ImgDataPreprocessor(MEAN, STD, bgr_to_rgb=True)
-    assert unit(3, (0, 255)).flatten().tolist() == STD[::-1]
-    model.data_preprocessor = ImgDataPreprocessor(MEAN, STD)
-    assert unit(3, (0, 255)).flatten().tolist() == STD
-    with pytest.raises(ValueError, match='1 channels, but .* std of 3'):
-        unit(1, (0, 255))
-
-
-def test_float32_accuracies_are_foolboxs(monkeypatch):
-    model = build()
-    batch = mostly_right(model, batch_of(48))
-    for name in ATTACKS:
-        target = foolbox.PyTorchModel(logits_of(model), bounds=(0, 255), device='cpu',
-                                      preprocessing=dict(mean=MEAN, std=STD, axis=-3,
-                                                         flip_axis=-3))
-        images, labels, _ = AttackedClassifier(model, AttackSettings()).read(batch)
-        for eps in (0.003, 0.02):
-            score, = score_attack(model, [batch], name, [eps], AttackSettings(**STEPS))
-            attacker = oracle(name, 255 * eps, monkeypatch, images.shape, dtype=torch.float32)
-            expected = target(attacker.run(target, images, labels, epsilon=255 * eps))
-            assert score.correct == (expected.argmax(1) == labels).sum()
-            assert score.images == 48 and 0 < score.correct < 36
-
-
-def test_without_attack_it_is_the_accuracy():
-    model = build()
-    batch = mostly_right(model, batch_of(48))
-    samples = model.test_step(copy.deepcopy(batch))
-    right = sum(int(sample.pred_label == sample.gt_label) for sample in samples)
-    assert right == 36
-    for name in ATTACKS:
-        score, = score_attack(model, [batch], name, [0.], AttackSettings())
-        assert score == AttackScore(0., 48, right)
-        assert score.accuracy == pytest.approx(100 * right / 48)
-
-
-@pytest.mark.parametrize('name', ATTACKS)
-def test_neither_radii_nor_batches_influence_each_other(name):
-    model = build()
-    batch = mostly_right(model, batch_of(30))
-    radii, settings = (0., 0.004, 0.02), AttackSettings(**STEPS)
-    parts = [dict(inputs=batch['inputs'][part], data_samples=batch['data_samples'][part])
-             for part in (slice(0, 7), slice(7, 30))]
-    together = score_attack(model, parts, name, radii, settings)
-    alone = [score for eps in radii for score in score_attack(model, [batch], name, [eps],
-                                                              settings)]
-    assert together == alone
-    assert together[0].correct > together[2].correct
-
-
-def test_every_eps_starts_from_the_seed(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(adversarial, 'pgd', lambda predict, images, labels, *sizes: drawn.append(
-        torch.rand(2, generator=sizes[-1]).tolist()) or images)
-    score_attack(build(), [batch_of()], 'pgd', [0.01, 0.02], AttackSettings(seed=5))
-    assert drawn == 2 * [torch.rand(2, generator=torch.Generator().manual_seed(5)).tolist()]
-
-
-def test_the_model_stays_as_it_is():
-    model, batch = build(), batch_of()
-    before = copy.deepcopy(model.state_dict())
-    score_attack(model, [batch], 'pgd', [0.01], AttackSettings(steps=2))
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
-    model.backbone.norm.train()
-    with pytest.raises(ValueError, match='training mode'):
-        score_attack(model, [batch], 'pgd', [0.01], AttackSettings())
-
-
-def test_images_without_gradient_are_counted():
-    model, batch = build(), batch_of()
-    batch['data_samples'] = [sample.set_gt_label(label) for sample, label in zip(
-        batch['data_samples'], (s.pred_label for s in model.test_step(copy.deepcopy(batch))))]
-    small = score_attack(model, [batch], 'fgsm', [0., 0.01], AttackSettings())
-    assert [score.unmoved for score in small] == [0, 0]
-    # So sure that the loss of every image is zero.
-    model.head.fc.weight.data *= 1e5
-    sure = score_attack(model, [batch], 'fgsm', [0., 0.01], AttackSettings())
-    assert [score.unmoved for score in sure] == [0, 12] and sure[1].correct == 12
-
-
-def test_quantized_images_are_whole_levels():
-    images, _, moved = attack(build(), batch_of(), 'i-fgsm', 0.011, quantize=True)
-    assert torch.equal(moved, moved.round())
-    # 0.011 x 255 is 2.8 levels, rounded to three.
-    assert (moved - images).abs().max() == 3
-
-
-def test_images_from_zero_to_one():
-    results = []
-    for scale, settings in ((1, {}), (255, dict(image_range=(0., 1.), quantize=True)),
-                            (255, dict(image_range=(0., 1.)))):
-        model = build(mean=[m / scale for m in MEAN], std=[s / scale for s in STD], to_rgb=True)
-        batch = batch_of(dtype=np.uint8 if scale == 1 else np.float32)
-        batch['inputs'] = batch['inputs'] / scale if scale > 1 else batch['inputs']
-        results.append(attack(model, batch, 'fgsm', 0.011, **settings)[2] * scale)
-    torch.testing.assert_close(results[0], results[2], atol=1e-3, rtol=0)
-    torch.testing.assert_close(results[1], results[1].round(), atol=1e-3, rtol=0)
-
-
-def test_lists_of_images_are_stacked():
-    model, batch = build(), batch_of()
-    listed = dict(batch, inputs=list(batch['inputs']))
-    assert score_attack(model, [batch], 'fgsm', [0.01], AttackSettings()) == score_attack(
-        model, [listed], 'fgsm', [0.01], AttackSettings())
-
-
-def test_what_cannot_be_attacked_is_refused():
-
-    def run(batch, model=None, **settings):
-        return score_attack(model or build(), [batch], 'fgsm', [0.01], AttackSettings(**settings))
-
-    batch = batch_of()
-    with pytest.raises(ValueError, match=r'several sizes: \[\(3, 8, 9\), \(3, 9, 9\)\]'):
-        run(dict(batch, inputs=[batch['inputs'][0], batch['inputs'][1][:, 1:]]))
-    with pytest.raises(ValueError, match='float32, whose range is not known: give --image-range'):
-        run(batch_of(dtype=np.float32))
-    with pytest.raises(ValueError, match='within 0 to 1, but .* from 0 to 255'):
-        run(batch, image_range=(0, 1))
-    with pytest.raises(ValueError, match='labels from 0 to 6, but the model 6 classes'):
-        run(dict(batch, data_samples=[DataSample().set_gt_label(k % 7) for k in range(12)]))
-    with pytest.raises(ValueError, match='none or several'):
-        run(dict(batch, data_samples=[DataSample().set_gt_label([0, 1])] * 12))
-    model = build()
-    model.head.fc.bias.data[2] = float('nan')
-    with pytest.raises(ValueError, match='NaN or infinite logits'):
-        run(batch, model)
-    model.head.forward = lambda feats: (feats[-1], feats[-1])
-    with pytest.raises(ValueError, match='LinearClsHead returns tuple'):
-        run(batch, model)
+ALL = ('fgsm', 'i-fgsm', 'pgd')
 
 
 @pytest.mark.parametrize('settings, words', [
@@ -332,3 +46,168 @@ def test_step_sizes():
     assert AttackSettings(rel_step_size=0.2).step(0.1) == pytest.approx(0.02)
     assert AttackSettings(step_size=0.003).step(0.1) == 0.003
     AttackSettings('normalized').check(['pgd'], [0., 3.])
+
+
+def test_the_table_has_the_layout_of_the_paper():
+    score = AttackScore
+    scores = {'fgsm': {'hard': [score(0., 8, 7), score(0.01, 8, 1, 1)], 'a|b': [score(0., 8, 6)]},
+              'pgd': {'hard': [], 'a|b': []}}
+    text = to_text(scores, AttackSettings('normalized', 20, quantize=True, seed=3), 'val images')
+    for words in ('8 val images', 'higher is better', '`--space normalized`',
+                  ' PGD: 20 steps, step size 0.125 eps; PGD: random start, seed 3; ',
+                  '256 levels.', 'hard: 1 (FGSM)'):
+        assert words in text
+    assert """
+## FGSM
+
+| eps | hard | a\\|b |
+|---|---|---|
+| 0 | 87.50 | 75.00 |
+| 0.01 | 12.50 |  |
+
+## PGD
+""" in text
+    settings = AttackSettings(step_size=0.002)
+    plain = to_text({'i-fgsm': {'a': [score(0., 8, 7)]}}, settings, 'images')
+    assert ' I-FGSM: 10 steps, step size 0.002.\n' in plain
+    assert all(word not in plain for word in ('PGD', 'start', 'levels', 'floating'))
+    single = to_text({'fgsm': {'a': [score(0., 8, 7)]}}, settings, 'images')
+    assert 'is no attack.\n' in single and 'steps' not in single
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What was computed, attack and radii of every pass; without the attacks themselves."""
+    made = []
+
+    def score(model, batches, name, radii, settings):
+        made.append((name, list(radii)))
+        return [AttackScore(eps, 8, len(made) % 8) for eps in radii]
+
+    monkeypatch.setattr(attacked_classifier, 'score_attack', score)
+    return made
+
+
+@pytest.fixture
+def checkpoints(npz, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parse_once(monkeypatch, npz)
+    return write_checkpoints(tmp_path)
+
+
+@pytest.fixture
+def evaluate(checkpoints):
+    def run(attacks=ALL, radii=(0., 0.003, 0.1), split='test', max_images=None, **settings):
+        return evaluate_attacks(make_request(checkpoints, split=split, max_images=max_images),
+                                attacks, radii, AttackSettings(**{'steps': 2, **settings}))
+    return run
+
+
+def read_csv():
+    with open('out/attacks.csv', newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def test_everything_is_written(evaluate, calls):
+    scores = evaluate()
+    assert calls == 2 * [('fgsm', [0.003, 0.1]), ('i-fgsm', [0.003]), ('i-fgsm', [0.1]),
+                         ('pgd', [0.003]), ('pgd', [0.1])]
+    rows = read_csv()
+    assert len(rows) == 2 * 3 * 3
+    assert list(rows[0]) == ['checkpoint', 'attack', 'eps', 'space', 'steps', 'step_size',
+                             'images', 'accuracy', 'unmoved']
+    found = {(row['checkpoint'], row['attack'], float(row['eps'])): row for row in rows}
+    assert found['a', 'fgsm', 0.1]['steps'] == '1' and found['a', 'pgd', 0.1]['steps'] == '2'
+    assert float(found['a', 'fgsm', 0.1]['step_size']) == 0.1
+    assert float(found['b', 'pgd', 0.1]['step_size']) == pytest.approx(0.125)
+    for attack, networks in scores.items():
+        for name, line in networks.items():
+            assert [score.eps for score in line] == [0, 0.003, 0.1]
+            for score in line:
+                row = found[name, attack, score.eps]
+                assert float(row['accuracy']) == score.accuracy and row['images'] == '8'
+    content = json.loads(Path('out/attacks.json').read_text())
+    assert [str(row['eps']) for row in content['results']] == [row['eps'] for row in rows]
+    assert content['settings']['space'] == 'pixel' and content['split'] == 'test'
+    assert {path.name for path in Path('out').iterdir()} == {
+        'attacks.csv', 'attacks.json', 'attacks.md', 'attacks.png', 'attacks_done.json'}
+
+
+def test_without_attack_it_is_the_accuracy_of_the_predictions(evaluate, checkpoints, calls):
+    scores = evaluate(['pgd'], [0.])
+    request = make_request(checkpoints)
+    found = request.predict(predictions.load_classifier_config(request))
+    for name, (score, ) in scores['pgd'].items():
+        right = (found[name].probs.argmax(1) == found[name].labels).sum()
+        assert score == AttackScore(0., 8, right) and not calls
+
+
+def test_only_what_is_new_is_computed(evaluate, calls, checkpoints, npz, monkeypatch):
+    monkeypatch.setattr('mmips.runs.files.write_picture', lambda *args: None)
+    monkeypatch.setattr('mmips.runs.loaders.build_loader', lambda *args: None)
+    monkeypatch.setattr(predictions, 'iter_batches', lambda *args: None)
+    attack = dict(radii=(0.003, 0.1))
+    first = evaluate(**attack)
+    calls.clear()
+    assert evaluate(**attack) == first and calls == []
+    evaluate(radii=(0.003, 0.1, 0.2))
+    assert calls == 2 * [('fgsm', [0.2]), ('i-fgsm', [0.2]), ('pgd', [0.2])]
+    iterated = ['i-fgsm', 'i-fgsm', 'pgd', 'pgd']
+    for options, expected in [
+            (dict(seed=1), ['pgd', 'pgd']), (dict(rel_step_size=0.5), iterated),
+            (dict(step_size=0.01), iterated), (dict(steps=3), iterated),
+            (dict(quantize=True), ['fgsm', *iterated]), (dict(max_images=4), ['fgsm', *iterated]),
+            (dict(split='train'), ['fgsm', *iterated]),
+            (dict(image_range=(-1, 256)), ['fgsm', *iterated]),
+            (dict(space='normalized'), ['fgsm', *iterated])]:
+        calls.clear()
+        evaluate(**attack, **options)
+        assert [name for name, _ in calls] == 2 * expected, options
+    # Another file of the same name, or other data.
+    for path, passes in ((checkpoints[1], 5), (npz, 10)):
+        calls.clear()
+        os.utime(path, (1, 1))
+        evaluate(**attack)
+        assert len(calls) == passes
+
+
+def test_results_of_an_earlier_layout_are_read(evaluate, calls):
+    first = evaluate(['fgsm'])
+    done = Path('out/attacks_done.json')
+    Path('out/cells').mkdir()
+    for key, score in json.loads(done.read_text()).items():
+        Path('out/cells', f'{key}.json').write_text(json.dumps(score))
+    done.unlink()
+    calls.clear()
+    assert evaluate(['fgsm']) == first and calls == []
+
+
+def test_what_is_finished_survives(evaluate, calls, monkeypatch):
+    counted = attacked_classifier.score_attack
+
+    def score(*args):
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return counted(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attacked_classifier, 'score_attack', score)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate()
+    # All of the first checkpoint, and one pass of the second.
+    assert len(read_csv()) == 9 + 3 + 2
+    calls.clear()
+    evaluate()
+    assert [name for name, _ in calls] == ['i-fgsm', 'i-fgsm', 'pgd', 'pgd']
+    assert len(read_csv()) == 18
+
+
+def test_a_refusal_leaves_files_as_they_are(evaluate, calls, checkpoints):
+    evaluate(['fgsm'])
+    before = {path: path.read_bytes() for path in Path('out').iterdir()}
+    other = make_request(checkpoints, cfg_options={'model.head.num_classes': 7})
+    with pytest.raises(ValueError, match='another number of classes'):
+        evaluate_attacks(other, ['fgsm'], [0.1], AttackSettings())
+    with pytest.raises(UserError, match='within 0 to 1'):
+        evaluate(['fgsm'], [8.])
+    assert before == {path: path.read_bytes() for path in Path('out').iterdir()}

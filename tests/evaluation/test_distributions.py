@@ -1,13 +1,30 @@
-"""Class distributions and how they are split, against numbers worked out by hand."""
+"""Class distributions and how they are split, by hand; which images and classes are drawn."""
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from helpers.classifiers import make_request, parse_once, write_checkpoints
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 
+import mmips
+from mmips.config import splits
+from mmips.errors import UserError
+from mmips.evaluation import distributions, predictions
 from mmips.evaluation.distributions import (
-    Predictions,
+    Compared,
     class_distribution,
+    compare_distributions,
     mass_table,
+    pick_images,
     split_mass,
 )
+from mmips.runs import loaders
+
+NAMES = ['baby', 'ray', 'girl', 'trout']
 
 # Two images of class 0 and three of class 2.
 PROBS = np.array([[0.6, 0.3, 0.1, 0.0], [0.2, 0.5, 0.3, 0.0],
@@ -34,28 +51,176 @@ def test_parts_of_the_probability():
     assert split_mass(probs, 2, []) == pytest.approx((0.2, 0, 0.8))
 
 
-def test_superclasses():
-    found = Predictions({'a': PROBS}, LABELS, ['baby', 'ray', 'girl', 'trout'], range(5))
-    assert found.near == [[2], [3], [0], [1]] and found.superclasses['ray'] == 'fish'
-    other = Predictions({'a': PROBS}, LABELS, ['w', 'x', 'y', 'z'], range(5))
-    assert other.near == [[]] * 4 and other.superclasses == {}
+@pytest.mark.parametrize('classes, near', [
+    (NAMES, [[2], [3], [0], [1]]), (['w', 'x', 'y', 'z'], [[]] * 4)])
+def test_superclasses(classes, near):
+    found = Compared({'a': PROBS}, LABELS, range(5), classes)
+    assert found.near == near and found.superclasses.get('ray') == ('fish' if near[0] else None)
 
 
 def test_table_with_superclasses():
-    probs = {'a|b': PROBS, 'c': PROBS[:, [2, 1, 0, 3]]}
-    found = Predictions(probs, LABELS, ['baby', 'ray', 'girl', 'trout'], range(5))
-    lines = mass_table(found, [2]).splitlines()
-    assert lines[0].startswith('Mean predicted distribution')
-    assert 'rest of its superclass' in lines[2]
+    table = mass_table(Compared({'a': PROBS, 'c': PROBS[:, [2, 1, 0, 3]]}, LABELS, range(5), NAMES),
+                       [2])
+    assert table.title.startswith('Mean predicted distribution')
+    assert table.header[4] == 'rest of its superclass'
     # Girl: 1/3 girl, 1/6 baby. All: baby's 0.4, 0.2 count twice, girl's three times.
-    assert lines[4:] == ['| girl | 3 | a\\|b | 33.33 | 16.67 | 50.00 |',
-                         '| girl | 3 | c | 16.67 | 33.33 | 50.00 |',
-                         '| all | 5 | a\\|b | 36.00 | 18.00 | 46.00 |',
-                         '| all | 5 | c | 18.00 | 36.00 | 46.00 |']
+    assert table.rows == [['girl', '3', 'a', '33.33', '16.67', '50.00'],
+                          ['girl', '3', 'c', '16.67', '33.33', '50.00'],
+                          ['all', '5', 'a', '36.00', '18.00', '46.00'],
+                          ['all', '5', 'c', '18.00', '36.00', '46.00']]
 
 
 def test_table_without_superclasses():
-    found = Predictions({'a': PROBS}, LABELS, ['w', 'x', 'y', 'z'], range(5))
-    lines = mass_table(found, [0], 'top1').splitlines()
-    assert lines[0].startswith('Share of top-1 predictions') and 'superclass' not in lines[2]
-    assert lines[4:] == ['| w | 2 | a | 50.00 | 50.00 |', '| all | 5 | a | 40.00 | 60.00 |']
+    table = mass_table(Compared({'a': PROBS}, LABELS, range(5), ['w', 'x', 'y', 'z']), [0], 'top1')
+    assert table.title.startswith('Share of top-1 predictions') and len(table.header) == 5
+    assert table.rows == [['w', '2', 'a', '50.00', '50.00'], ['all', '5', 'a', '40.00', '60.00']]
+
+
+def some_predictions():
+    """Two networks over ten images; the first is wrong at 1, 3, 4, 6, 8, the surest at 6."""
+    probs = {}
+    for name, right in (('a', [1, 0, 1, 0, 0, 1, 0, 1, 0, 1]),
+                        ('b', [1, 0, 0, 0, 0, 1, 0, 1, 1, 1])):
+        sure = np.array([0.9, 0.6, 0.9, 0.7, 0.6, 0.9, 0.8, 0.9, 0.7, 0.9])
+        first = np.where(right, sure, 1 - sure)
+        probs[name] = np.stack([first, 1 - first], 1)
+    return Compared(probs, np.zeros(10, int), range(10), ['x', 'y'])
+
+
+@pytest.mark.parametrize('pick, num, places', [
+    ('misclassified', 9, [1, 3, 4, 6, 8]), ('misclassified', 2, [3, 6]), ('misclassified', 1, [4]),
+    ('confident-wrong', 3, [6, 3, 8]), ('disagree', 5, [2, 8])])
+def test_picks(pick, num, places):
+    assert pick_images(some_predictions(), pick, num) == places
+
+
+def test_random_picks_repeat_themselves():
+    first, again, other = (pick_images(some_predictions(), 'random', 5, seed)
+                           for seed in (0, 0, 1))
+    assert first == again != other and len(set(first)) == 5 and first == sorted(first)
+
+
+def test_no_image_to_pick_is_said():
+    found = some_predictions()
+    found.labels[:] = found.probs['a'].argmax(1)
+    with pytest.raises(UserError, match='--pick misclassified: of 10 images there is none'):
+        pick_images(found, 'misclassified', 4)
+
+
+@pytest.fixture
+def data(npz):
+    """The tiny data set with four of CIFAR-100's class names."""
+    arrays = {**np.load(npz), 'classes': np.array(NAMES)}
+    np.savez(npz, **arrays)
+    return arrays
+
+
+@pytest.fixture
+def compare(data, npz, tmp_path, monkeypatch):
+    """Without drawing; returns the predictions, and rows and images of both pictures."""
+    monkeypatch.chdir(tmp_path)
+    parse_once(monkeypatch, npz)
+    monkeypatch.setattr('mmips.runs.files.write_picture', lambda *args: None)
+    paths = write_checkpoints(tmp_path, scale=30)
+
+    def run(max_images=None, **options):
+        drawn = []
+        monkeypatch.setattr('mmips.visualization.distributions.draw_distributions',
+                            lambda rows, names, images, *args: drawn.append((rows, images)))
+        return compare_distributions(make_request(paths, max_images=max_images), **options), *drawn
+
+    return run
+
+
+def stored():
+    return json.loads(Path('out/distributions.json').read_text())
+
+
+def rows():
+    with open('out/distributions.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_images_with_their_pixels_and_probabilities(compare, data):
+    found, (images, pictures), (classes, none) = compare(images=(5, 2, 5))
+    assert list(images) == ['5: girl (people)', '2: ray (fish)']
+    for panels, picture, number in zip(images.values(), pictures, (5, 2)):
+        assert np.abs(picture.astype(int) - data['images_test'][number]).max() <= 1
+        for bars, probs in zip(panels, found.probs.values()):
+            order = np.argsort(-probs[number]).tolist()
+            assert bars.classes == [NAMES[k] for k in order]
+            assert bars.values == pytest.approx(probs[number][order].tolist())
+    # Without classes, those of the images.
+    assert list(classes) == ['girl (people), 2 images', 'ray (fish), 2 images'] and not none
+    bars = images['5: girl (people)'][0]
+    assert dict(zip(bars.classes, bars.kinds)) == dict(
+        girl='true', baby='near', ray='other', trout='other')
+    probs = found.probs['a'][5]
+    assert bars.note == (f'true {100 * probs[2]:.1f}\u2009%, rank {1 + (probs > probs[2]).sum()}; '
+                         f'superclass {100 * (probs[2] + probs[0]):.1f}\u2009%')
+
+
+@pytest.mark.parametrize('of', ['mean', 'top1'])
+def test_classes(compare, of):
+    found, _, (classes, _) = compare(class_names=('trout', 'baby'), of=of, topk=2)
+    assert list(classes) == ['trout (fish), 2 images', 'baby (people), 2 images']
+    probs = found.probs['b'][6:8].astype(float)
+    expected = probs.mean(0) if of == 'mean' else (
+        probs.argmax(1)[:, None] == np.arange(4)).mean(0)
+    row = stored()['class_distributions'][0]
+    assert row['distributions']['b'] == pytest.approx(expected, abs=1e-6)
+    assert (row['class'], row['images'], stored()['of']) == ('trout', 2, of)
+    bars = classes['trout (fish), 2 images'][1]
+    assert bars.values == pytest.approx(sorted(expected, reverse=True)[:2])
+    lines = [line for line in rows() if line['of'] == '2 images'
+             and line['true class'] == 'trout' and line['checkpoint'] == 'b']
+    assert [(line['class'], line['kind']) for line in lines] == list(zip(bars.classes, bars.kinds))
+    assert [float(line['percent']) for line in lines] == pytest.approx(
+        [100 * value for value in bars.values], abs=1e-3)
+    assert f'| trout | 2 | b | {100 * expected[3]:.2f} | {100 * expected[1]:.2f} |' in Path(
+        'out/distributions.md').read_text()
+
+
+def test_numbers_are_those_of_the_split(compare, data):
+    found, (images, pictures), _ = compare(4, images=(3, ), class_names=('ray', ))
+    assert found.indices == [1, 3, 5, 7]
+    assert np.abs(pictures[0].astype(int) - data['images_test'][3]).max() <= 1
+    assert images['3: ray (fish)'][0].values[0] == pytest.approx(float(found.probs['a'][1].max()))
+    assert {row['of'] for row in rows()} == {'image 3', '1 images'}
+
+
+def test_what_is_not_there_is_refused(compare):
+    for options, message in [
+            (dict(images=(3, 8)), r'the test split has 8 images, 0 to 7, but got \[8\]'),
+            (dict(max_images=4, images=(2, )), 'image 2 is not among the 4 that --max-images'),
+            (dict(class_names=('babby', )), "no class 'babby'. Did you mean baby"),
+            (dict(class_names=('GIRL', )), r'Did you mean girl\?'),
+            (dict(class_names=('zzz', )), 'There are 4, such as baby, ray, girl, trout'),
+            (dict(max_images=2, class_names=('baby', )), "none of the 2 images is .* 'baby'")]:
+        with pytest.raises(UserError, match=message):
+            compare(**options)
+        assert not Path('out').exists()
+
+
+def test_colours_of_images_read_from_files(tmp_path, monkeypatch):
+    """Class 0 is reddish, class 1 greenish, class 2 bluish."""
+    from PIL import Image
+    for label in range(3):
+        (tmp_path / f'{label}').mkdir()
+        image = np.full((40, 48, 3), 30, np.uint8)
+        image[..., label] = 200
+        Image.fromarray(image).save(tmp_path / f'{label}' / 'x.png')
+    config = mmips.cfg('ips/resnet50_ips_in1k.py')
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.num_workers = 0
+    cfg.test_dataloader.dataset = dict(type='CustomDataset', data_root=str(tmp_path),
+                                       pipeline=cfg.test_dataloader.dataset.pipeline)
+    init_default_scope('mmpretrain')
+    splits.prepare_split(cfg, 'test', config)
+    loader = loaders.build_loader(cfg, 'test')
+    for to_rgb in (True, False):
+        model = SimpleNamespace(data_preprocessor=MODELS.build(dict(
+            type='ClsDataPreprocessor', mean=[120, 110, 100], std=[60, 50, 40], to_rgb=to_rgb)))
+        monkeypatch.setattr(predictions, 'build_model', lambda *args, model=model: model)
+        pictures = distributions._load_pictures(cfg, loader, [0, 1, 2], 'test')
+        assert [int(picture.mean((0, 1)).argmax()) for picture in pictures] == [0, 1, 2]

@@ -1,34 +1,28 @@
 """Checkpoints over a split: order, subsets, training images, and what is refused."""
 import argparse
+import os
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from helpers.classifiers import CONFIG, parse_once, write_checkpoints
 
-import mmips
+from mmips.errors import MissingFileError, UserError
 from mmips.evaluation import predictions
-from mmips.runs import loaders
+from mmips.runs import fingerprints, loaders
 from mmips.structures import state_dicts
 
 
 @pytest.fixture
-def options(npz, tmp_path):
+def options(npz, tmp_path, monkeypatch):
     """A parsed command line of the smallest config with two checkpoints of it."""
-    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_hard_npz.py'))
-    init_default_scope('mmpretrain')
-    paths = []
-    for seed in range(2):
-        torch.manual_seed(seed)
-        model = predictions.build_model(cfg, 'cpu')
-        paths.append(str(tmp_path / f'epoch_{seed}.pth'))
-        torch.save(dict(state_dict=model.state_dict()), paths[-1])
+    parse_once(monkeypatch, npz)
+    paths = write_checkpoints(tmp_path)
 
     def parse(*extra, checkpoints=None):
         parser = argparse.ArgumentParser()
         predictions.add_checkpoint_options(parser)
-        args = parser.parse_args(['ips/resnet-s_hard_npz.py', *(checkpoints or paths), '--out',
+        args = parser.parse_args([CONFIG, *(checkpoints or paths), '--out',
                                   str(tmp_path / 'out'), '--device', 'cpu', *extra])
         predictions.check_names(parser, args)
         return args
@@ -36,36 +30,94 @@ def options(npz, tmp_path):
     return parse
 
 
-def run(args):
+@pytest.fixture
+def predict(options, monkeypatch):
+    """Run predict_split; returns the predictions and the names for which models had to work."""
+    real = predictions.predict_probs
+
+    def run(*extra, checkpoints=None):
+        args, worked = options('--names', 'a', 'b', *extra, checkpoints=checkpoints), []
+        monkeypatch.setattr(predictions, 'predict_probs', lambda model, loader, title: (
+            worked.append(title), real(model, loader, title))[1])
+        found = predictions.predict_split(predictions.load_classifier_config(args), args.split,
+                                          args.checkpoints, args.names, args.max_images, 'cpu')
+        assert list(found) == ['a', 'b']
+        return found, worked
+
+    return run
+
+
+def test_a_split_is_predicted_once(predict, npz, monkeypatch):
+    first, worked = predict('--batch-size', '3')
+    assert worked == ['a', 'b']
+    assert first['a'].indices.tolist() == list(range(8))
+    assert {array.dtype.name for array in vars(first['a']).values()} == {'float32', 'int64'}
+    monkeypatch.setattr(predictions, 'build_model', None)
+    again, worked = predict()
+    assert not worked
+    for name, found in first.items():
+        for key, array in vars(found).items():
+            np.testing.assert_array_equal(getattr(again[name], key), array)
+
+
+def test_what_a_prediction_depends_on_is_predicted_again(predict, npz, tmp_path):
+    predict()
+    part, worked = predict('--max-images', '3')
+    assert worked == ['a', 'b'] and part['a'].indices.tolist() == [1, 4, 6]
+    settings = [f'data_preprocessor.{key}=[9,9,9]' for key in ('mean', 'std')]
+    for extra in (['--split', 'train'], ['--cfg-options', *settings]):
+        assert predict(*extra)[1] == ['a', 'b'] and predict(*extra)[1] == []
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(torch.load(path), path)
+    os.utime(path, (0, 0))
+    assert predict()[1] == ['b'] and predict()[1] == []
+    os.utime(npz, (0, 0))
+    assert predict()[1] == ['a', 'b']
+
+
+def test_a_damaged_or_unwritable_cache_is_said(predict, tmp_path, capsys):
+    first = predict()[0]
+    kept = sorted((tmp_path / 'predictions').iterdir())
+    assert len(kept) == 2
+    kept[0].write_bytes(kept[0].read_bytes()[:40])
+    found, worked = predict()
+    assert len(worked) == 1 and 'is not readable' in capsys.readouterr().err
+    np.testing.assert_allclose(found['a'].probs, first['a'].probs)
+    for file in kept:
+        file.unlink()
+    (tmp_path / 'predictions').rmdir()
+    (tmp_path / 'predictions').write_text('a file where the folder should be')
+    assert predict()[1] == ['a', 'b'] and 'Not kept' in capsys.readouterr().err
+
+
+def test_building_leaves_the_config_and_its_keys_alone(options):
+    args = options()
     cfg = predictions.load_classifier_config(args)
-    model = predictions.build_model(cfg, args.device)
-    loader = loaders.build_loader(cfg, args.split, args.max_images)
-    return {name: predictions.predict_probs(model, loader, name)
-            for name in predictions.each_checkpoint(model, args.checkpoints, args.names)}
+    key = fingerprints.result_key(cfg, 'test', args.checkpoints[0])
+    predictions.build_model(cfg, 'cpu')
+    loaders.build_loader(cfg, 'test')
+    assert fingerprints.result_key(cfg, 'test', args.checkpoints[0]) == key
 
 
-def test_every_checkpoint_predicts_all_images_in_order(options):
-    results = run(options('--names', 'a', 'b'))
-    assert list(results) == ['a', 'b']
-    for probs, labels in results.values():
-        assert probs.shape == (8, 4) and probs.dtype == np.float32
-        assert labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-        assert probs.sum(1) == pytest.approx(np.ones(8), abs=1e-5)
-    assert not np.allclose(results['a'][0], results['b'][0])
+def test_every_checkpoint_predicts_all_images_in_order(predict):
+    results = predict()[0]
+    for found in results.values():
+        assert found.probs.shape == (8, 4)
+        assert found.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert found.probs.sum(1) == pytest.approx(np.ones(8), abs=1e-5)
+    assert not np.allclose(results['a'].probs, results['b'].probs)
+    for name, found in predict('--max-images', '4', '--batch-size', '3')[0].items():
+        assert found.labels.tolist() == [0, 1, 2, 3]
+        np.testing.assert_allclose(found.probs, results[name].probs[1::2], atol=1e-6)
 
 
-def test_a_part_is_spread_evenly(options):
-    whole, part = run(options()), run(options('--max-images', '4', '--batch-size', '3'))
-    for name, (probs, labels) in part.items():
-        assert labels.tolist() == [0, 1, 2, 3]
-        np.testing.assert_allclose(probs, whole[name][0][1::2], atol=1e-6)
-
-
-def test_training_images_are_neither_shuffled_nor_augmented(options):
-    results = [run(options('--split', 'train')) for _ in range(2)]
-    for first, second in zip(results[0].values(), results[1].values()):
-        assert first[1].tolist() == np.repeat(np.arange(4), 6).tolist()
-        np.testing.assert_array_equal(first[0], second[0])
+def test_training_images_are_neither_shuffled_nor_augmented(predict, tmp_path):
+    first = predict('--split', 'train')[0]
+    for file in (tmp_path / 'predictions').iterdir():
+        file.unlink()
+    for name, found in predict('--split', 'train')[0].items():
+        assert found.labels.tolist() == np.repeat(np.arange(4), 6).tolist()
+        np.testing.assert_array_equal(found.probs, first[name].probs)
 
 
 def test_names_default_to_folder_and_file(options, tmp_path):
@@ -99,18 +151,18 @@ def test_other_checkpoints_are_refused_before_the_first_is_used(options, tmp_pat
     assert torch.equal(model.head.fc.weight, before)
 
 
-@pytest.mark.parametrize('config', ['ips/resnet-s_hard_npz.py', 'ips/resnet-s_ips_npz.py'])
+@pytest.mark.parametrize('config', [CONFIG, 'ips/resnet-s_ips_npz.py'])
 def test_labels_outside_the_classes_are_refused(options, npz, config):
     args = options('--cfg-options', 'model.head.num_classes=4')
     args.config = config
     arrays = dict(np.load(npz))
     np.savez(npz, **{**arrays, 'labels_test': arrays['labels_test'] + 1})
-    with pytest.raises(ValueError, match='label 4'):
-        run(args)
+    with pytest.raises(UserError, match='label 4'):
+        predictions.Request.of(args).predict(predictions.load_classifier_config(args))
 
 
 def test_a_missing_checkpoint_is_named(options, tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+    with pytest.raises(MissingFileError, match='nowhere.pth'):
         predictions.load_classifier_config(
             options(checkpoints=[str(tmp_path / 'nowhere.pth')]))
 

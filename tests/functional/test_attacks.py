@@ -9,7 +9,7 @@ from torch import nn
 
 from mmips.functional.attacks import fgsm, i_fgsm, loss_gradient, pgd
 
-EPS = (0.001, 0.01, 0.05, 0.3)
+EPS = (0.001, 0.05, 0.3)
 SIZES = dict(step_size=0.004, steps=7)
 
 
@@ -75,16 +75,6 @@ def test_pgd_is_foolboxs_from_the_same_start(network, images, labels, eps, monke
     assert (result - plain).abs().max() > eps / 10
 
 
-def test_float32_gives_foolboxs_accuracies(network, images, labels):
-    network, images = network.float(), images.float()
-    attack = foolbox.attacks.LinfBasicIterativeAttack(abs_stepsize=0.004, steps=7)
-    for eps in EPS:
-        right = [(network(moved).argmax(1) == labels).tolist() for moved in (
-            i_fgsm(network, images, labels, eps, **SIZES),
-            oracle(attack, network, images, labels, eps))]
-        assert right[0] == right[1]
-
-
 def test_fgsm_by_hand():
     """Logits (x, -x) for one pixel x: the loss of class 0 falls with x, that of class 1 rises."""
 
@@ -113,53 +103,11 @@ def test_the_ball_and_the_range_are_kept(network, images, labels, eps):
         assert ((moved - images)[2:].abs() > 0.9 * limit)[inside].float().mean() > 0.7
 
 
-def test_a_ball_for_each_channel_is_foolboxs_on_scaled_images(network, images, labels):
-    """A network that first divides by its std, attacked in units of its input."""
-    std = torch.tensor([0.5, 1.5, 0.8], dtype=torch.float64).view(3, 1, 1)
-    # In units of the input, the range of a channel is 0 to 1/std: inside it foolbox agrees.
-    images = images * 0.4 + 0.3
-    scaled = nn.Sequential(Scale(1 / std), network)
-    model = foolbox.PyTorchModel(network, bounds=(0, 2), device='cpu')
-    expected = foolbox.attacks.LinfBasicIterativeAttack(abs_stepsize=0.004, steps=7).run(
-        model, images / std, labels, epsilon=0.02)
-    result = i_fgsm(scaled, images, labels, 0.02 * std, 0.004 * std, 7)
-    torch.testing.assert_close(result / std, expected, atol=1e-9, rtol=0)
-
-
-class Scale(nn.Module):
-
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x):
-        return x * self.factor
-
-
-def test_more_steps_raise_the_loss(network, images, labels):
-    losses = [nn.functional.cross_entropy(network(moved), labels).item() for moved in (
-        images, fgsm(network, images, labels, 0.1),
-        i_fgsm(network, images, labels, 0.1, 0.025, 10))]
-    assert losses[0] < losses[1] <= losses[2]
-
-
-def test_one_full_step_is_fgsm(network, images, labels):
-    torch.testing.assert_close(i_fgsm(network, images, labels, 0.02, 0.02, 1),
-                               fgsm(network, images, labels, 0.02))
-
-
 def test_one_gradient_serves_all_eps(network, images, labels):
     gradient = loss_gradient(network, images, labels)
     for eps in EPS:
         given = fgsm(None, images, labels, eps, gradient=gradient)
         assert torch.equal(given, fgsm(network, images, labels, eps))
-
-
-def test_the_gradient_does_not_depend_on_the_batch(network, images, labels):
-    whole = loss_gradient(network, images, labels)
-    parts = torch.cat([loss_gradient(network, images[i:i + 2], labels[i:i + 2])
-                       for i in range(0, 9, 2)])
-    torch.testing.assert_close(whole, parts)
 
 
 def test_starts_do_not_depend_on_the_batch(network, images, labels):
@@ -197,13 +145,10 @@ def test_images_outside_the_range_are_refused(network, images, labels, attack):
         attack(network, images / 0, labels)
 
 
-def test_no_step_is_refused(network, images, labels):
+def test_no_step_and_no_gradient_are_refused(network, images, labels):
     for attack in (i_fgsm, pgd):
         with pytest.raises(ValueError, match='at least 1, got 0'):
             attack(network, images, labels, 0.1, 0.1, 0)
-
-
-def test_networks_that_give_nan_are_refused(network, images, labels):
     network[-1].weight.data[0] = float('nan')
     with pytest.raises(ValueError, match='NaN or infinite'):
         fgsm(network, images, labels, 0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score, roc_curve
+from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from mmips.functional import safety
 from mmips.functional.safety import SAFETY_METRICS, safety_scores
@@ -135,7 +135,7 @@ def random_predictions(samples=500, classes=7, seed=0, scale=3.0):
 
 @pytest.mark.parametrize('name', SAFETY_METRICS)
 def test_definition(name):
-    @settings(max_examples=40)
+    @settings(max_examples=30)
     @given(predictions(6 if name in EXPONENTIAL else 40))
     def check(data):
         assert SAFETY_METRICS[name](*data) == pytest.approx(
@@ -145,19 +145,16 @@ def test_definition(name):
 
 
 @pytest.mark.parametrize('name', safety.BINNED)
-@pytest.mark.parametrize('num_bins', [1, 4, 10])
-def test_number_of_bins(name, num_bins):
+def test_number_of_bins(name):
     data = random_predictions(200)
-    assert SAFETY_METRICS[name](*data, num_bins=num_bins) == pytest.approx(
-        REFERENCES[name](*data, num_bins=num_bins), abs=1e-9)
-    assert SAFETY_METRICS[name](*data, num_bins=num_bins) != pytest.approx(
-        SAFETY_METRICS[name](*data), abs=1e-6)
+    found = SAFETY_METRICS[name](*data, num_bins=4)
+    assert found == pytest.approx(REFERENCES[name](*data, num_bins=4), abs=1e-9)
+    assert found != pytest.approx(SAFETY_METRICS[name](*data), abs=1e-6)
 
 
 @pytest.mark.parametrize('digits', [12, 2])
-@pytest.mark.parametrize('seed', range(3))
-def test_other_packages(seed, digits):
-    probs, labels = random_predictions(seed=seed)
+def test_other_packages(digits):
+    probs, labels = random_predictions()
     # Few digits make ties.
     probs = probs.round(digits)
     probs /= probs.sum(axis=1, keepdims=True)
@@ -172,12 +169,11 @@ def test_other_packages(seed, digits):
         assert found['nll'] == pytest.approx(log_loss(labels, probs, labels=range(7)), abs=1e-6)
 
 
-@pytest.mark.parametrize('seed', range(3))
-def test_calibration_errors_are_torchmetrics(seed):
+def test_calibration_errors_are_torchmetrics():
     calibration = pytest.importorskip('torchmetrics.functional.classification')
     from torch import from_numpy
     # Away from the edges, where torchmetrics' bins are closed below, with one bin more for 1.0.
-    probs, labels = random_predictions(seed=seed)
+    probs, labels = random_predictions()
     p, y = from_numpy(probs), from_numpy(labels)
     # It sums in float32: 1e-7 of a value from 0 to 1.
     assert safety.ece(probs, labels) == pytest.approx(100 * float(
@@ -185,18 +181,6 @@ def test_calibration_errors_are_torchmetrics(seed):
     classwise = [float(calibration.binary_calibration_error(column, (y == k).long(), n_bins=15))
                  for k, column in enumerate(p.T.contiguous())]
     assert safety.classwise_ece(probs, labels) == pytest.approx(100 * np.mean(classwise), abs=1e-5)
-
-
-def area_reference(confidence, errors):
-    """Every n on its own: the errors above the n-th place, and the share of its tie's."""
-    total = 0.0
-    for n in range(1, len(errors) + 1):
-        last = sorted(confidence, reverse=True)[n - 1]
-        above = [e for c, e in zip(confidence, errors) if c > last]
-        tie = [e for c, e in zip(confidence, errors) if c == last]
-        # Drawn without replacement, each place of a tie is an error as often as the others.
-        total += (sum(above) + (n - len(above)) * sum(tie) / len(tie)) / n
-    return 1000 * total / len(errors)
 
 
 def adversarial():
@@ -232,52 +216,6 @@ def test_adversarial_predictions(case, name):
         REFERENCES[name](probs, labels), abs=1e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize('case', adversarial())
-def test_adversarial_predictions_in_other_packages(case):
-    probs, labels = adversarial()[case]
-    labels, classes = np.array(labels), range(probs.shape[1])
-    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
-    found = safety_scores(probs, labels)
-    if len(set(correct)) == 2:
-        assert found['auroc'] == pytest.approx(100 * roc_auc_score(correct, confidence), abs=1e-6)
-        fpr, tpr, _ = roc_curve(correct, confidence, drop_intermediate=False)
-        assert found['fpr95'] == pytest.approx(100 * fpr[tpr >= 0.95 - 1e-12][0], abs=1e-6)
-    else:
-        assert math.isnan(found['auroc']) and math.isnan(found['fpr95'])
-    truth = np.eye(len(classes))[labels]
-    assert found['brier'] == pytest.approx(
-        100 * len(classes) * mean_squared_error(truth, probs), abs=1e-6)
-    if math.isfinite(found['nll']) and len(classes) > 1:
-        # sklearn keeps probabilities at least the dtype's epsilon away from 0.
-        assert found['nll'] == pytest.approx(log_loss(labels, probs, labels=classes), abs=1e-6)
-
-
-@pytest.mark.parametrize('digits', [12, 2])
-def test_area_of_many_samples(digits):
-    probs, labels = random_predictions(300)
-    probs = probs.round(digits)
-    probs /= probs.sum(axis=1, keepdims=True)
-    confidence, errors = predict(probs, labels)
-    assert safety.aurc(probs, labels) == pytest.approx(
-        area_reference(confidence, errors), abs=1e-6)
-    # The best order is that of a confidence that knows the errors.
-    best = area_reference([-e + c / 1000 for c, e in zip(confidence, errors)], errors)
-    assert safety.e_aurc(probs, labels) == pytest.approx(
-        safety.aurc(probs, labels) - best, abs=1e-6)
-
-
-def test_risk_coverage_curve_by_hand():
-    # The surest is right; two are tied, one of them wrong; the last is wrong.
-    top = np.array([0.6, 0.9, 0.8, 0.8])
-    probs, labels = np.stack([top, 1 - top], axis=1), np.array([1, 0, 0, 1])
-    coverage, risk = safety.risk_coverage_curve(probs, labels)
-    assert coverage == pytest.approx(np.array([0.25, 0.5, 0.75, 1]))
-    assert risk == pytest.approx(np.array([0, 0.5 / 2, 1 / 3, 2 / 4]))
-    assert safety.risk_coverage_curve(probs, labels, best=True)[1] == pytest.approx(
-        np.array([0, 0, 1 / 3, 2 / 4]))
-    assert safety.aurc(probs, labels) == pytest.approx(1000 * risk.mean())
-
-
 def test_reliability_bins_by_hand():
     # Confidences 0.55 (wrong), 0.6 (right), 0.75 (right, the edge below) and 1.0 (right).
     top = np.array([0.55, 1.0, 0.75, 0.6])
@@ -286,15 +224,6 @@ def test_reliability_bins_by_hand():
     assert bins.edges.tolist() == [0, 0.25, 0.5, 0.75, 1] and bins.counts.tolist() == [0, 0, 3, 1]
     np.testing.assert_allclose(bins.accuracy, [np.nan, np.nan, 2 / 3, 1])
     np.testing.assert_allclose(bins.confidence, [np.nan, np.nan, 1.9 / 3, 1])
-
-
-@pytest.mark.parametrize('num_bins', [1, 7, 15])
-def test_gaps_of_reliability_bins_sum_up_to_ece(num_bins):
-    data = random_predictions()
-    bins = safety.reliability_bins(*data, num_bins)
-    assert bins.counts.sum() == 500
-    gaps = bins.counts * np.abs(bins.accuracy - bins.confidence)
-    assert safety.ece(*data, num_bins) == pytest.approx(100 * np.nansum(gaps) / 500, abs=1e-9)
 
 
 def test_values_by_hand():
@@ -313,19 +242,8 @@ def test_values_by_hand():
         nll=-np.log([0.9, 0.2, 0.7, 0.4]).mean()))
 
 
-def test_ties_are_averaged():
-    # One of two is wrong, equally sure: the error comes first (1, 1/2) or last (0, 1/2).
-    probs, labels = np.array([[0.8, 0.2], [0.8, 0.2]]), np.array([0, 1])
-    assert safety.aurc(probs, labels) == pytest.approx(500)
-    assert safety.e_aurc(probs, labels) == pytest.approx(250)
-    assert safety.auroc(probs, labels) == 50
-    assert safety.fpr95(probs, labels) == 100
-    # Two bins of one sample each: the accuracy in both is 1/2.
-    assert safety.adaptive_ece(probs, labels, num_bins=2) == pytest.approx(30)
-
-
 def test_order_of_samples_does_not_matter():
-    @settings(max_examples=30)
+    @settings(max_examples=25)
     @given(predictions(40), st.randoms(use_true_random=False))
     def check(data, random):
         probs, labels = data
@@ -355,19 +273,6 @@ def test_perfect():
     assert math.copysign(1, found['nll']) == 1
 
 
-def test_all_wrong_and_sure():
-    found = safety_scores(np.eye(3)[[0, 0, 1]], np.array([1, 2, 2]))
-    assert math.isnan(found.pop('auroc')) and math.isnan(found.pop('fpr95'))
-    assert found == pytest.approx(dict(
-        aurc=1000, e_aurc=0, ece=100, adaptive_ece=100, classwise_ece=100 * (2 + 2 + 2) / 9,
-        brier=200, nll=math.inf))
-
-
-def test_one_class():
-    found = safety_scores(np.ones((3, 1)), np.zeros(3, int))
-    assert math.isnan(found['auroc']) and found['aurc'] == found['ece'] == found['brier'] == 0
-
-
 @pytest.mark.parametrize('confidence', [1.0, np.nextafter(np.float32(1), np.float32(2))])
 def test_full_confidence_is_in_the_last_bin(confidence):
     # One bin, so its errors of both signs meet: torchmetrics keeps a bin of its own for 1.0.
@@ -375,25 +280,13 @@ def test_full_confidence_is_in_the_last_bin(confidence):
     assert safety.ece(probs, np.array([1, 0])) == pytest.approx(100 * 0.95 / 2, abs=1e-4)
 
 
-def test_edge_belongs_to_the_bin_below():
-    probs = np.array([[0.5, 0.5], [0.45, 0.55], [0.4, 0.6]])
-    # (0, 0.5] and (0.5, 1]: gaps of 1 - 0.5 and of |0 + 1 - 1.15|.
-    assert safety.ece(probs, np.array([0, 0, 1]), num_bins=2) == pytest.approx(100 * 0.65 / 3)
-
-
-@pytest.mark.parametrize('edge, num_bins', [(e, m) for m in (12, 15) for e in range(2, m)])
-def test_every_edge_belongs_to_the_bin_below(edge, num_bins):
-    # Beside a sample inside that bin, whose gap has the other sign.
-    top = np.array([edge / num_bins, edge / num_bins - 0.01])
-    probs = np.stack([top, *[(1 - top) / 14] * 14], axis=1)
-    assert safety.ece(probs, np.array([1, 0]), num_bins) == pytest.approx(
-        100 * abs(1 - top.sum()) / 2, abs=1e-9)
-
-
-def test_equal_probabilities_predict_the_first_class():
-    probs = np.array([[0.5, 0.5]])
-    assert safety.aurc(probs, np.array([0])) == 0
-    assert safety.aurc(probs, np.array([1])) == 1000
+def test_every_edge_belongs_to_the_bin_below():
+    for edge, num_bins in ((e, m) for m in (12, 15) for e in range(2, m)):
+        # Beside a sample inside that bin, whose gap has the other sign.
+        top = np.array([edge / num_bins, edge / num_bins - 0.01])
+        probs = np.stack([top, *[(1 - top) / 14] * 14], axis=1)
+        assert safety.ece(probs, np.array([1, 0]), num_bins) == pytest.approx(
+            100 * abs(1 - top.sum()) / 2, abs=1e-9)
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(np.float32, 1e-3), (np.float16, 2)])
@@ -409,12 +302,8 @@ def test_computed_in_float64(dtype, tolerance):
 
 
 GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
-FUNCTIONS = {**SAFETY_METRICS, 'safety_scores': safety_scores,
-             'reliability_bins': safety.reliability_bins,
-             'risk_coverage_curve': safety.risk_coverage_curve}
 
 
-@pytest.mark.parametrize('name', FUNCTIONS)
 @pytest.mark.parametrize('probs, labels, message', [
     (np.array([[np.nan, 0.3], [0.4, 0.6]]), [0, 1], '1 of 2 samples .* NaN'),
     (np.array([[0.7, 0.3], [np.inf, 0.6]]), [0, 1], '1 of 2 samples .* infinite'),
@@ -430,16 +319,18 @@ FUNCTIONS = {**SAFETY_METRICS, 'safety_scores': safety_scores,
     (np.zeros((0, 2)), np.zeros(0, int), 'at least one sample'),
     (np.zeros((2, 0)), [0, 0], 'at least one sample and one class'),
 ])
-def test_refused(name, probs, labels, message):
-    with pytest.raises(ValueError, match=message):
-        FUNCTIONS[name](probs, np.array(labels))
+def test_refused(probs, labels, message):
+    functions = *SAFETY_METRICS.values(), safety.reliability_bins, safety.risk_coverage_curve
+    for function in functions:
+        with pytest.raises(ValueError, match=message):
+            function(probs, np.array(labels))
 
 
-@pytest.mark.parametrize('name', [*safety.BINNED, 'reliability_bins'])
 @pytest.mark.parametrize('num_bins', [0, -1, 2.5, True, None])
-def test_bad_number_of_bins_is_refused(name, num_bins):
-    with pytest.raises(ValueError, match=f'num_bins .* {num_bins}'):
-        FUNCTIONS[name](GOOD, np.array([0, 1]), num_bins=num_bins)
+def test_bad_number_of_bins_is_refused(num_bins):
+    for function in (safety.reliability_bins, *(SAFETY_METRICS[name] for name in safety.BINNED)):
+        with pytest.raises(ValueError, match=f'num_bins .* {num_bins}'):
+            function(GOOD, np.array([0, 1]), num_bins=num_bins)
 
 
 def test_selection():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mmips.errors import UserError
 from mmips.runs import files
 
 
@@ -48,3 +49,14 @@ def test_a_half_written_file_never_takes_the_place_of_a_whole_one(tmp_path):
     with pytest.raises(TypeError):
         files.write_json(path, [object()])
     assert json.loads(path.read_text()) == [1]
+
+
+def test_results_go_on_where_they_were_left(tmp_path):
+    path = tmp_path / 'done.json'
+    assert files.read_results(path) == {}
+    files.write_json(path, {'key': [1, 2]})
+    assert files.read_results(path) == {'key': [1, 2]}
+    for text in ('{"key": [1', '[1, 2]'):
+        path.write_text(text)
+        with pytest.raises(UserError, match='done.json is not readable .* Remove it'):
+            files.read_results(path)

@@ -55,17 +55,7 @@ class SafetyMetrics(BaseMetric):
         check_num_bins(num_bins)
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping]) -> None:
-        """Keep the scores and labels of one batch.
-
-        Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[Mapping]): With ``pred_score``, the probabilities of K
-                classes of shape (K,), and ``gt_label``, one class.
-
-        Raises:
-            ValueError: For samples without scores, with several labels or none, and for what
-                :func:`mmips.functional.safety.check_predictions` refuses.
-        """
+        """Keep ``pred_score`` (K,) and ``gt_label``, one class, of each sample of a batch."""
         if not data_samples:
             return
         scores = [_scores(sample) for sample in data_samples]
@@ -76,17 +66,7 @@ class SafetyMetrics(BaseMetric):
         self.results += zip(scores, labels)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluate all samples.
-
-        Args:
-            results (list[tuple]): Scores of shape (K,) and label of every sample.
-
-        Returns:
-            dict[str, float]: Values by the names in ``metrics``.
-
-        Raises:
-            ValueError: If there is no sample.
-        """
+        """Values by the names in ``metrics``, of the scores and label of every sample."""
         if not results:
             raise ValueError('SafetyMetrics got no sample to evaluate. Is the set empty?')
         scores, labels = zip(*results)

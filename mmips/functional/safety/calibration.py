@@ -1,5 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Is 80 % sure right in 80 % of the cases?"""
+"""Is 80 % sure right in 80 % of the cases? All take ``num_bins``, M, 15 by default."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,22 +27,11 @@ class ReliabilityBins:
 
 
 def reliability_bins(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> ReliabilityBins:
-    r"""Accuracy and mean confidence in equal-width bins of the confidence.
+    r"""Accuracy and mean confidence in equal-width bins of the confidence, the empty ones too.
 
     The bins are :math:`B_b = (\frac{b-1}{M}, \frac{b}{M}]`; their gaps between the two, weighted
     by their size, sum up to :func:`ece` / 100. The edges are compared in float64, so float32's
     0.2, which is a little more, lies above an edge of 0.2.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-        num_bins (int): M. Default: 15.
-
-    Returns:
-        ReliabilityBins: Of all M bins, also of the empty ones.
-
-    Raises:
-        ValueError: See :func:`check_predictions`; and for ``num_bins`` < 1.
     """
     check_num_bins(num_bins)
     counts, hits, sums = _equal_width_bins(*predict(probs, labels), num_bins)
@@ -74,18 +63,7 @@ def ece(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> float:
     r"""Expected calibration error, equal-width bins, x100 as in Table 10. Lower is better.
 
     :math:`100 \sum_b \frac{|B_b|}{N} |acc(B_b) - conf(B_b)|` with the bins of
-    :func:`reliability_bins` (Guo et al., 2017). Ties are in one bin.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-        num_bins (int): M. Default: 15.
-
-    Returns:
-        float: From 0 to 100.
-
-    Raises:
-        ValueError: See :func:`check_predictions`; and for ``num_bins`` < 1.
+    :func:`reliability_bins` (Guo et al., 2017). Ties are in one bin. From 0 to 100.
     """
     check_num_bins(num_bins)
     return 100 * _equal_width_error(*predict(probs, labels), num_bins)
@@ -97,18 +75,7 @@ def adaptive_ece(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> f
     As :func:`ece`, but in the order of falling confidence, cut into M runs of equal length
     (Nguyen and O'Connor, 2015); where M does not divide N, the first ones are longer by one.
     With fewer samples than bins, every sample is a bin. Ties: samples of equal confidence share
-    their mean accuracy, also where an edge divides them.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-        num_bins (int): M. Default: 15.
-
-    Returns:
-        float: From 0 to 100.
-
-    Raises:
-        ValueError: See :func:`check_predictions`; and for ``num_bins`` < 1.
+    their mean accuracy, also where an edge divides them. From 0 to 100.
     """
     check_num_bins(num_bins)
     confidence, correct = predict(probs, labels)
@@ -122,18 +89,7 @@ def classwise_ece(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> 
     :math:`\frac{100}{K} \sum_k \sum_b \frac{|B_{bk}|}{N} |freq_k(B_{bk}) - mean_k(B_{bk})|`: for
     each class, its probability over all N samples is binned as in :func:`ece`, and its mean in
     the bin compared with how often the class is the true one (Kull et al., 2019). Probability 0
-    belongs to the first bin. Ties are in one bin.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-        num_bins (int): M. Default: 15.
-
-    Returns:
-        float: From 0 to 100.
-
-    Raises:
-        ValueError: See :func:`check_predictions`; and for ``num_bins`` < 1.
+    belongs to the first bin. Ties are in one bin. From 0 to 100.
     """
     check_num_bins(num_bins)
     probs, labels = np.asarray(probs), np.asarray(labels)

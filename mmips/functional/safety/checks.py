@@ -9,17 +9,7 @@ SUM_TOLERANCE = 1e-3
 
 
 def check_predictions(probs: np.ndarray, labels: np.ndarray) -> None:
-    """Raise for anything but N >= 1 rows of class probabilities with one class label each.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-
-    Raises:
-        ValueError: For other shapes or no sample, for labels that are no integers or outside
-            the classes, for probabilities that are NaN, infinite or negative, and for rows
-            whose sum is further than 0.001 from 1.
-    """
+    """Raise ``ValueError`` for anything but N >= 1 rows of probabilities, each with a label."""
     if probs.ndim != 2 or labels.shape != probs.shape[:1]:
         raise ValueError('Expected probabilities of shape (N, K) and labels of shape (N,), but got '
                          f'{probs.shape} and {labels.shape}.')
@@ -46,14 +36,7 @@ def check_predictions(probs: np.ndarray, labels: np.ndarray) -> None:
 
 
 def check_num_bins(num_bins: int) -> None:
-    """Raise for anything but a positive number of bins.
-
-    Args:
-        num_bins (int): Number of bins of the calibration errors.
-
-    Raises:
-        ValueError: For what is no positive integer.
-    """
+    """Raise for anything but a positive number of bins."""
     if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
         raise ValueError(f'num_bins must be a positive integer, but got {num_bins!r}.')
 

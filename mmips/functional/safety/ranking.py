@@ -14,19 +14,10 @@ def risk_coverage_curve(probs: np.ndarray, labels: np.ndarray,
     With the samples in the order of falling confidence, the n-th point has the coverage
     :math:`n / N` and the risk :math:`\frac1n \sum_{i \le n} e_i` (Geifman and El-Yaniv, 2017).
     Ties: the mean over all orders of samples of equal confidence. The risks' mean is
-    :func:`aurc` / 1000, and the last one is the error rate.
+    :func:`aurc` / 1000, and the last one is the error rate. ``best`` gives the curve of the best
+    order of the same errors, every error after every correct sample.
 
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-        best (bool): The curve of the best order of the same errors, every error after every
-            correct sample. Default: False.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Coverage and risk, float64 (N,), from 0 to 1.
-
-    Raises:
-        ValueError: See :func:`check_predictions`.
+    Returns coverage and risk, float64 (N,), from 0 to 1.
     """
     confidence, correct = predict(probs, labels)
     errors = np.sort(1 - correct) if best else mean_of_ties(confidence, 1 - correct)
@@ -41,16 +32,6 @@ def aurc(probs: np.ndarray, labels: np.ndarray) -> float:
     :math:`1000 \cdot \frac1N \sum_{n=1}^{N} \frac1n \sum_{i \le n} e_i`: the error rate among
     the n most confident, averaged over all n (Geifman and El-Yaniv, 2017). Ties: the mean over
     all orders of samples of equal confidence. 0 if all are right, 1000 if all are wrong.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-
-    Returns:
-        float: From 0 to 1000.
-
-    Raises:
-        ValueError: See :func:`check_predictions`.
     """
     return 1000 * float(risk_coverage_curve(probs, labels)[1].mean())
 
@@ -62,16 +43,6 @@ def e_aurc(probs: np.ndarray, labels: np.ndarray) -> float:
     is computed exactly for N samples; :math:`r + (1 - r) \ln(1 - r)`, with the error rate r, is
     its limit for large N, and what some codes subtract. Ties as in :func:`aurc`. 0 if all are
     right or all are wrong.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-
-    Returns:
-        float: From 0 to 1000.
-
-    Raises:
-        ValueError: See :func:`check_predictions`.
     """
     risk, best = (risk_coverage_curve(probs, labels, best=best)[1] for best in (False, True))
     return 1000 * float(risk.mean() - best.mean())
@@ -84,16 +55,6 @@ def fpr95(probs: np.ndarray, labels: np.ndarray) -> float:
     correct predictions; the value is the percentage of the wrong ones with :math:`c_i \ge t`.
     Ties: samples at the threshold are all kept. NaN if no prediction is wrong or none is
     right, because there is nothing to tell apart.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-
-    Returns:
-        float: From 0 to 100, or NaN.
-
-    Raises:
-        ValueError: See :func:`check_predictions`.
     """
     confidence, correct = predict(probs, labels)
     right, wrong = np.sort(confidence[correct == 1])[::-1], confidence[correct == 0]
@@ -110,16 +71,6 @@ def auroc(probs: np.ndarray, labels: np.ndarray) -> float:
     The probability that a correct prediction has a higher confidence than a wrong one
     (Hendrycks and Gimpel, 2017). Ties: a pair of equal confidences counts one half. NaN if no
     prediction is wrong or none is right, because there is nothing to tell apart.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-
-    Returns:
-        float: From 0 to 100, or NaN.
-
-    Raises:
-        ValueError: See :func:`check_predictions`.
     """
     confidence, correct = predict(probs, labels)
     _, group = np.unique(confidence, return_inverse=True)

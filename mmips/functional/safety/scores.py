@@ -15,17 +15,7 @@ def brier(probs: np.ndarray, labels: np.ndarray) -> float:
     r"""Brier score, x100 as in Table 10. Lower is better.
 
     :math:`100 \cdot \frac1N \sum_i \sum_k (p_{ik} - [k = y_i])^2`: the sum over the classes, not
-    its half and not its mean (Brier, 1950).
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-
-    Returns:
-        float: From 0 to 200.
-
-    Raises:
-        ValueError: See :func:`check_predictions`.
+    its half and not its mean (Brier, 1950). From 0 to 200.
     """
     probs, labels = np.asarray(probs), np.asarray(labels)
     check_predictions(probs, labels)
@@ -39,16 +29,6 @@ def nll(probs: np.ndarray, labels: np.ndarray) -> float:
 
     :math:`-\frac1N \sum_i \ln p_{i y_i}`. Infinite as soon as one sample gives its true class
     the probability 0: nothing is clipped.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-
-    Returns:
-        float: From 0, or infinity.
-
-    Raises:
-        ValueError: See :func:`check_predictions`.
     """
     probs, labels = np.asarray(probs), np.asarray(labels)
     check_predictions(probs, labels)
@@ -65,22 +45,14 @@ BINNED = ('ece', 'adaptive_ece', 'classwise_ece')
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
-    """Raise for anything but names of metrics.
-
-    Args:
-        metrics (Sequence[str]): Keys of :data:`SAFETY_METRICS`.
-
-    Raises:
-        ValueError: For no name, or one that is not known.
-    """
+    """Raise for anything but names of metrics, one or more."""
     unknown = [name for name in metrics if name not in SAFETY_METRICS]
     if unknown or not metrics:
         raise ValueError(f'metrics must be some of {", ".join(SAFETY_METRICS)}, but got '
                          f'{unknown[0] if unknown else metrics!r}.')
 
 
-def safety_scores(probs: np.ndarray,
-                  labels: np.ndarray,
+def safety_scores(probs: np.ndarray, labels: np.ndarray,
                   metrics: Sequence[str] = tuple(SAFETY_METRICS),
                   num_bins: int = 15) -> dict[str, float]:
     """Several metrics of one set of predictions.

@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
-from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_dist_info
 from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS as ROOT
-from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-import mmips
 from mmips.functional.safety import SAFETY_METRICS, safety_scores
 
 SAMPLES, CLASSES = 37, 4
@@ -68,13 +65,6 @@ def test_options():
     assert found == expected(metrics=['ece', 'brier'], num_bins=4)
     assert found['safety/ece'] != expected()['safety/ece']
     assert list(evaluate(range(SAMPLES), 8, metrics='aurc', prefix='x')) == ['x/aurc']
-
-
-def test_results_are_those_of_one_evaluation():
-    evaluator = Evaluator(dict(type='mmips.SafetyMetrics'))
-    for _ in range(2):
-        evaluator.process(samples(range(SAMPLES)))
-        assert evaluator.evaluate(SAMPLES) == expected()
 
 
 def test_bfloat16_scores():
@@ -139,30 +129,6 @@ def test_nan_in_the_second_process_ends_both(tmp_path):
             pass
 
 
-def digits(tmp_path, batch_size):
-    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
-    cfg.merge_from_dict(dict(
-        work_dir=str(tmp_path), experiment_name=f'batch{batch_size}',
-        val_dataloader=dict(batch_size=batch_size, dataset=dict(indices=101)),
-        val_evaluator=[dict(type='Accuracy', topk=(1, )),
-                       dict(type='mmips.SafetyMetrics', num_bins=10),
-                       dict(type='DumpResults', out_file_path=str(tmp_path / 'all.pkl'))]))
-    return Runner.from_cfg(cfg)
-
-
-def test_in_a_shipped_config(tmp_path):
-    pytest.importorskip('mmpretrain')
-    found = digits(tmp_path, 32).val()
-    dumped = pickle.loads((tmp_path / 'all.pkl').read_bytes())
-    assert len(dumped) == 101
-    scores = torch.stack([sample['pred_score'] for sample in dumped]).numpy()
-    labels = torch.cat([sample['gt_label'] for sample in dumped]).numpy()
-    assert found.pop('accuracy/top1') == pytest.approx(
-        100 * (scores.argmax(1) == labels).mean(), abs=1e-3)
-    assert found == {f'safety/{name}': value
-                     for name, value in safety_scores(scores, labels, num_bins=10).items()}
-
-
 @pytest.mark.parametrize('change, message', [
     (dict(gt_label=torch.tensor([0, 2])), r'exactly one class .* gt_label=\[0, 2\]. Multi-label'),
     (dict(gt_label=torch.tensor([], dtype=torch.long)), r'exactly one class .* gt_label=\[\]'),
@@ -192,8 +158,3 @@ def test_bad_samples_are_refused_in_their_batch(change, message):
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ROOT.build(dict(type='mmips.SafetyMetrics', **options))
-
-
-def test_nothing_to_evaluate_is_refused():
-    with pytest.raises(ValueError, match='no sample'):
-        Evaluator(dict(type='mmips.SafetyMetrics')).evaluate(0)

@@ -1,0 +1,261 @@
+"""Whole classifiers under attack, against foolbox with the preprocessing given to it."""
+import copy
+
+import eagerpy
+import foolbox
+import numpy as np
+import pytest
+import torch
+from mmengine.model import ImgDataPreprocessor
+from mmengine.registry import init_default_scope
+from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import nn
+
+from mmips.evaluation import attacked_classifier
+from mmips.evaluation.attacked_classifier import AttackedClassifier, score_attack
+from mmips.evaluation.attacks import ATTACKS, AttackScore, AttackSettings
+
+# Far from each other, so that channels in the wrong order show.
+MEAN, STD = [125., 100., 60.], [70., 35., 50.]
+STEPS = dict(steps=5, rel_step_size=0.3)
+CLASSES = 6
+
+
+class Tiny(nn.Module):
+    """A backbone with statistics that matter."""
+
+    def __init__(self, channels=3):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 8, 3, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return (nn.functional.adaptive_avg_pool2d(
+            self.norm(self.conv(x)).relu(), 4).flatten(1), )
+
+
+def build(**preprocessor):
+    init_default_scope('mmpretrain')
+    MODELS.register_module(Tiny.__name__, force=True, module=Tiny)
+    torch.manual_seed(1)
+    model = ImageClassifier(
+        dict(type='Tiny'), head=dict(type='LinearClsHead', num_classes=CLASSES, in_channels=128),
+        data_preprocessor=dict(preprocessor or dict(mean=MEAN, std=STD, to_rgb=True)))
+    model.backbone.norm.running_mean.uniform_(-.3, .3)
+    model.backbone.norm.running_var.uniform_(.1, .5)
+    nn.init.normal_(model.head.fc.weight)
+    return model.eval()
+
+
+def batch_of(number=12, size=9, seed=0, dtype=np.uint8):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (number, 3, size, size)).astype(dtype)
+    images[0], images[1] = 0, 255
+    return dict(inputs=torch.from_numpy(images), data_samples=[
+        DataSample().set_gt_label(k % CLASSES) for k in range(number)])
+
+
+def mostly_right(model, batch):
+    """The batch with labels that the model predicts, but for every fourth image."""
+    for k, sample in enumerate(model.test_step(copy.deepcopy(batch))):
+        label = sample.pred_label + (1 if k % 4 == 3 else 0)
+        batch['data_samples'][k].set_gt_label(label % CLASSES)
+    return batch
+
+
+@pytest.fixture
+def double(monkeypatch):
+    """The preprocessor's conversion to float32 becomes one to float64."""
+    monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
+
+
+def logits_of(model, pad=0):
+    class Network(nn.Module):
+
+        def forward(self, x):
+            return model(nn.functional.pad(x, (0, pad, 0, pad), value=3.), mode='tensor')
+
+    return Network().eval()
+
+
+def oracle(name, eps, monkeypatch, shape, flip=False, dtype=torch.float64):
+    """Foolbox's attack of that name, with PGD's start as ours draws it."""
+    sizes = dict(abs_stepsize=STEPS['rel_step_size'] * eps, steps=STEPS['steps'])
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    noise = noise.flip(1) if flip else noise
+    monkeypatch.setattr(eagerpy, 'uniform', lambda x, shape, low, high: eagerpy.astensor(
+        low + (high - low) * noise))
+    return {'fgsm': lambda: foolbox.attacks.LinfFastGradientAttack(),
+            'i-fgsm': lambda: foolbox.attacks.LinfBasicIterativeAttack(**sizes),
+            'pgd': lambda: foolbox.attacks.LinfPGD(**sizes, random_start=True)}[name]()
+
+
+def attack(model, batch, name, eps, **settings):
+    classifier = AttackedClassifier(model, AttackSettings(**{**STEPS, **settings}))
+    images, labels, bounds = classifier.read(batch)
+    moved, = classifier.attack(images, labels, bounds, name,
+                               {eps: torch.Generator().manual_seed(0)})
+    return images, labels, moved
+
+
+@pytest.mark.parametrize('eps', [0.001, 0.05])
+@pytest.mark.parametrize('to_rgb', [False, True])
+@pytest.mark.parametrize('name', ATTACKS)
+def test_pixel_space_is_foolboxs(name, to_rgb, eps, double, monkeypatch):
+    model = build(mean=MEAN, std=STD, to_rgb=to_rgb).double()
+    images, labels, moved = attack(model, batch_of(), name, eps)
+    preprocessing = dict(mean=MEAN, std=STD, axis=-3, **(dict(flip_axis=-3) if to_rgb else {}))
+    target = foolbox.PyTorchModel(logits_of(model), bounds=(0, 255), device='cpu',
+                                  preprocessing=preprocessing)
+    expected = oracle(name, 255 * eps, monkeypatch, images.shape).run(
+        target, images, labels, epsilon=255 * eps)
+    torch.testing.assert_close(moved, expected, atol=1e-7, rtol=0)
+    assert (moved - images).abs().max() > 0.9 * 255 * eps
+
+
+@pytest.mark.parametrize('eps', [0.001, 0.05])
+@pytest.mark.parametrize('to_rgb', [False, True])
+@pytest.mark.parametrize('name', ATTACKS)
+def test_normalized_space_is_foolboxs(name, to_rgb, eps, double, monkeypatch):
+    model = build(mean=MEAN, std=STD, to_rgb=to_rgb).double()
+    batch = batch_of()
+    # Away from the ends: foolbox has one range for all channels.
+    batch['inputs'] = batch['inputs'] // 2 + 50
+    images, labels, moved = attack(model, batch, name, eps, space='normalized')
+    inputs, expected = (model.data_preprocessor(dict(inputs=x))['inputs'] for x in (images, moved))
+    target = foolbox.PyTorchModel(logits_of(model), bounds=(-9, 9), device='cpu')
+    result = oracle(name, eps, monkeypatch, images.shape, flip=to_rgb).run(
+        target, inputs, labels, epsilon=eps)
+    torch.testing.assert_close(expected, result, atol=1e-7, rtol=0)
+
+
+def test_padding_is_not_attacked(double, monkeypatch):
+    model = build(mean=MEAN, std=STD, to_rgb=True, pad_size_divisor=16, pad_value=3).double()
+    images, labels, moved = attack(model, batch_of(size=9), 'i-fgsm', 0.02)
+    assert moved.shape == images.shape
+    target = foolbox.PyTorchModel(logits_of(model, pad=7), bounds=(0, 255), device='cpu',
+                                  preprocessing=dict(mean=MEAN, std=STD, axis=-3, flip_axis=-3))
+    expected = oracle('i-fgsm', 255 * 0.02, monkeypatch, images.shape).run(
+        target, images, labels, epsilon=255 * 0.02)
+    torch.testing.assert_close(moved, expected, atol=1e-7, rtol=0)
+
+
+def test_units_of_other_preprocessors():
+    model = build()
+    unit = AttackedClassifier(model, AttackSettings('normalized')).unit
+    assert unit(3, (0, 255)).flatten().tolist() == STD[::-1]
+    model.data_preprocessor = ImgDataPreprocessor(MEAN, STD, bgr_to_rgb=True)
+    assert unit(3, (0, 255)).flatten().tolist() == STD[::-1]
+    model.data_preprocessor = ImgDataPreprocessor(MEAN, STD)
+    assert unit(3, (0, 255)).flatten().tolist() == STD
+    with pytest.raises(ValueError, match='1 channels, but .* std of 3'):
+        unit(1, (0, 255))
+    model.data_preprocessor = build(to_rgb=False).data_preprocessor
+    assert unit(3, (0, 255)) == 1
+
+
+def test_float32_accuracies_are_foolboxs(monkeypatch):
+    model = build()
+    batch = mostly_right(model, batch_of(48))
+    for name in ATTACKS:
+        target = foolbox.PyTorchModel(logits_of(model), bounds=(0, 255), device='cpu',
+                                      preprocessing=dict(mean=MEAN, std=STD, axis=-3,
+                                                         flip_axis=-3))
+        images, labels, _ = AttackedClassifier(model, AttackSettings()).read(batch)
+        for eps in (0.003, 0.02):
+            score, = score_attack(model, [batch], name, [eps], AttackSettings(**STEPS))
+            attacker = oracle(name, 255 * eps, monkeypatch, images.shape, dtype=torch.float32)
+            expected = target(attacker.run(target, images, labels, epsilon=255 * eps))
+            assert score.correct == (expected.argmax(1) == labels).sum()
+            assert score.images == 48 and 0 < score.correct < 36
+
+
+def test_without_attack_it_is_the_accuracy():
+    model = build()
+    batch = mostly_right(model, batch_of(48))
+    samples = model.test_step(copy.deepcopy(batch))
+    right = sum(int(sample.pred_label == sample.gt_label) for sample in samples)
+    assert right == 36
+    for name in ATTACKS:
+        score, = score_attack(model, [batch], name, [0.], AttackSettings())
+        assert score == AttackScore(0., 48, right)
+        assert score.accuracy == pytest.approx(100 * right / 48)
+
+
+@pytest.mark.parametrize('name', ATTACKS)
+def test_neither_radii_nor_batches_influence_each_other(name):
+    model = build()
+    batch = mostly_right(model, batch_of(30))
+    radii, settings = (0., 0.004, 0.02), AttackSettings(**STEPS)
+    parts = [dict(inputs=batch['inputs'][part], data_samples=batch['data_samples'][part])
+             for part in (slice(0, 7), slice(7, 30))]
+    together = score_attack(model, parts, name, radii, settings)
+    alone = [score for eps in radii for score in score_attack(model, [batch], name, [eps],
+                                                              settings)]
+    assert together == alone
+    assert together[0].correct > together[2].correct
+
+
+def test_every_eps_starts_from_the_seed(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(attacked_classifier, 'pgd', lambda predict, images, labels, *sizes: (
+        drawn.append(torch.rand(2, generator=sizes[-1]).tolist()), images)[1])
+    score_attack(build(), [batch_of()], 'pgd', [0.01, 0.02], AttackSettings(seed=5))
+    assert drawn == 2 * [torch.rand(2, generator=torch.Generator().manual_seed(5)).tolist()]
+
+
+def test_the_model_stays_as_it_is():
+    model, batch = build(), batch_of()
+    before = copy.deepcopy(model.state_dict())
+    score_attack(model, [batch], 'pgd', [0.01], AttackSettings(steps=2))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    model.backbone.norm.train()
+    with pytest.raises(ValueError, match='training mode'):
+        score_attack(model, [batch], 'pgd', [0.01], AttackSettings())
+
+
+def test_images_without_gradient_are_counted():
+    model, batch = build(), batch_of()
+    batch['data_samples'] = [sample.set_gt_label(label) for sample, label in zip(
+        batch['data_samples'], (s.pred_label for s in model.test_step(copy.deepcopy(batch))))]
+    small = score_attack(model, [batch], 'fgsm', [0., 0.01], AttackSettings())
+    assert [score.unmoved for score in small] == [0, 0]
+    # So sure that the loss of every image is zero.
+    model.head.fc.weight.data *= 1e5
+    sure = score_attack(model, [batch], 'fgsm', [0., 0.01], AttackSettings())
+    assert [score.unmoved for score in sure] == [0, 12] and sure[1].correct == 12
+
+
+def test_quantized_images_are_whole_levels():
+    images, _, moved = attack(build(), batch_of(), 'i-fgsm', 0.011, quantize=True)
+    assert torch.equal(moved, moved.round())
+    # 0.011 x 255 is 2.8 levels, rounded to three.
+    assert (moved - images).abs().max() == 3
+
+
+def test_what_cannot_be_attacked_is_refused():
+
+    def run(batch, model=None, **settings):
+        return score_attack(model or build(), [batch], 'fgsm', [0.01], AttackSettings(**settings))
+
+    batch = batch_of()
+    with pytest.raises(ValueError, match=r'several sizes: \[\(3, 8, 9\), \(3, 9, 9\)\]'):
+        run(dict(batch, inputs=[batch['inputs'][0], batch['inputs'][1][:, 1:]]))
+    with pytest.raises(ValueError, match='float32, whose range is not known: give --image-range'):
+        run(batch_of(dtype=np.float32))
+    with pytest.raises(ValueError, match='within 0 to 1, but .* from 0 to 255'):
+        run(batch, image_range=(0, 1))
+    with pytest.raises(ValueError, match='label 6, but the model only 6 classes'):
+        run(dict(batch, data_samples=[DataSample().set_gt_label(k % 7) for k in range(12)]))
+    with pytest.raises(ValueError, match='none or several'):
+        run(dict(batch, data_samples=[DataSample().set_gt_label([0, 1])] * 12))
+    model = build()
+    model.head.fc.bias.data[2] = float('nan')
+    with pytest.raises(ValueError, match='NaN or infinite logits'):
+        run(batch, model)
+    model.head.forward = lambda feats: (feats[-1], feats[-1])
+    with pytest.raises(ValueError, match='LinearClsHead returns tuple'):
+        run(batch, model)
