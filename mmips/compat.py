@@ -11,6 +11,7 @@ that the type is not registered; hence all errors here are ``RuntimeError``.
 """
 import shlex
 import warnings
+from contextlib import suppress
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
@@ -48,25 +49,24 @@ def _distributions(name: str, line: str) -> tuple[str, ...]:
     return (first, *_TWINS.get(name, ())) if line == UPSTREAM else (first, )
 
 
-def installed_distributions(name: str) -> dict[str, str]:
+def installed_distributions(name: str, *lines: str) -> dict[str, str]:
     """The installed distributions that provide an import name, with their versions.
 
     Empty for a source tree that is only on ``PYTHONPATH``.
     """
     found = {}
-    for distribution in _distributions(name, MAINTAINED) + _distributions(name, UPSTREAM):
-        try:
-            found[distribution] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
+    for line in lines or (MAINTAINED, UPSTREAM):
+        for distribution in _distributions(name, line):
+            with suppress(metadata.PackageNotFoundError):
+                found[distribution] = metadata.version(distribution)
     return found
 
 
 def installed_line() -> str:
     """The line of MM distributions that this environment mostly has; ours when undecided."""
-    counts = {line: sum(any(d in installed_distributions(name) for d in _distributions(name, line))
-                        for name in _MM) for line in (MAINTAINED, UPSTREAM)}
-    return UPSTREAM if counts[UPSTREAM] > counts[MAINTAINED] else MAINTAINED
+    ours, theirs = (sum(bool(installed_distributions(name, line)) for name in _MM)
+                    for line in (MAINTAINED, UPSTREAM))
+    return UPSTREAM if theirs > ours else MAINTAINED
 
 
 def install_command(*names: str, options: tuple[str, ...] = ()) -> str:
@@ -83,9 +83,8 @@ def ops_command() -> str:
     out in silence, and pip's cache does not tell such a wheel from a complete one.
     """
     line = installed_line()
-    source = STACK['mmcv'][line].replace('mmcv-lite', 'mmcv')
     build = ('pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps '
-             f'{source}')
+             + STACK['mmcv'][line].replace('mmcv-lite', 'mmcv'))
     if line == UPSTREAM:
         build = f'MMCV_WITH_OPS=1 {build}'
         if 'mmcv-lite' in installed_distributions('mmcv'):
@@ -104,9 +103,12 @@ def has_mmcv_ops() -> bool:
 def require_mmcv_ops(why: str = 'detection') -> None:
     """Refuse to go on without mmcv's compiled ops, which ``why`` needs."""
     if not has_mmcv_ops():
-        raise EnvironmentProblem(
-            f'{why} needs the compiled ops of mmcv, which this mmcv was installed without; '
-            f'build them (about 6 minutes on two cores) with: {ops_command()}')
+        raise EnvironmentProblem(f'{why} needs the compiled ops of mmcv: {_no_ops()}')
+
+
+def _no_ops() -> str:
+    return ('this mmcv has no compiled ops; build them (about 6 minutes on two cores) with: '
+            f'{ops_command()}')
 
 
 def require_package(name: str, why: str) -> None:
@@ -123,36 +125,24 @@ def check_environment() -> None:
     Raises:
         EnvironmentProblem: When both lines provide the same package, or when
             torch, mmengine, mmcv or every toolbox is missing.
-
-    Warns:
-        UserWarning: About versions outside the tested range, and about mmdet
-            beside an mmcv without compiled ops.
     """
     _check_doubles()
     _check_missing()
     _warn_untested()
     if has_package('mmdet') and not has_mmcv_ops():
-        _warn('mmdet is installed, but this mmcv has no compiled ops and no detector can be '
-              f'built; build them (about 6 minutes on two cores) with: {ops_command()}')
+        _warn(f'mmdet is installed, but no detector can be built: {_no_ops()}')
 
 
 def _check_doubles() -> None:
     """Two distributions of one package overwrite each other's files."""
     doubled = {name: found for name in _MM if len(found := installed_distributions(name)) > 1}
-    if not doubled:
-        return
-    both = [distribution for found in doubled.values() for distribution in found]
-    steps = [shlex.join(['pip', 'uninstall', '-y', *both])]
-    with_ops = 'mmcv' in doubled and has_package('mmdet')
-    plain = [name for name in doubled if not (with_ops and name == 'mmcv')]
-    if plain:
-        options = () if with_ops else ('--no-cache-dir', )
-        steps.append(install_command(*plain, options=options))
-    if with_ops:
-        steps.append(ops_command())
-    raise EnvironmentProblem(
-        f'{" and ".join(both)} are installed side by side and overwrite each other\'s files '
-        f'({", ".join(doubled)}); keep the {installed_line()} line with: ' + ' && '.join(steps))
+    if doubled:
+        both = [distribution for found in doubled.values() for distribution in found]
+        raise EnvironmentProblem(
+            f'{" and ".join(both)} are installed side by side and overwrite each other\'s files '
+            f'({", ".join(doubled)}); keep the {installed_line()} line with: '
+            + shlex.join(['pip', 'uninstall', '-y', *both]) + ' && '
+            + _install_steps(list(doubled), '--no-cache-dir'))
 
 
 def _check_missing() -> None:
@@ -161,19 +151,22 @@ def _check_missing() -> None:
     if not any(map(has_package, _TOOLBOXES)):
         missing['mmpretrain'] = 'a toolbox (mmpretrain, mmseg or mmdet)'
     # mmpretrain imports torchvision without requiring it.
-    if 'mmpretrain' in missing or has_package('mmpretrain'):
-        if not has_package('torchvision'):
-            missing['torchvision'] = 'torchvision'
-    if not missing:
-        return
-    # A plain install of mmcv would lack the ops that mmdet needs.
-    with_ops = 'mmcv' in missing and has_package('mmdet')
-    plain = [name for name in STACK if name in missing and not (with_ops and name == 'mmcv')]
-    steps = [install_command(*plain)] if plain else []
+    if ('mmpretrain' in missing or has_package('mmpretrain')) and not has_package('torchvision'):
+        missing['torchvision'] = 'torchvision'
+    if missing:
+        raise EnvironmentProblem(
+            f'mmips needs {" and ".join(missing.values())}, not installed here; install with: '
+            + _install_steps([name for name in STACK if name in missing]))
+
+
+def _install_steps(names: list[str], *options: str) -> str:
+    """The commands that install some packages, mmcv with its ops where mmdet needs them."""
+    with_ops = 'mmcv' in names and has_package('mmdet')
+    plain = [name for name in names if not (with_ops and name == 'mmcv')]
+    steps = [install_command(*plain, options=options)] if plain else []
     if with_ops:
         steps.append(f'pip install addict opencv-python && {ops_command()}')
-    raise EnvironmentProblem(f'mmips needs {" and ".join(missing.values())}, not installed here; '
-                             'install with: ' + ' && '.join(steps))
+    return ' && '.join(steps)
 
 
 def _warn_untested() -> None:

@@ -202,13 +202,6 @@ def test_problem_survives_what_mmengine_swallows():
     assert not issubclass(compat.EnvironmentProblem, ImportError)
 
 
-@pytest.mark.parametrize(('version', 'numbers'), [('2.10.0+cu128', (2, 10, 0)),
-                                                  ('2.2.0rc1', (2, 2, 0)), ('1.3', (1, 3)),
-                                                  ('unknown', ())])
-def test_as_numbers(version, numbers):
-    assert compat._as_numbers(version) == numbers
-
-
 @pytest.mark.parametrize(('installed', 'expected'), [
     ({'onedl-mmsegmentation': '1.4.2'}, 'mmseg'),
     ({'mmsegmentation': '1.2.2'}, 'mmsegmentation'),

@@ -9,16 +9,36 @@ import os
 import os.path as osp
 import re
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from mmips.config.data_sources import DATA_SOURCES, OWN_VOC, UNKNOWN, DataSource
+import yaml
+
 from mmips.errors import MissingFileError
 
 __all__ = [
-    'advise', 'advise_checkpoint', 'advise_conversion', 'check_paths',
+    'DATA_SOURCES', 'DataSource', 'advise', 'advise_checkpoint', 'advise_conversion', 'check_paths',
     'is_local', 'iter_datasets', 'missing_checkpoints', 'missing_datasets', 'pending_downloads',
-    'present_paths', 'source_of', 'type_name'
+    'present_paths', 'type_name'
 ]
+
+
+class DataSource(NamedTuple):
+    """How to obtain one data set; ``data_sources.yml`` explains its fields."""
+    name: str
+    get: str
+    layout: str
+    needs: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    downloads: bool = False
+    convert: str = ''
+    converted: str = ''
+
+
+#: Dataset type without its scope -> how to obtain it.
+DATA_SOURCES = {
+    kind: DataSource(**row) for kind, row in yaml.safe_load(
+        Path(__file__).with_name('data_sources.yml').read_text(encoding='utf-8')).items()}
 
 
 def type_name(cfg: Any) -> str:
@@ -27,13 +47,21 @@ def type_name(cfg: Any) -> str:
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
 
 
-def source_of(cfg: Any) -> DataSource:
+def _source_of(cfg: Any) -> DataSource:
     """How to obtain the data set of a dataset config."""
     named = (cfg.get('metainfo') or {}).get('classes')
     # A choice of VOC's own classes is still VOC.
     if type_name(cfg) == 'VOCDataset' and named and 'VOC' not in str(cfg.get('data_root')):
-        return OWN_VOC
-    return DATA_SOURCES.get(type_name(cfg), UNKNOWN)
+        return DATA_SOURCES['own VOC']
+    kind = type_name(cfg)
+    unknown = DATA_SOURCES['unknown']
+    return DATA_SOURCES.get(kind, unknown._replace(name=f'{unknown.name} ({kind})'))
+
+
+def _fill(text: str, cfg: Any) -> str:
+    """A text of the table for a dataset config."""
+    root = _root(cfg)
+    return text.replace('{root}', root).replace('{parent}', osp.dirname(root) or '.')
 
 
 def iter_datasets(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
@@ -63,43 +91,36 @@ def _present(path: str) -> bool:
     return any(os.scandir(path)) if osp.isdir(path) else osp.exists(path)
 
 
-def _missing_paths(cfg: dict) -> list[str]:
-    """Of the paths that one dataset config needs, those that are not there."""
-    choices = [path.split('|') for path in _expected_paths(cfg)]
-    return [paths[0] for paths in choices if not any(map(_present, paths))]
+def _expected_paths(cfg: dict) -> list[list[str]]:
+    """The paths one dataset config needs, each with its alternatives.
 
-
-def _expected_paths(cfg: dict) -> list[str]:
-    """The paths one dataset config needs, joined as mmengine's ``BaseDataset`` joins them."""
+    They are joined as mmengine's ``BaseDataset`` joins them.
+    """
     root = cfg.get('data_root') or ''
     prefix = cfg.get('data_prefix') or {}
     prefixes = [prefix] if isinstance(prefix, str) else list(prefix.values())
-    source = source_of(cfg)
+    source = _source_of(cfg)
     if source.needs:
         root = root or next(iter(prefixes), '')
-        return ['|'.join(osp.join(root, path) for path in need.split('|'))
+        return [[osp.join(root, path) for path in need.split('|')]
                 for need in source.needs] if root else []
     if type_name(cfg) == 'ImageNet' and not any(prefixes):
         prefixes = [cfg.get('split') or '']
     prefixes = prefixes or list(source.prefixes)
     files = [cfg.get(name) for name in ('ann_file', 'images', 'labels')]
     named = [part for part in [*files, *prefixes] if isinstance(part, str) and part]
-    return [osp.join(root, part) for part in named] or ([root] if root else [])
+    return [[osp.join(root, part)] for part in named] or ([[root]] if root else [])
 
 
 def present_paths(cfg: Any) -> list[str]:
     """Files and folders that a dataset config, or what it wraps, names and the disk has.
 
-    Args:
-        cfg (dict): Config of one data set.
-
-    Returns:
-        list[str]: Each once, in order. Their sizes and times tell whether the data has changed.
+    Each once, in order; their sizes and times tell whether the data has changed.
     """
     found: set[str] = set()
     for _, data in iter_datasets(cfg, ''):
         root = data.get('data_root') or ''
-        names = [path for choice in _expected_paths(data) for path in choice.split('|')]
+        names = [path for choice in _expected_paths(data) for path in choice]
         if 'corruption' in data:
             names += [osp.join(root, name) for name in (f'{data["corruption"]}.npy', 'labels.npy')]
         found.update(filter(osp.exists, map(osp.expanduser, [root, *names])))
@@ -107,7 +128,7 @@ def present_paths(cfg: Any) -> list[str]:
 
 
 def _root(cfg: dict) -> str:
-    return (cfg.get('data_root') or osp.dirname((_expected_paths(cfg) or ['data/x'])[0])
+    return (cfg.get('data_root') or osp.dirname((_expected_paths(cfg) or [['data/x']])[0][0])
             or '.').rstrip('/')
 
 
@@ -128,9 +149,9 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
     for field in fields:
         loader = cfg.get(field) or {}
         for key, data in iter_datasets(loader.get('dataset'), f'{field}.dataset'):
-            source = source_of(data)
-            missing = _missing_paths(data)
-            if missing and downloading == (source.downloads and data.get('download', True)):
+            missing = [paths[0] for paths in _expected_paths(data) if not any(map(_present, paths))]
+            fetches = _source_of(data).downloads and data.get('download', True)
+            if missing and downloading == fetches:
                 found.append((key, data, missing))
     return found
 
@@ -151,35 +172,25 @@ def advise(found: list[tuple[str, dict, list[str]]]) -> str:
 
 
 def _advise_one(keys: list[str], paths: list[str], cfg: dict) -> str:
-    source = source_of(cfg)
-    root = _root(cfg)
-    parent = osp.dirname(root) or '.'
+    source = _source_of(cfg)
     option = 'data_root' if 'data_root' in cfg or not cfg.get('ann_file') else 'ann_file'
-    named = source.name if source is not UNKNOWN else f'the dataset ({type_name(cfg)})'
-    lines = [
-        f'{named} is missing, or its folder is empty:',
+    there = f'/path/to/{osp.basename(_root(cfg)) or "data"}'
+    return '\n'.join([
+        f'{source.name} is missing, or its folder is empty:',
         *(f'    {path}' + ('' if osp.isabs(path) else f'   (in {os.getcwd()})') for path in paths),
         f'  named by   {", ".join(keys)}',
-        f'  get it     {_indent(source.get)}',
-        f'  put it     {_indent(source.layout.format(root=root, parent=parent))}',
-    ]
-    lines += advise_conversion(cfg)
-    lines.append(
+        '  get it     ' + source.get.replace('\n', '\n' + ' ' * 13),
+        '  put it     ' + _fill(source.layout, cfg).replace('\n', '\n' + ' ' * 13),
+        *advise_conversion(cfg),
         '  or say where it is:  --cfg-options '
-        + ' '.join(f'{key}.{option}=/path/to/{osp.basename(root) or "data"}' for key in keys))
-    return '\n'.join(lines)
-
-
-def _indent(text: str) -> str:
-    return text.replace('\n', '\n' + ' ' * 13)
+        + ' '.join(f'{key}.{option}={there}' for key in keys)])
 
 
 def advise_conversion(cfg: dict) -> list[str]:
     """The command that has to follow the download of a data set, with a note; or no line."""
-    source, root = source_of(cfg), _root(cfg)
-    filled = [text.format(root=root, parent=osp.dirname(root) or '.')
-              for text in (source.convert, source.converted)]
-    return [f'  then run   {filled[0]}', f'             ({filled[1]})'] if source.convert else []
+    source = _source_of(cfg)
+    return [f'  then run   {_fill(source.convert, cfg)}',
+            f'             ({_fill(source.converted, cfg)})'] if source.convert else []
 
 
 def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -242,8 +253,6 @@ def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:
         MissingFileError: One paragraph for each: what, named where, to be got where.
     """
     problems = [advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
-    datasets = missing_datasets(cfg, fields)
-    if datasets:
-        problems.append(advise(datasets))
-    if problems:
-        raise MissingFileError('\n\n'.join(problems))
+    problems.append(advise(missing_datasets(cfg, fields)))
+    if any(problems):
+        raise MissingFileError('\n\n'.join(filter(None, problems)))

@@ -6,6 +6,7 @@ from mmengine.registry import init_default_scope
 
 import mmips
 from mmips.config.pair_checks import check_config
+from mmips.errors import UserError
 
 SWAP = dict(type='mmips.IntraClassPatchSwap', grid_size=2)
 MIXUP = dict(type='Mixup', alpha=0.8)
@@ -65,21 +66,21 @@ def test_other_toolboxes_are_left_alone(name, tmp_path):
 @pytest.mark.parametrize('prefix', ['mmips.', ''])
 def test_distilling_without_pairs(sampler, prefix):
     cfg = make(train_dataloader__sampler=sampler, model__type=prefix + 'SelfDistillClassifier')
-    with pytest.raises(ValueError, match=r'(?s)train_dataloader.sampler = .*pairs of one class.*'
+    with pytest.raises(UserError, match=r'(?s)train_dataloader.sampler = .*pairs of one class.*'
                        r"write: .*sampler=dict\(type='mmips.PairedClassSampler'\)"):
         check_config(cfg)
 
 
 @pytest.mark.parametrize('size, advised', [(7, 8), (1, 2), (0, 2)])
 def test_odd_batch(size, advised):
-    with pytest.raises(ValueError, match=rf'(?s)batch_size = {size}\n.*an even number.*'
+    with pytest.raises(UserError, match=rf'(?s)batch_size = {size}\n.*an even number.*'
                        rf'batch_size={advised}\)'):
         check_config(make(train_dataloader__batch_size=size))
 
 
 def test_batch_sampler_that_regroups():
     cfg = make(train_dataloader__batch_sampler=dict(type='AspectRatioBatchSampler'))
-    with pytest.raises(ValueError, match='(?s)train_dataloader.batch_sampler = .*tears pairs'):
+    with pytest.raises(UserError, match='(?s)train_dataloader.batch_sampler = .*tears pairs'):
         check_config(cfg)
     check_config(make(train_dataloader__batch_sampler=dict(type='BatchSampler')))
 
@@ -90,21 +91,21 @@ def test_batch_sampler_that_regroups():
 def test_swapping_without_pairs(augment):
     cfg = make(**HARD, model__train_cfg=dict(augments=[augment]),
                train_dataloader__sampler=dict(type='DefaultSampler', shuffle=True))
-    with pytest.raises(ValueError, match='(?s)model.train_cfg.augments.0.*IntraClassPatchSwap.*'
+    with pytest.raises(UserError, match='(?s)model.train_cfg.augments.0.*IntraClassPatchSwap.*'
                        'model is ImageClassifier and the sampler DefaultSampler'):
         check_config(cfg)
 
 
 def test_augment_merged_into_that_of_the_base():
     cfg = make(model__train_cfg=dict(augments=dict(MIXUP, **SWAP)))
-    with pytest.raises(ValueError, match='(?s)model.train_cfg.augments = .*alpha came from the '
+    with pytest.raises(UserError, match='(?s)model.train_cfg.augments = .*alpha came from the '
                        r'augment of the base.*augments=\[dict'):
         check_config(cfg)
 
 
 def test_probs_left_over():
     cfg = make(model__train_cfg=dict(augments=[SWAP], probs=[0.5, 0.5]))
-    with pytest.raises(ValueError, match=r'(?s)probs = \[0.5, 0.5\].*as many numbers as augments '
+    with pytest.raises(UserError, match=r'(?s)probs = \[0.5, 0.5\].*as many numbers as augments '
                        r'\(1\).*probs=None'):
         check_config(cfg)
 
@@ -112,7 +113,7 @@ def test_probs_left_over():
 def test_mixing_that_tears_pairs():
     torn = dict(type='mmips.SequentialBatchAugment', augments=[MIXUP, SWAP])
     cfg = make(model__train_cfg=dict(augments=[torn]))
-    with pytest.raises(ValueError, match=r'(?s)augments.0.augments.0 = .*mixes single images.*'
+    with pytest.raises(UserError, match=r'(?s)augments.0.augments.0 = .*mixes single images.*'
                        'write: .*mmips.PairwiseBatchAugment'):
         check_config(cfg)
     whole = dict(type='mmips.SequentialBatchAugment', augments=[
@@ -122,43 +123,43 @@ def test_mixing_that_tears_pairs():
 
 def test_augments_in_two_places():
     cfg = make(data_preprocessor=dict(num_classes=10, batch_augments=dict(augments=[SWAP])))
-    with pytest.raises(ValueError, match='(?s)model.train_cfg.augments.*one place for augments'):
+    with pytest.raises(UserError, match='(?s)model.train_cfg.augments.*one place for augments'):
         check_config(cfg)
 
 
 def test_num_classes():
-    with pytest.raises(ValueError, match=r'(?s)data_preprocessor.num_classes = None.*one-hot.*'
+    with pytest.raises(UserError, match=r'(?s)data_preprocessor.num_classes = None.*one-hot.*'
                        r'num_classes=10\)'):
         check_config(make(data_preprocessor=dict(mean=[0, 0, 0])))
-    with pytest.raises(ValueError, match='(?s)num_classes = 1000.*head.num_classes, which is 10'):
+    with pytest.raises(UserError, match='(?s)num_classes = 1000.*head.num_classes, which is 10'):
         check_config(make(data_preprocessor=dict(num_classes=1000)))
 
 
 def test_hooks_with_nothing_to_do():
     schedule = dict(type='mmips.PatchSwapSchedule', milestones=[0.5], values=[0.1, 0.5])
     cfg = make(custom_hooks=[schedule], model__train_cfg=dict(augments=[]))
-    with pytest.raises(ValueError, match='(?s)PatchSwapSchedule.*a patch swap to schedule'):
+    with pytest.raises(UserError, match='(?s)PatchSwapSchedule.*a patch swap to schedule'):
         check_config(cfg)
     cfg = make(model__type='ImageClassifier', model__train_cfg=None,
                train_dataloader__sampler=dict(type='DefaultSampler'))
-    with pytest.raises(ValueError, match='(?s)SelfDistillMonitor.*a model with pairs to watch'):
+    with pytest.raises(UserError, match='(?s)SelfDistillMonitor.*a model with pairs to watch'):
         check_config(cfg)
 
 
 def test_reseeding_needs_fresh_workers():
-    with pytest.raises(ValueError, match='(?s)persistent_workers = True.*EpochSeedHook'):
+    with pytest.raises(UserError, match='(?s)persistent_workers = True.*EpochSeedHook'):
         check_config(make(train_dataloader__persistent_workers=True))
 
 
 def test_evaluating_on_pairs():
     cfg = make(val_dataloader__sampler=dict(type='mmips.PairedClassSampler'))
-    with pytest.raises(ValueError, match='(?s)val_dataloader.sampler = .*every image once'):
+    with pytest.raises(UserError, match='(?s)val_dataloader.sampler = .*every image once'):
         check_config(cfg)
 
 
 def test_all_mistakes_come_at_once():
     cfg = make(train_dataloader__batch_size=7, data_preprocessor=dict())
-    with pytest.raises(ValueError, match='(?s)batch_size = 7.*num_classes = None'):
+    with pytest.raises(UserError, match='(?s)batch_size = 7.*num_classes = None'):
         check_config(cfg)
 
 
