@@ -19,11 +19,13 @@ def refuse(*args, **kwargs):
     raise urllib.error.URLError('no network')
 
 
-def test_failed_download_says_what_to_get(monkeypatch):
-    cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CIFAR100', data_root='nowhere'))))
-    monkeypatch.setattr('mmengine.runner.Runner.from_cfg', refuse)
-    with pytest.raises(UserError, match=r'(?s)nowhere/cifar-100-python.*cifar-100-python.tar.gz.*'
+def test_failed_download_says_what_to_get(monkeypatch, tmp_path):
+    monkeypatch.setattr('urllib.request.urlopen', refuse)
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(mmips.cfg('ips/resnet18_ips_cifar100.py'))
+    with pytest.raises(UserError, match=r'(?s)CIFAR-100 is missing.*cifar-100-python.tar.gz.*'
                        'the download failed: .*no network'):
+        cfg.work_dir = 'w'
         runner.build_runner(cfg, ('train_dataloader', ))
 
 
