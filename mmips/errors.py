@@ -38,9 +38,6 @@ def explained(problem: str, if_offline: str = '') -> Iterator[None]:
         problem (str): How the message starts, such as ``'The run cannot be built'``.
         if_offline (str): What to say instead when a download has failed, where one may be
             tried meanwhile. Defaults to '' (none is).
-
-    Raises:
-        UserError: With the refusal's own text. An error without one is left alone.
     """
     try:
         yield
@@ -56,8 +53,6 @@ def explained(problem: str, if_offline: str = '') -> Iterator[None]:
 
 
 def _is_failed_download(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) or 'ownload' in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    if error is None or isinstance(error, OSError) or 'ownload' in str(error):
+        return error is not None
+    return _is_failed_download(error.__cause__ or error.__context__)

@@ -139,8 +139,8 @@ def _augment_mistakes(facts: _Facts) -> Iterator[Mistake]:
     if facts.swaps and not facts.is_distill and facts.is_ordinary:
         yield (*facts.swaps[0],
                'pairs of one class to swap between, but the model is '
-               f'{type_name(facts.model) or None} and the sampler {facts.sampler or None}: pairs of '
-               'different labels are left alone, so hardly anything would be swapped',
+               f'{type_name(facts.model) or None} and the sampler {facts.sampler or None}: pairs '
+               'of different labels are left alone, so hardly anything would be swapped',
                f'{_MODEL} and {_SAMPLER}')
     for key, augment in facts.swaps:
         from mmips.models.batch_augments import IntraClassPatchSwap
@@ -175,7 +175,7 @@ def _class_mistakes(facts: _Facts) -> Iterator[Mistake]:
                'mmpretrain then ignores train_cfg in silence',
                'model = dict(train_cfg=dict(augments=[...]), '
                'data_preprocessor=dict(batch_augments=None)), or only one of them')
-    own, head = find_preprocessor(facts.cfg).get('num_classes'), facts.model.get('head')
+    own, head = find_preprocessor(facts.cfg).get('num_classes'), facts.model.get('head') or {}
     classes = head.get('num_classes') if hasattr(head, 'get') else None
     if facts.augments and (own is None or classes not in (None, own)):
         yield ('data_preprocessor.num_classes', own,

@@ -41,17 +41,9 @@ def local_rank() -> int:
 def prepare_distributed(cfg: Any) -> None:
     """Make a distributed config run on what this machine has.
 
-    With GPUs, only their number is checked. Without, the gloo process group is made
-    here and ``cfg.model_wrapper_cfg`` is replaced by one that needs no GPU and turns
-    SyncBN, which refuses CPU tensors, into BN.
-
-    Args:
-        cfg (Config): The whole config; ``launcher`` and ``env_cfg`` are read,
-            ``model_wrapper_cfg`` is written.
-
-    Raises:
-        UserError: More processes than GPUs, a wrapper that cannot run on CPUs, or an
-            Apple GPU (mps), for which torch has no process group.
+    With GPUs, only their number is checked. Without, the gloo process group is made here, and
+    ``cfg.model_wrapper_cfg`` replaced by one that needs no GPU and turns SyncBN, which refuses
+    CPU tensors, into BN.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
@@ -74,9 +66,9 @@ def prepare_distributed(cfg: Any) -> None:
     _register_cpu_wrapper()
     if not torch.distributed.is_initialized():
         _set_torch_variables(launcher)
-        seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
-        options = {} if seconds is None else {'timeout': datetime.timedelta(seconds=seconds)}
-        torch.distributed.init_process_group('gloo', **options)
+        # Half an hour is torch's default for gloo.
+        seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout') or 1800
+        torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=seconds))
 
 
 def _cpu_wrapper_cfg(cfg: Any) -> dict:
@@ -109,8 +101,7 @@ def _register_cpu_wrapper() -> None:
                           logging.WARNING)
             super().__init__(module=revert_sync_batchnorm(module), **kwargs)
 
-    if CPU_WRAPPER not in MODEL_WRAPPERS:
-        MODEL_WRAPPERS.register_module(name=CPU_WRAPPER, module=CPUDistributedDataParallel)
+    MODEL_WRAPPERS.register_module(CPU_WRAPPER, force=True, module=CPUDistributedDataParallel)
 
 
 def _set_torch_variables(launcher: str) -> None:
@@ -125,6 +116,5 @@ def _set_torch_variables(launcher: str) -> None:
         os.environ.setdefault(name, os.environ.get(given, '0'))
     os.environ.setdefault('MASTER_PORT', '29500')
     if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
-        nodes = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']],
-                               capture_output=True, text=True, check=True)
-        os.environ['MASTER_ADDR'] = nodes.stdout.split()[0]
+        os.environ['MASTER_ADDR'] = subprocess.getoutput(
+            f'scontrol show hostnames {os.environ["SLURM_NODELIST"]}').split()[0]

@@ -11,14 +11,11 @@ __all__ = ['build_runner', 'evaluate', 'train']
 
 
 def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
-    """Check the paths, prepare the processes, and build the config's Runner and its loops.
+    """Check the paths, prepare the processes, and build a config's Runner with its loops.
 
     Args:
         cfg (Config): The whole config, command-line options merged.
         fields (tuple[str, ...]): The data loaders that this run builds.
-
-    Returns:
-        Runner: mmengine's.
 
     Raises:
         UserError: Data, a checkpoint or a GPU is missing, or mmengine or a toolbox refuses
@@ -48,16 +45,7 @@ def train(cfg: Any) -> None:
 
 
 def evaluate(cfg: Any, out: str | None = None, out_item: str | None = None) -> dict:
-    """Test the checkpoint that ``cfg.load_from`` names.
-
-    Args:
-        cfg (Config): The whole config.
-        out (str, optional): File for the results. Defaults to None.
-        out_item (str, optional): 'metrics' writes those; else the predictions are written.
-
-    Returns:
-        dict: The metrics.
-    """
+    """Test the checkpoint that ``cfg.load_from`` names; write metrics, or else predictions."""
     import mmengine
     from mmengine.evaluator import DumpResults
     runner = build_runner(cfg, ('test_dataloader', ))

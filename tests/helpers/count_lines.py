@@ -1,7 +1,7 @@
 """How large the rooms are: ``python tests/helpers/count_lines.py [REVISION]``.
 
 Of a revision of git, or else of the working tree: lines, lines of code (neither blank, comment
-nor docstring) and statements (docstrings are none) of every room of mmips, of its tools and of the tests.
+nor docstring) and statements (without docstrings) of each room of mmips, of tools and of tests.
 """
 import ast
 import io
