@@ -27,12 +27,9 @@ class Net(BaseModel):
 @pytest.fixture
 def no_gpu(monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    for names in launch._VARIABLES.values():
-        for name in names.values():
-            monkeypatch.setenv(name, '')  # Whatever a test sets is undone after it.
-            monkeypatch.delenv(name)
-    for name in ('MASTER_ADDR', 'MASTER_PORT'):
-        monkeypatch.setenv(name, '')
+    names = [name for names in launch._VARIABLES.values() for name in names.values()]
+    for name in (*names, 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '')  # Whatever a test sets is undone after it.
         monkeypatch.delenv(name)
 
 
@@ -56,7 +53,9 @@ def test_rank_is_known_from_every_launcher(no_gpu, monkeypatch, name):
     assert launch.rank() == 3
 
 
-def test_a_single_process_is_left_alone():
+@pytest.mark.parametrize('device', ['cpu', 'mps'])
+def test_a_single_process_is_left_alone(monkeypatch, device):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: device)
     cfg = Config(dict(launcher='none'))
     launch.prepare_distributed(cfg)
     assert 'model_wrapper_cfg' not in cfg
@@ -71,7 +70,6 @@ def test_gloo_and_bn_without_a_gpu(one_process, capsys):
     said = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmengine.logging.print_log', lambda text, *_, **__: said.append(text))
-        MODEL_WRAPPERS._module_dict.pop(launch.CPU_WRAPPER, None)
         launch._register_cpu_wrapper()
         model = MODEL_WRAPPERS.build(dict(cfg.model_wrapper_cfg), default_args=dict(module=Net()))
     assert sum('2 SyncBN layers of the model are ordinary BN layers' in text for text in said) == 1
@@ -127,8 +125,3 @@ def test_an_apple_gpu_is_refused_before_any_process_group(one_process, monkeypat
     with pytest.raises(UserError, match=rf'--launcher={launcher}: .*\(mps\)\. Start one process'):
         launch.prepare_distributed(cfg)
     assert 'model_wrapper_cfg' not in cfg and not torch.distributed.is_initialized()
-
-
-def test_an_apple_gpu_trains_in_one_process(monkeypatch):
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'mps')
-    launch.prepare_distributed(Config(dict(launcher='none')))

@@ -100,6 +100,24 @@ def test_own_folder_that_is_missing(capsys, train, monkeypatch, elsewhere):
     assert 'no/such/folder' in said and 'MMIPS_DATA' in said
 
 
+def test_the_first_step_explains_itself(capsys, train, digits_config):
+    """Pairs of different labels, from a sampler that the config check cannot judge."""
+    from mmengine.registry import DATA_SAMPLERS
+    from torch.utils.data import SequentialSampler
+
+    class Shifted(SequentialSampler):
+
+        def __init__(self, dataset, seed=None):
+            super().__init__(dataset)
+
+    DATA_SAMPLERS.register_module(module=Shifted, force=True)
+    said = ends_in(capsys, train, [
+        digits_config, '--cfg-options', 'train_dataloader.sampler._delete_=True',
+        'train_dataloader.sampler.type=Shifted'])
+    assert 'pairs in the first batch have different labels' in said
+    assert 'mmips.PairedClassSampler' in said
+
+
 def test_doubts_are_kept_in_the_log(train, digits_config, elsewhere):
     train([str(digits_config), '--work-dir', 'w', '--no-validate', '--cfg-options',
            'model.train_cfg=None'])
