@@ -22,10 +22,8 @@ from packaging.specifiers import SpecifierSet
 from mmips.errors import UserError
 from mmips.version import STACK
 
-__all__ = [
-    'EnvironmentProblem', 'check_environment', 'extend_config_packages', 'has_mmcv_ops',
-    'has_package', 'require_mmcv_ops', 'require_package'
-]
+__all__ = ['EnvironmentProblem', 'check_environment', 'extend_config_packages', 'has_mmcv_ops',
+           'has_package', 'require_package']
 
 MAINTAINED, UPSTREAM = 'maintained', 'upstream'
 # Upstream's other distributions of the same files.
@@ -50,10 +48,7 @@ def _distributions(name: str, line: str) -> tuple[str, ...]:
 
 
 def installed_distributions(name: str, *lines: str) -> dict[str, str]:
-    """The installed distributions that provide an import name, with their versions.
-
-    Empty for a source tree that is only on ``PYTHONPATH``.
-    """
+    """Versions of what is installed under an import name; a source tree on the path is not."""
     found = {}
     for line in lines or (MAINTAINED, UPSTREAM):
         for distribution in _distributions(name, line):
@@ -100,23 +95,11 @@ def has_mmcv_ops() -> bool:
                for suffix in EXTENSION_SUFFIXES)
 
 
-def require_mmcv_ops(why: str = 'detection') -> None:
-    """Refuse to go on without mmcv's compiled ops, which ``why`` needs."""
-    if not has_mmcv_ops():
-        raise EnvironmentProblem(f'{why} needs the compiled ops of mmcv: {_no_ops()}')
-
-
-def _no_ops() -> str:
-    return ('this mmcv has no compiled ops; build them (about 6 minutes on two cores) with: '
-            f'{ops_command()}')
-
-
 def require_package(name: str, why: str) -> None:
     """Refuse to go on without a package, given by its import name, which ``why`` needs."""
     if not has_package(name):
-        raise EnvironmentProblem(
-            f'{why} needs {name}, which is not installed; install it with: '
-            f'{install_command(name)}')
+        raise EnvironmentProblem(f'{why} needs {name}, which is not installed; install it with: '
+                                 f'{install_command(name)}')
 
 
 def check_environment() -> None:
@@ -130,7 +113,8 @@ def check_environment() -> None:
     _check_missing()
     _warn_untested()
     if has_package('mmdet') and not has_mmcv_ops():
-        _warn(f'mmdet is installed, but no detector can be built: {_no_ops()}')
+        _warn('mmdet is installed, but this mmcv has no compiled ops and no detector can be '
+              f'built; build them (about 6 minutes on two cores) with: {ops_command()}')
 
 
 def _check_doubles() -> None:

@@ -19,9 +19,6 @@ def load_config(name: str, options: dict | None = None) -> Any:
         name (str): A path, or a config of this package such as ``ips/x.py``.
         options (dict, optional): What ``--cfg-options`` holds. Defaults to None.
 
-    Returns:
-        Config: The config.
-
     Raises:
         UserError: There is no such config (similar ones are named), it cannot be read, or an
             option does not fit it.
@@ -31,17 +28,13 @@ def load_config(name: str, options: dict | None = None) -> Any:
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
+        hint = ("\n  A base with Mixup or CutMix holds `augments` as a list: write augments=["
+                "dict(type='mmips.IntraClassPatchSwap', grid_size=2)], a list too."
+                if 'augments' in str(error) else '')
         raise UserError(f'The config {path} cannot be used: {type(error).__name__}: '
-                        f'{error_text(error)}{_hint(error)}') from error
+                        f'{error_text(error)}{hint}') from error
     merge_options(cfg, options or {})
     return cfg
-
-
-def _hint(error: Exception) -> str:
-    if 'augments' in str(error):
-        return ("\n  A base with Mixup or CutMix holds `augments` as a list: write "
-                "augments=[dict(type='mmips.IntraClassPatchSwap', grid_size=2)], a list too.")
-    return ''
 
 
 def find_config(name: str) -> str:
@@ -63,14 +56,7 @@ def set_work_dir(cfg: Any, config: str, work_dir: str | None) -> None:
 
 def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = True,
                             persistent_workers: bool = True) -> None:
-    """Fill in what the toolboxes' tools fill in; ``False`` switches a thing off everywhere.
-
-    Args:
-        cfg (Config): The whole config, changed in place.
-        fields (Sequence[str]): The data loaders.
-        pin_memory (bool): Defaults to True.
-        persistent_workers (bool): Defaults to True.
-    """
+    """Fill in what the toolboxes' tools fill in; ``False`` switches a thing off everywhere."""
     import torch
     defaults: dict = {}
     if cfg.get('default_scope') == 'mmpretrain':

@@ -29,8 +29,8 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
     ``_base_ = [__import__('mmips').cfg('ips/resnet50_ips_in1k.py')]``.
 
     Args:
-        name: Path below ``configs/``, such as ``'ips/resnet50_ips_in1k.py'``, or the
-            bare file name if no other folder has it. ``.py`` may be left out.
+        name (str | os.PathLike): Path below ``configs/``, such as ``'ips/x.py'``, or the bare
+            file name if no other folder has it. ``.py`` may be left out.
 
     Raises:
         MissingFileError: If there is no such config; names the closest ones.
@@ -66,10 +66,10 @@ def base(name: str) -> str:
     ``_base_ = [__import__('mmips').base('mmseg::…')]`` mends mmengine's table first.
 
     Args:
-        name: Such as ``'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'``.
+        name (str): Such as ``'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'``.
 
     Returns:
-        ``name`` itself.
+        str: ``name`` itself.
 
     Raises:
         UserError: If ``name`` is not of the form ``package::folder/file.py``.

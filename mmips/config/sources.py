@@ -134,16 +134,12 @@ def _root(cfg: dict) -> str:
 
 def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = False
                      ) -> list[tuple[str, dict, list[str]]]:
-    """Find datasets of which something is not on the disk.
+    """Config key, config and missing paths of every dataset that is not all on the disk.
 
     Args:
         cfg (Config): The whole config.
         fields (tuple[str, ...]): Its data loaders, e.g. ``('train_dataloader', )``.
-        downloading (bool): Return those that fetch themselves, instead of the
-            others. Defaults to False.
-
-    Returns:
-        list[tuple[str, dict, list[str]]]: config key, config and missing paths.
+        downloading (bool): Those that fetch themselves, instead of the others. Defaults to False.
     """
     found = []
     for field in fields:
@@ -151,7 +147,7 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
         for key, data in iter_datasets(loader.get('dataset'), f'{field}.dataset'):
             missing = [paths[0] for paths in _expected_paths(data) if not any(map(_present, paths))]
             fetches = _source_of(data).downloads and data.get('download', True)
-            if missing and downloading == fetches:
+            if missing and downloading == bool(fetches):
                 found.append((key, data, missing))
     return found
 
@@ -195,15 +191,11 @@ def advise_conversion(cfg: dict) -> list[str]:
 
 def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield ``(config key, path)`` of every checkpoint that a model config loads."""
-    if isinstance(node, (list, tuple)):
-        for number, part in enumerate(node):
-            yield from _iter_checkpoints(part, f'{key}.{number}')
-    if not hasattr(node, 'items'):
-        return
-    for name, value in node.items():
-        is_path = isinstance(value, str) and value
-        if is_path and (name == 'pretrained'
-                        or (name == 'checkpoint' and type_name(node) == 'Pretrained')):
+    parts = (node.items() if hasattr(node, 'items') else
+             enumerate(node) if isinstance(node, (list, tuple)) else ())
+    for name, value in parts:
+        loads = name == 'pretrained' or name == 'checkpoint' and type_name(node) == 'Pretrained'
+        if loads and value and isinstance(value, str):
             yield f'{key}.{name}', value
         else:
             yield from _iter_checkpoints(value, f'{key}.{name}')
@@ -212,33 +204,29 @@ def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
 def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
     """Find ``(config key, path)`` of local checkpoints that a config names and the disk lacks."""
     named = list(_iter_checkpoints(cfg.get('model') or {}, 'model'))
+    last = Path(cfg.get('work_dir') or '', 'last_checkpoint')
     if cfg.get('load_from'):
         named.append(('load_from', cfg.load_from))
-    last = osp.join(cfg.get('work_dir') or '', 'last_checkpoint')
-    if cfg.get('resume') and not cfg.get('load_from') and osp.isfile(last):
-        with open(last) as file:
-            named.append((f'--resume (from {last})', file.read().strip()))
-    return [(key, path) for key, path in named if is_local(path) and not osp.isfile(
-        osp.expanduser(path))]
+    elif cfg.get('resume') and last.is_file():
+        named.append((f'--resume (from {last})', last.read_text().strip()))
+    return [(key, path) for key, path in named
+            if is_local(path) and not osp.isfile(osp.expanduser(path))]
 
 
 def advise_checkpoint(key: str, path: str) -> str:
     """What to do about a checkpoint that ``missing_checkpoints`` has found."""
-    folder = osp.dirname(osp.expanduser(path)) or '.'
-    lines = [f'The checkpoint {path!r}, named by {key}, does not exist.']
-    if osp.isdir(osp.expanduser(path)):
-        lines[0] = f'The checkpoint {path!r}, named by {key}, is a folder, not a file.'
-        folder = osp.expanduser(path)
-    beside = sorted(name for name in os.listdir(folder)
-                    if name.endswith(('.pth', '.pt'))) if osp.isdir(folder) else []
+    place = Path(path).expanduser()
+    is_folder = place.is_dir()
+    lines = [f'The checkpoint {path!r}, named by {key}, '
+             + ('is a folder, not a file.' if is_folder else 'does not exist.')]
+    folder = place if is_folder else place.parent
+    beside = sorted(file.name for file in folder.glob('*.pt*') if file.suffix in ('.pth', '.pt'))
     if beside:
         lines.append(f'  in {folder} there are: {", ".join(beside[:8])}')
-    if key.startswith('model.'):
-        lines.append('  train it, or download it and put it there, or give another path or an '
-                     f'https:// address:  --cfg-options {key}=...')
-    else:
-        lines.append('  give the path of a .pth file that a training run has saved (its work '
-                     'directory names the newest one in last_checkpoint)')
+    lines.append('  train it, or download it and put it there, or give another path or an '
+                 f'https:// address:  --cfg-options {key}=...' if key.startswith('model.') else
+                 '  give the path of a .pth file that a training run has saved (its work '
+                 'directory names the newest one in last_checkpoint)')
     return '\n'.join(lines)
 
 

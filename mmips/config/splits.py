@@ -50,15 +50,11 @@ def _use_test_pipeline(cfg: Any, name: str) -> None:
 
 def drop_pretrained(node: Any) -> None:
     """Remove every pretrained checkpoint below a model config, in place."""
-    if isinstance(node, (list, tuple)):
-        for part in node:
-            drop_pretrained(part)
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        is_pretrained = (isinstance(value, str) if key == 'pretrained' else
-                         key == 'init_cfg' and 'Pretrained' in repr(value))
-        if is_pretrained:
+    parts = (list(node.items()) if isinstance(node, dict) else
+             enumerate(node) if isinstance(node, (list, tuple)) else ())
+    for key, value in parts:
+        if (isinstance(value, str) if key == 'pretrained' else
+                key == 'init_cfg' and 'Pretrained' in repr(value)):
             node[key] = None
         else:
             drop_pretrained(value)
