@@ -25,16 +25,17 @@ def tested(*names: str) -> list:
     return [f"{row['maintained'].replace('==', '>=')},<{row['below']}" for row in rows]
 
 
-CORE = [*tested('torch', 'torchvision', 'mmengine', 'mmcv'), 'opencv-python>=4.8,<5', 'Pillow',
-        'PyYAML', 'rich']
+# Without the tables and drawings of pandas and matplotlib, neither data nor a run can be looked at.
+CORE = [*tested('torch', 'torchvision', 'mmengine', 'mmcv'), 'matplotlib>=3.6',
+        'opencv-python>=4.8,<5', 'pandas>=2.1', 'Pillow', 'PyYAML', 'rich']
 CLS = [*CORE, *tested('mmpretrain'), 'mat4py>=0.6']
 SEG = [*CLS, *tested('mmseg')]
 # pip alone cannot build the compiled ops that mmdet needs: mmips.compat names the command.
 DET = [*CLS, *tested('mmdet')]
-# Tables, drawings and reports, which sweeps and evaluations share.
-REPORT = ['Jinja2>=3.1', 'Markdown>=3.4', 'matplotlib>=3.6', 'pandas>=2.1', 'pydantic>=2']
-EVAL = [*REPORT, 'torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam>=1.3.7,<1.5']
-DEMO = [*REPORT, 'scikit-learn>=1.2']
+# Many runs, and the report on them.
+SWEEP = ['Jinja2>=3.1', 'Markdown>=3.4', 'pydantic>=2']
+EVAL = [*SWEEP, 'torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam>=1.3.7,<1.5']
+DEMO = [*SWEEP, 'scikit-learn>=1.2']
 SLURM = ['submitit>=1.5']
 PUBLISH = ['safetensors>=0.4', 'timm>=1.0']
 DEV = [

@@ -96,14 +96,15 @@ def test_an_empty_folder_is_missing(tmp_path):
         check_paths(data_config(type='ImageNet', data_root=str(tmp_path), split='train'), TRAIN)
 
 
-def test_a_dataset_without_files_needs_none():
-    check_paths(data_config(type='mmips.DigitsDataset', split='train'), TRAIN)
-
-
-@pytest.mark.parametrize('root', ['s3://bucket/imagenet', 'https://a.b/c', 'petrel:s3://x/y',
-                                  'openmmlab:s3://x'])
-def test_remote_data_is_not_looked_for(root):
-    check_paths(data_config(type='ImageNet', data_root=root, split='train'), TRAIN)
+@pytest.mark.parametrize('cfg', [
+    data_config(type='mmips.DigitsDataset', split='train'),
+    *[data_config(type='ImageNet', data_root=root, split='train') for root in (
+        's3://bucket/imagenet', 'https://a.b/c', 'petrel:s3://x/y', 'openmmlab:s3://x')],
+    *[Config(dict(model=dict(pretrained=path), load_from=path)) for path in (
+        'https://x.y/r50.pth', 'torchvision://resnet50', 'open-mmlab://resnet50',
+        's3://b/r50.pth')]])
+def test_nothing_to_look_for(cfg):
+    check_paths(cfg, TRAIN)
 
 
 @pytest.mark.parametrize('wrap, key', [
@@ -147,12 +148,6 @@ def test_missing_weights_of_the_model(model, key):
     with pytest.raises(MissingFileError, match=f"(?s)'no.pth', named by {key}, does not exist.*"
                        f'--cfg-options {key}='):
         check_paths(Config(dict(model=model)), ())
-
-
-@pytest.mark.parametrize('path', ['https://x.y/r50.pth', 'torchvision://resnet50',
-                                  'open-mmlab://resnet50', 's3://b/r50.pth'])
-def test_remote_weights_are_not_looked_for(path):
-    check_paths(Config(dict(model=dict(pretrained=path), load_from=path)), ())
 
 
 def test_missing_checkpoint_names_its_neighbours(tmp_path):
