@@ -6,7 +6,7 @@ mmengine resolves ``_base_ = 'mmips::ips/x.py'``, and mim its downloads, below
 repository, so a build copies them there and an editable install links them.
 """
 import os
-import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -16,22 +16,35 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 MIM_FILES = ('configs', 'tools', 'model-index.yml')
 
-TORCH = ['torch>=2.10,<2.12', 'torchvision>=0.25,<0.27']
-CORE = [
-    *TORCH, 'onedl-mmengine>=0.10.12,<0.11', 'onedl-mmcv>=2.3.6,<2.4', 'opencv-python>=4.8,<5'
-]
-CLS = [*CORE, 'onedl-mmpretrain>=1.3.6,<1.4']
-SEG = [*CLS, 'onedl-mmsegmentation>=1.4.2,<1.5']
+VERSIONS = runpy.run_path(str(ROOT / 'mmips' / 'version.py'))
+
+
+def tested(*names: str) -> list:
+    """Requirements of the maintained line: from the version tried up to the first untried one."""
+    rows = [VERSIONS['STACK'][name] for name in names]
+    return [f"{row['maintained'].replace('==', '>=')},<{row['below']}" for row in rows]
+
+
+# Without the tables and drawings of pandas and matplotlib, neither data nor a run can be looked at.
+CORE = [*tested('torch', 'torchvision', 'mmengine', 'mmcv'), 'matplotlib>=3.6',
+        'opencv-python>=4.8,<5', 'pandas>=2.1', 'Pillow', 'PyYAML', 'rich']
+CLS = [*CORE, *tested('mmpretrain'), 'mat4py>=0.6']
+SEG = [*CLS, *tested('mmseg')]
 # pip alone cannot build the compiled ops that mmdet needs: mmips.compat names the command.
-DET = [*CLS, 'onedl-mmdetection>=3.5.1,<3.6']
-EVAL = ['torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam>=1.3.7,<1.5']
-DEMO = ['scikit-learn>=1.2', 'matplotlib>=3.6']
+DET = [*CLS, *tested('mmdet')]
+# Many runs, and the report on them.
+SWEEP = ['Jinja2>=3.1', 'Markdown>=3.4', 'pydantic>=2']
+EVAL = [*SWEEP, 'torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam>=1.3.7,<1.5']
+DEMO = [*SWEEP, 'scikit-learn>=1.2']
+SLURM = ['submitit>=1.5']
+PUBLISH = ['safetensors>=0.4', 'timm>=1.0']
 DEV = [
-    *DEMO, 'foolbox>=3.3', 'hypothesis>=6', 'mypy>=1.8', 'pytest>=8', 'pytest-timeout>=2',
-    'pytest-xdist>=3', 'ruff>=0.9', 'safetensors', 'scipy>=1.9', 'timm>=1.0', 'types-PyYAML',
-    'wheel'
+    *DEMO, *SLURM, *PUBLISH, 'foolbox>=3.3', 'hypothesis>=6', 'mypy>=1.8', 'pytest>=8',
+    'pytest-cov>=5', 'pytest-timeout>=2', 'pytest-xdist>=3', 'ruff>=0.9', 'scipy>=1.9',
+    'tensorboard>=2.11', 'types-PyYAML', 'wheel'
 ]
-EXTRAS = dict(cls=CLS, seg=SEG, det=DET, eval=EVAL, demo=DEMO, dev=DEV)
+EXTRAS = dict(cls=CLS, seg=SEG, det=DET, eval=EVAL, demo=DEMO, slurm=SLURM, publish=PUBLISH,
+              dev=DEV)
 EXTRAS['all'] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 
 
@@ -83,15 +96,6 @@ def link_mim(mim: Path) -> None:
             copy_mim(mim, (name, ))
 
 
-def read_version() -> str:
-    """Read the version without importing mmips, which needs mmengine."""
-    text = (ROOT / 'mmips' / 'version.py').read_text(encoding='utf-8')
-    match = re.search(r"^__version__ = '([^']+)'$", text, flags=re.MULTILINE)
-    if match is None:
-        raise RuntimeError("mmips/version.py has no line like __version__ = '1.2.3'")
-    return match.group(1)
-
-
 def read_readme() -> str:
     """The README, or nothing where only the package was unpacked."""
     readme = ROOT / 'README.md'
@@ -101,7 +105,7 @@ def read_readme() -> str:
 if __name__ == '__main__':
     setup(
         name='mmips',
-        version=read_version(),
+        version=VERSIONS['__version__'],
         description='Self-distillation by intra-class patch swap (IPS) for OpenMMLab',
         long_description=read_readme(),
         long_description_content_type='text/markdown',
@@ -109,10 +113,10 @@ if __name__ == '__main__':
         license_files=['LICENSE'],
         python_requires='>=3.10',
         packages=find_packages(include=['mmips', 'mmips.*']),
-        package_data={'mmips': ['py.typed', 'visualization/templates/*.html']},
+        package_data={'mmips': ['py.typed', 'config/*.yml', 'visualization/templates/*.html']},
         # Neither line of MM distributions is a dependency: users of upstream
         # mmengine/mmcv must not get the maintained line on top of it.
-        install_requires=['numpy'],
+        install_requires=['numpy', 'packaging>=22'],
         extras_require=EXTRAS,
         cmdclass={'build_py': BuildPyWithMim},
         zip_safe=False,

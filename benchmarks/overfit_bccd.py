@@ -48,11 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     import torch
 
-    from mmips.runs import cli
+    from mmips.runs.runner import build_runner
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
         cfg = overfit(loading.load_config(args.config), args, Path(folder))
-        runner = cli.build_runner(cfg, ('train_dataloader', 'val_dataloader'))
+        runner = build_runner(cfg, ('train_dataloader', 'val_dataloader'))
         start, busy = time.perf_counter(), time.process_time()
         runner.train()
         seconds, busy = time.perf_counter() - start, time.process_time() - busy

@@ -9,80 +9,27 @@ what is wrong and which command mends it.
 mmengine swallows an ``ImportError`` while it imports a registry and then claims
 that the type is not registered; hence all errors here are ``RuntimeError``.
 """
-import re
 import shlex
 import warnings
+from contextlib import suppress
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmips.errors import UserError
+from packaging.specifiers import SpecifierSet
 
-__all__ = [
-    'EnvironmentProblem', 'check_environment', 'extend_config_packages', 'has_mmcv_ops',
-    'has_package', 'require_mmcv_ops', 'require_package'
-]
+from mmips.errors import UserError
+from mmips.version import STACK
+
+__all__ = ['EnvironmentProblem', 'check_environment', 'extend_config_packages', 'has_mmcv_ops',
+           'has_package', 'require_package']
 
 MAINTAINED, UPSTREAM = 'maintained', 'upstream'
-# import name -> line -> the distributions that provide it, the one to install first.
-DISTRIBUTIONS: dict[str, dict[str, tuple[str, ...]]] = {
-    'mmengine': {
-        MAINTAINED: ('onedl-mmengine', ),
-        UPSTREAM: ('mmengine', 'mmengine-lite')
-    },
-    'mmcv': {
-        MAINTAINED: ('onedl-mmcv', ),
-        # PyPI has mmcv 2.1.0 as source only, which setuptools >= 82 cannot build (no
-        # pkg_resources); mmcv-lite is a wheel of the same files, without compiled ops.
-        UPSTREAM: ('mmcv-lite', 'mmcv', 'mmcv-full')
-    },
-    'mmpretrain': {
-        MAINTAINED: ('onedl-mmpretrain', ),
-        UPSTREAM: ('mmpretrain', )
-    },
-    'mmseg': {
-        MAINTAINED: ('onedl-mmsegmentation', ),
-        UPSTREAM: ('mmsegmentation', )
-    },
-    'mmdet': {
-        MAINTAINED: ('onedl-mmdetection', ),
-        UPSTREAM: ('mmdet', )
-    },
-}
-# line -> the distribution of mmcv from which its compiled ops can be built.
-MMCV_SOURCE = {MAINTAINED: 'onedl-mmcv', UPSTREAM: 'mmcv'}
-TOOLBOXES = ('mmpretrain', 'mmseg', 'mmdet')
-# What was tried, as in docs: the stack that the tests run on, and the oldest one.
-VERSIONS = {
-    MAINTAINED:
-    dict(
-        torch='2.10.0',
-        torchvision='0.25.0',
-        mmengine='0.10.12',
-        mmcv='2.3.6',
-        mmpretrain='1.3.6',
-        mmseg='1.4.2',
-        mmdet='3.5.1'),
-    UPSTREAM:
-    dict(
-        torch='2.1.2',
-        torchvision='0.16.2',
-        mmengine='0.10.7',
-        mmcv='2.1.0',
-        mmpretrain='1.2.0',
-        mmseg='1.2.2',
-        mmdet='3.3.0'),
-}
-# import name -> (first tested version, first version beyond the tested ones)
-TESTED = {
-    'torch': ('2.1', '2.12'),
-    'mmengine': ('0.10.7', '0.11'),
-    'mmcv': ('2.1', '2.4'),
-    'mmpretrain': ('1.2', '1.4'),
-    'mmseg': ('1.2.2', '1.5'),
-    'mmdet': ('3.3', '3.6'),
-}
+# Upstream's other distributions of the same files.
+_TWINS = {'mmengine': ('mmengine-lite', ), 'mmcv': ('mmcv', 'mmcv-full')}
+_MM = tuple(name for name in STACK if name.startswith('mm'))
+_TOOLBOXES = ('mmpretrain', 'mmseg', 'mmdet')
 
 
 class EnvironmentProblem(UserError, RuntimeError):
@@ -94,47 +41,34 @@ def has_package(name: str) -> bool:
     return find_spec(name) is not None
 
 
-def installed_distributions(name: str) -> dict[str, str]:
-    """The installed distributions that provide an import name.
+def _distributions(name: str, line: str) -> tuple[str, ...]:
+    """The distributions of one line that provide an import name."""
+    first = STACK[name][line].partition('==')[0]
+    return (first, *_TWINS.get(name, ())) if line == UPSTREAM else (first, )
 
-    Args:
-        name: Import name, such as ``'mmcv'``.
 
-    Returns:
-        Distribution name to version; empty when nothing is installed, and for
-        a source tree that is only on ``PYTHONPATH``.
-    """
-    lines = DISTRIBUTIONS.get(name, {MAINTAINED: (name, )})
+def installed_distributions(name: str, *lines: str) -> dict[str, str]:
+    """Versions of what is installed under an import name; a source tree on the path is not."""
     found = {}
-    for distribution in (d for names in lines.values() for d in names):
-        try:
-            found[distribution] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
+    for line in lines or (MAINTAINED, UPSTREAM):
+        for distribution in _distributions(name, line):
+            with suppress(metadata.PackageNotFoundError):
+                found[distribution] = metadata.version(distribution)
     return found
 
 
 def installed_line() -> str:
     """The line of MM distributions that this environment mostly has; ours when undecided."""
-    counts = {MAINTAINED: 0, UPSTREAM: 0}
-    for name, lines in DISTRIBUTIONS.items():
-        found = installed_distributions(name)
-        for line, distributions in lines.items():
-            counts[line] += any(d in found for d in distributions)
-    return UPSTREAM if counts[UPSTREAM] > counts[MAINTAINED] else MAINTAINED
+    ours, theirs = (sum(bool(installed_distributions(name, line)) for name in _MM)
+                    for line in (MAINTAINED, UPSTREAM))
+    return UPSTREAM if theirs > ours else MAINTAINED
 
 
 def install_command(*names: str, options: tuple[str, ...] = ()) -> str:
     """The pip command that installs the tested versions of some import names."""
     line = installed_line()
-    return shlex.join(['pip', 'install', *options, *(_requirement(n, line) for n in names)])
-
-
-def _requirement(name: str, line: str) -> str:
-    """An import name as pip wants it, with the tested version where there is one."""
-    distribution = DISTRIBUTIONS[name][line][0] if name in DISTRIBUTIONS else name
-    version = VERSIONS[line].get(name)
-    return distribution if version is None else f'{distribution}=={version}'
+    wanted = [STACK[name][line] if name in STACK else name for name in names]
+    return shlex.join(['pip', 'install', *options, *wanted])
 
 
 def ops_command() -> str:
@@ -144,8 +78,8 @@ def ops_command() -> str:
     out in silence, and pip's cache does not tell such a wheel from a complete one.
     """
     line = installed_line()
-    options = '--no-build-isolation --no-cache-dir --force-reinstall --no-deps'
-    build = f"pip install {options} {MMCV_SOURCE[line]}=={VERSIONS[line]['mmcv']}"
+    build = ('pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps '
+             + STACK['mmcv'][line].replace('mmcv-lite', 'mmcv'))
     if line == UPSTREAM:
         build = f'MMCV_WITH_OPS=1 {build}'
         if 'mmcv-lite' in installed_distributions('mmcv'):
@@ -161,35 +95,11 @@ def has_mmcv_ops() -> bool:
                for suffix in EXTENSION_SUFFIXES)
 
 
-def require_mmcv_ops(why: str = 'detection') -> None:
-    """Refuse to go on without mmcv's compiled ops.
-
-    Args:
-        why: What needs them, for the message.
-
-    Raises:
-        EnvironmentProblem: With the command that builds them.
-    """
-    if not has_mmcv_ops():
-        raise EnvironmentProblem(
-            f'{why} needs the compiled ops of mmcv, which this mmcv was installed without; '
-            f'build them (about 6 minutes on two cores) with: {ops_command()}')
-
-
 def require_package(name: str, why: str) -> None:
-    """Refuse to go on without one of the toolboxes.
-
-    Args:
-        name: Import name, such as ``'mmpretrain'``.
-        why: What needs it, for the message.
-
-    Raises:
-        EnvironmentProblem: With the command that installs it.
-    """
+    """Refuse to go on without a package, given by its import name, which ``why`` needs."""
     if not has_package(name):
-        raise EnvironmentProblem(
-            f'{why} needs {name}, which is not installed; install it with: '
-            f'{install_command(name)}')
+        raise EnvironmentProblem(f'{why} needs {name}, which is not installed; install it with: '
+                                 f'{install_command(name)}')
 
 
 def check_environment() -> None:
@@ -198,10 +108,6 @@ def check_environment() -> None:
     Raises:
         EnvironmentProblem: When both lines provide the same package, or when
             torch, mmengine, mmcv or every toolbox is missing.
-
-    Warns:
-        UserWarning: About versions outside the tested range, and about mmdet
-            beside an mmcv without compiled ops.
     """
     _check_doubles()
     _check_missing()
@@ -213,67 +119,51 @@ def check_environment() -> None:
 
 def _check_doubles() -> None:
     """Two distributions of one package overwrite each other's files."""
-    line = installed_line()
-    doubled: list[str] = []
-    names: list[str] = []
-    for name in DISTRIBUTIONS:
-        found = installed_distributions(name)
-        if len(found) > 1:
-            doubled += found
-            names.append(name)
-    if not doubled:
-        return
-    if 'mmcv' in names and has_package('mmdet'):
-        others = [name for name in names if name != 'mmcv']
-        steps = ([install_command(*others)] if others else []) + [ops_command()]
-    else:
-        steps = [install_command(*names, options=('--no-cache-dir', ))]
-    raise EnvironmentProblem(
-        f'{" and ".join(doubled)} are installed side by side and overwrite each other\'s files '
-        f'({", ".join(names)}); keep the {line} line with: '
-        + ' && '.join([shlex.join(['pip', 'uninstall', '-y', *doubled]), *steps]))
+    doubled = {name: found for name in _MM if len(found := installed_distributions(name)) > 1}
+    if doubled:
+        both = [distribution for found in doubled.values() for distribution in found]
+        raise EnvironmentProblem(
+            f'{" and ".join(both)} are installed side by side and overwrite each other\'s files '
+            f'({", ".join(doubled)}); keep the {installed_line()} line with: '
+            + shlex.join(['pip', 'uninstall', '-y', *both]) + ' && '
+            + _install_steps(list(doubled), '--no-cache-dir'))
 
 
 def _check_missing() -> None:
     """Nothing of mmips works without these."""
-    missing = [name for name in ('torch', 'mmengine', 'mmcv') if not has_package(name)]
-    wanted = list(missing)
-    if not any(has_package(name) for name in TOOLBOXES):
-        missing.append('a toolbox (mmpretrain, mmseg or mmdet)')
-        wanted.append('mmpretrain')
+    missing = {name: name for name in ('torch', 'mmengine', 'mmcv') if not has_package(name)}
+    if not any(map(has_package, _TOOLBOXES)):
+        missing['mmpretrain'] = 'a toolbox (mmpretrain, mmseg or mmdet)'
     # mmpretrain imports torchvision without requiring it.
-    if 'mmpretrain' in wanted or has_package('mmpretrain'):
-        if not has_package('torchvision'):
-            missing.append('torchvision')
-            wanted.insert(wanted.index('torch') + 1 if 'torch' in wanted else 0, 'torchvision')
-    if not missing:
-        return
-    steps = []
-    if 'mmcv' in wanted and has_package('mmdet'):
-        wanted.remove('mmcv')  # A plain install would lack the ops that mmdet needs.
-        steps = [f'pip install addict opencv-python && {ops_command()}']
-    if wanted:
-        steps.insert(0, install_command(*wanted))
-    raise EnvironmentProblem(
-        f'mmips needs {" and ".join(missing)}, not installed here; install with: '
-        + ' && '.join(steps))
+    if ('mmpretrain' in missing or has_package('mmpretrain')) and not has_package('torchvision'):
+        missing['torchvision'] = 'torchvision'
+    if missing:
+        raise EnvironmentProblem(
+            f'mmips needs {" and ".join(missing.values())}, not installed here; install with: '
+            + _install_steps([name for name in STACK if name in missing]))
+
+
+def _install_steps(names: list[str], *options: str) -> str:
+    """The commands that install some packages, mmcv with its ops where mmdet needs them."""
+    with_ops = 'mmcv' in names and has_package('mmdet')
+    plain = [name for name in names if not (with_ops and name == 'mmcv')]
+    steps = [install_command(*plain, options=options)] if plain else []
+    if with_ops:
+        steps.append(f'pip install addict opencv-python && {ops_command()}')
+    return ' && '.join(steps)
 
 
 def _warn_untested() -> None:
     """Untested is not broken: say it once and go on."""
     line = installed_line()
-    for name, (first, beyond) in TESTED.items():
+    for name, row in STACK.items():
+        first = row[UPSTREAM].partition('==')[2]
+        tested = SpecifierSet(f'>={first},<{row["below"]}')
         for distribution, version in installed_distributions(name).items():
-            if not _as_numbers(first) <= _as_numbers(version) < _as_numbers(beyond):
+            if not tested.contains(version, prereleases=True):
                 _warn(f'{distribution} {version} is outside the versions mmips was tested with '
-                      f'({name} >= {first}, < {beyond}); if something fails, try: '
-                      f'pip install {distribution}=={VERSIONS[line][name]}')
-
-
-def _as_numbers(version: str) -> tuple[int, ...]:
-    """``'2.10.0+cu128'`` -> ``(2, 10, 0)``; ``'2.2.0rc1'`` -> ``(2, 2, 0)``."""
-    release = re.match(r'\d+(\.\d+)*', version)
-    return tuple(int(part) for part in release.group().split('.')) if release else ()
+                      f'({name} >= {first}, < {row["below"]}); if something fails, try: pip '
+                      f'install {distribution}=={row[line].partition("==")[2]}')
 
 
 def _warn(message: str) -> None:

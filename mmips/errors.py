@@ -1,7 +1,13 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Errors that whoever runs a tool can mend; tools print them without a traceback."""
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ['MissingFileError', 'UserError', 'error_text']
+__all__ = ['MissingFileError', 'UserError', 'error_text', 'explained']
+
+# By these the MM stack tells a user what is wrong with a config; others, such as torch's
+# RuntimeError, need their traceback.
+_REFUSALS = (ValueError, TypeError, KeyError, OSError, AssertionError, ImportError)
 
 
 class UserError(ValueError):
@@ -22,3 +28,31 @@ def error_text(error: BaseException) -> str:
     text = str(message).strip()
     # A worker process sends its whole traceback as the message.
     return text.splitlines()[-1] if 'Original Traceback' in text else text
+
+
+@contextmanager
+def explained(problem: str, if_offline: str = '') -> Iterator[None]:
+    """While something is built from a config: make a refusal of the MM stack a ``UserError``.
+
+    Args:
+        problem (str): How the message starts, such as ``'The run cannot be built'``.
+        if_offline (str): What to say instead when a download has failed, where one may be
+            tried meanwhile. Defaults to '' (none is).
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (*_REFUSALS, RuntimeError) as error:
+        text = error_text(error)
+        if if_offline and _is_failed_download(error):
+            raise UserError(f'{if_offline}\n  (the download failed: {text})') from error
+        if not text or not isinstance(error, _REFUSALS):
+            raise
+        raise UserError(f'{problem}: {type(error).__name__}: {text}') from error
+
+
+def _is_failed_download(error: BaseException | None) -> bool:
+    if error is None or isinstance(error, OSError) or 'ownload' in str(error):
+        return error is not None
+    return _is_failed_download(error.__cause__ or error.__context__)

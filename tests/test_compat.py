@@ -11,12 +11,8 @@ import pytest
 
 from mmips import compat
 
-MAINTAINED = {
-    'onedl-mmengine': '0.10.12',
-    'onedl-mmcv': '2.3.6',
-    'onedl-mmpretrain': '1.3.6',
-    'torch': '2.10.0+cu128'
-}
+MAINTAINED = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.6',
+              'torch': '2.10.0+cu128'}
 UPSTREAM = {'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmpretrain': '1.2.0', 'torch': '2.1.2'}
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain')
 
@@ -61,111 +57,82 @@ def problem() -> str:
     return str(info.value)
 
 
-@pytest.mark.parametrize('distributions', [MAINTAINED, UPSTREAM])
-def test_both_lines_are_accepted(environment, distributions):
-    environment(distributions=distributions)
+MAINTAINED_OPS = ("pip install 'setuptools>=80,<82' wheel ninja psutil && pip install "
+                  '--no-build-isolation --no-cache-dir --force-reinstall --no-deps '
+                  'onedl-mmcv==2.3.6')
+
+
+def without(names, *missing):
+    if isinstance(names, dict):
+        return {name: version for name, version in names.items() if name not in missing}
+    return [name for name in names if name not in missing]
+
+
+@pytest.mark.parametrize('options', [
+    dict(distributions=MAINTAINED), dict(distributions=UPSTREAM),
+    dict(distributions={}),  # A source tree without metadata.
+    # One toolbox is enough, and these need no torchvision.
+    dict(packages=('torch', 'mmengine', 'mmcv', 'mmseg'), ops=True),
+    dict(packages=('torch', 'mmengine', 'mmcv', 'mmdet'), ops=True)])
+def test_what_is_enough(environment, options):
+    environment(**options)
     compat.check_environment()
 
 
-@pytest.mark.parametrize('toolbox', ['mmseg', 'mmdet'])
-def test_one_toolbox_is_enough_and_needs_no_torchvision(environment, toolbox):
-    environment(packages=('torch', 'mmengine', 'mmcv', toolbox), ops=True)
-    compat.check_environment()
-
-
-def test_source_tree_without_metadata_is_accepted(environment):
-    environment(distributions={})
-    compat.check_environment()
-
-
-@pytest.mark.parametrize('missing', ['torch', 'torchvision', 'mmengine', 'mmcv'])
-def test_missing_package_is_named_with_its_command(environment, missing):
-    environment(packages=[name for name in PACKAGES if name != missing])
-    requirement = {
-        'torch': 'torch==2.10.0',
-        'torchvision': 'torchvision==0.25.0',
-        'mmengine': 'onedl-mmengine==0.10.12',
-        'mmcv': 'onedl-mmcv==2.3.6'
-    }[missing]
-    assert problem() == (f'mmips needs {missing}, not installed here; install with: '
-                         f'pip install {requirement}')
-
-
-def test_missing_package_of_an_upstream_environment_stays_upstream(environment):
-    environment(packages=[name for name in PACKAGES if name != 'mmcv'],
-                distributions={k: v for k, v in UPSTREAM.items() if k != 'mmcv'})
-    assert problem().endswith('pip install mmcv-lite==2.1.0')
+@pytest.mark.parametrize('packages, distributions, missing, command', [
+    (without(PACKAGES, 'torch'), None, 'torch', 'pip install torch==2.10.0'),
+    (without(PACKAGES, 'torchvision'), None, 'torchvision', 'pip install torchvision==0.25.0'),
+    (without(PACKAGES, 'mmengine'), None, 'mmengine', 'pip install onedl-mmengine==0.10.12'),
+    (without(PACKAGES, 'mmcv'), None, 'mmcv', 'pip install onedl-mmcv==2.3.6'),
+    (without(PACKAGES, 'mmcv'), without(UPSTREAM, 'mmcv'), 'mmcv', 'pip install mmcv-lite==2.1.0'),
+    (('torch', 'mmengine', 'mmcv'), None,
+     'a toolbox (mmpretrain, mmseg or mmdet) and torchvision',
+     'pip install torchvision==0.25.0 onedl-mmpretrain==1.3.6'),
+    ((), {}, 'torch and mmengine and mmcv and a toolbox (mmpretrain, mmseg or mmdet) and '
+     'torchvision', 'pip install torch==2.10.0 torchvision==0.25.0 onedl-mmengine==0.10.12 '
+     'onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6'),
+    (('torch', 'mmengine', 'mmdet'), None, 'mmcv',
+     f'pip install addict opencv-python && {MAINTAINED_OPS}')])
+def test_what_is_missing_is_named_with_its_command(environment, packages, distributions, missing,
+                                                   command):
+    environment(packages, distributions)
+    assert problem() == (f'mmips needs {missing}, not installed here; install with: {command}')
 
 
 @pytest.mark.parametrize('mmcv', ['mmcv', 'mmcv-lite'])
 def test_ops_of_upstream_come_from_its_complete_distribution(environment, mmcv):
-    others = {name: version for name, version in UPSTREAM.items() if name != 'mmcv'}
-    environment(distributions={**others, mmcv: '2.1.0'})
+    environment(distributions={**without(UPSTREAM, 'mmcv'), mmcv: '2.1.0'})
     command = compat.ops_command()
     assert command.endswith(' mmcv==2.1.0') and 'MMCV_WITH_OPS=1 pip install' in command
     assert ('pip uninstall -y mmcv-lite && ' in command) == (mmcv == 'mmcv-lite')
 
 
-def test_no_toolbox_at_all(environment):
-    environment(packages=('torch', 'mmengine', 'mmcv'))
+@pytest.mark.parametrize('packages, distributions, both, line, command', [
+    (PACKAGES, {**MAINTAINED, 'mmcv': '2.1.0'}, 'onedl-mmcv and mmcv', 'maintained',
+     'pip uninstall -y onedl-mmcv mmcv && pip install --no-cache-dir onedl-mmcv==2.3.6'),
+    (PACKAGES, {**UPSTREAM, 'onedl-mmengine': '0.10.12'}, 'onedl-mmengine and mmengine',
+     'upstream', 'pip install --no-cache-dir mmengine==0.10.7'),
+    ((*PACKAGES, 'mmdet'), {**MAINTAINED, 'mmcv': '2.1.0', 'onedl-mmdetection': '3.5.1'},
+     'onedl-mmcv and mmcv', 'maintained', MAINTAINED_OPS)])
+def test_doubly_installed(environment, packages, distributions, both, line, command):
+    environment(packages, distributions)
     message = problem()
-    assert 'a toolbox (mmpretrain, mmseg or mmdet) and torchvision' in message
-    assert message.endswith('pip install torchvision==0.25.0 onedl-mmpretrain==1.3.6')
-
-
-def test_bare_python_gets_one_command_for_everything(environment):
-    environment(packages=(), distributions={})
-    assert problem().endswith('pip install torch==2.10.0 torchvision==0.25.0 '
-                              'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6')
-
-
-def test_missing_mmcv_beside_mmdet_is_built_with_ops(environment):
-    environment(packages=('torch', 'mmengine', 'mmdet'))
-    message = problem()
-    assert 'mmips needs mmcv' in message
-    assert '--no-build-isolation' in message
-
-
-def test_doubly_installed_mmcv(environment):
-    environment(distributions={**MAINTAINED, 'mmcv': '2.1.0'})
-    assert problem() == (
-        "onedl-mmcv and mmcv are installed side by side and overwrite each other's files (mmcv); "
-        'keep the maintained line with: pip uninstall -y onedl-mmcv mmcv && '
-        'pip install --no-cache-dir onedl-mmcv==2.3.6')
-
-
-def test_doubly_installed_mmengine_in_an_upstream_environment(environment):
-    environment(distributions={**UPSTREAM, 'onedl-mmengine': '0.10.12'})
-    message = problem()
-    assert 'keep the upstream line' in message
-    assert message.endswith('pip install --no-cache-dir mmengine==0.10.7')
-
-
-def test_doubly_installed_mmcv_beside_mmdet_is_built_with_ops(environment):
-    environment(
-        packages=(*PACKAGES, 'mmdet'),
-        distributions={**MAINTAINED, 'mmcv': '2.1.0', 'onedl-mmdetection': '3.5.1'})
-    message = problem()
-    assert 'pip uninstall -y onedl-mmcv mmcv && pip install ' in message
-    assert message.endswith(compat.ops_command())
+    assert message.startswith(f'{both} are installed side by side')
+    assert f'keep the {line} line with: pip uninstall -y {both.replace(" and", "")} && ' in message
+    assert message.endswith(command)
 
 
 @pytest.mark.parametrize(('distribution', 'version'), [
     ('torch', '2.0.1'), ('torch', '2.12.0'), ('onedl-mmcv', '2.4.0rc1'),
     ('onedl-mmpretrain', '1.1.9'), ('onedl-mmengine', '0.11.0')])
-def test_untested_version_warns_and_goes_on(environment, distribution, version):
+def test_untested_version_warns_once_and_goes_on(environment, distribution, version):
     environment(distributions={**MAINTAINED, distribution: version})
-    with pytest.warns(UserWarning, match=f'^{distribution} {version} is outside the versions'):
-        compat.check_environment()
-
-
-def test_untested_version_warns_once(environment):
-    environment(distributions={**MAINTAINED, 'torch': '2.0.1'})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('default')
         compat.check_environment()
         compat.check_environment()
-    assert len(caught) == 1
+    warning, = caught
+    assert str(warning.message).startswith(f'{distribution} {version} is outside the versions')
 
 
 @pytest.mark.parametrize(('distributions', 'prefix'), [(MAINTAINED, '&& pip install'),
@@ -178,35 +145,19 @@ def test_mmdet_without_ops_warns_with_the_build_command(environment, distributio
     assert prefix in str(caught[0].message)
 
 
-def test_require_mmcv_ops(environment):
-    environment(ops=False)
-    with pytest.raises(compat.EnvironmentProblem,
-                       match='FCOS needs the compiled ops.*pip install .*--no-build-isolation'):
-        compat.require_mmcv_ops('FCOS')
-    environment(ops=True)
-    compat.require_mmcv_ops('FCOS')
-
-
-def test_require_package(environment):
+@pytest.mark.parametrize('name, requirement', [
+    ('mmseg', 'onedl-mmsegmentation==1.4.2'), ('mmpose', 'mmpose')])
+def test_a_package_that_somebody_needs(environment, name, requirement):
     environment()
-    compat.require_package('mmpretrain', 'x')
-    with pytest.raises(compat.EnvironmentProblem,
-                       match='x needs mmseg.*pip install onedl-mmsegmentation==1.4.2'):
-        compat.require_package('mmseg', 'x')
-    with pytest.raises(compat.EnvironmentProblem, match='pip install mmpose$'):
-        compat.require_package('mmpose', 'x')
+    with pytest.raises(compat.EnvironmentProblem, match=f'x needs {name}.*install {requirement}$'):
+        compat.require_package(name, 'x')
+    environment(packages=(name, ))
+    compat.require_package(name, 'x')
 
 
 def test_problem_survives_what_mmengine_swallows():
     assert issubclass(compat.EnvironmentProblem, RuntimeError)
     assert not issubclass(compat.EnvironmentProblem, ImportError)
-
-
-@pytest.mark.parametrize(('version', 'numbers'), [('2.10.0+cu128', (2, 10, 0)),
-                                                  ('2.2.0rc1', (2, 2, 0)), ('1.3', (1, 3)),
-                                                  ('unknown', ())])
-def test_as_numbers(version, numbers):
-    assert compat._as_numbers(version) == numbers
 
 
 @pytest.mark.parametrize(('installed', 'expected'), [

@@ -24,7 +24,7 @@ from mmips.compat import has_mmcv_ops, has_package
 from mmips.config.pair_checks import check_config
 from mmips.config.sources import iter_datasets
 from mmips.datasets.rugd_labels import SPLITS
-from mmips.runs import cli
+from mmips.runs.runner import build_runner
 
 pytestmark = pytest.mark.skipif(
     not (has_package('mmseg') and has_package('mmdet') and has_mmcv_ops()),
@@ -165,7 +165,7 @@ def train(cfg, steps, epochs):
     if unit == 'max_iters':
         cfg.default_hooks.checkpoint.interval = steps
     check_config(cfg)
-    runner = cli.build_runner(cfg, FIELDS)
+    runner = build_runner(cfg, FIELDS)
     runner.train()
     return runner
 

@@ -23,7 +23,7 @@ from PIL import Image
 import mmips
 from mmips.compat import has_mmcv_ops, has_package
 from mmips.config.pair_checks import check_config
-from mmips.runs import cli
+from mmips.runs.runner import build_runner
 
 pytestmark = pytest.mark.skipif(
     not (has_package('mmseg') and has_package('mmdet') and has_mmcv_ops()),
@@ -114,7 +114,7 @@ def train(tmp_path, here):
     def run(cfg):
         cfg.merge_from_dict(dict(work_dir=str(tmp_path), experiment_name=tmp_path.name))
         assert check_config(cfg) == []
-        runner = cli.build_runner(cfg, ('train_dataloader', ))
+        runner = build_runner(cfg, ('train_dataloader', ))
         runner.train()
         log, = tmp_path.glob('*/*.log')
         return runner, log.read_text()

@@ -1,14 +1,13 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [options]``."""
 import argparse
-import os
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.config import loading
-from mmips.runs import cli
+from mmips.config import loading, switches
+from mmips.errors import UserError
+from mmips.runs import cli, runner
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,51 +27,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--interval', type=int, default=1, help='picture every n-th image')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds each window stays')
-    args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return cli.parse_run_args(parser, argv)
 
 
-def use_pictures(cfg: Any, args: argparse.Namespace) -> None:
-    """Switch the config's visualisation hook on."""
-    if 'visualization' not in cfg.get('default_hooks', {}):
-        raise ValueError('--show, --show-dir: the config has no default_hooks.visualization. '
-                         "Write default_hooks=dict(visualization=dict(type='VisualizationHook')).")
-    hook, scope = cfg.default_hooks.visualization, cfg.get('default_scope')
-    # mmpretrain's hook is switched on by `enable`, mmseg's and mmdet's by `draw`.
-    hook.update({'enable' if scope == 'mmpretrain' else 'draw': True, 'show': args.show,
-                 'wait_time': args.wait_time, 'interval': args.interval})
-    if args.show_dir and scope == 'mmseg':
-        # Its hook has no folder of its own.
-        cfg.visualizer.save_dir = args.show_dir
-    elif args.show_dir:
-        hook['out_dir' if scope == 'mmpretrain' else 'test_out_dir'] = args.show_dir
-
-
-def use_tta(cfg: Any) -> None:
-    """Wrap the model in test-time augmentation."""
-    from mmengine.config import ConfigDict
-    if 'tta_model' not in cfg and cfg.get('default_scope') == 'mmpretrain':
-        cfg.tta_model = dict(type='mmpretrain.AverageClsScoreTTA')
-    if 'tta_model' not in cfg:
-        raise ValueError('--tta: the config has no tta_model. Write tta_model = dict(...) and '
-                         'tta_pipeline = [...], or leave --tta out.')
-    pipeline = cfg.test_dataloader.dataset.pipeline
-    if 'tta_pipeline' not in cfg:
-        flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
-        both = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
-        cfg.tta_pipeline = [*deepcopy(pipeline[:-1]), both]
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-
-
-def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
-    """Apply the command line to the config."""
+def read_config(args: argparse.Namespace) -> Any:
+    """The config with the command line applied."""
     if args.out is None and args.out_item is not None:
-        raise ValueError(f'--out-item {args.out_item} needs --out FILE besides.')
+        raise UserError(f'--out-item {args.out_item} needs --out FILE besides.')
+    cfg = loading.load_config(args.config, args.cfg_options)
     if not cfg.get('test_dataloader'):
-        raise ValueError('The config has no test_dataloader, so there is nothing to test on. '
-                         'Write test_dataloader, test_cfg and test_evaluator.')
+        raise UserError('The config has no test_dataloader, so there is nothing to test on. '
+                        'Write test_dataloader, test_cfg and test_evaluator.')
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     cfg.resume = False
@@ -80,9 +45,10 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir:
-        use_pictures(cfg, args)
+        switches.use_pictures(cfg, args.show_dir, show=args.show, interval=args.interval,
+                              wait_time=args.wait_time)
     if args.tta:
-        use_tta(cfg)
+        switches.use_tta(cfg)
     loading.set_dataloader_defaults(cfg, ('test_dataloader', ), not args.no_pin_memory)
     return cfg
 
@@ -90,17 +56,8 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> Any:
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> dict:
     """Evaluate and return the metrics."""
-    import mmengine
-    from mmengine.evaluator import DumpResults
     args = parse_args(argv)
-    cfg = merge_args(loading.load_config(args.config, args.cfg_options), args)
-    runner = cli.build_runner(cfg, ('test_dataloader', ))
-    if args.out and args.out_item != 'metrics':
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
-    metrics = runner.test()
-    if args.out and args.out_item == 'metrics' and runner.rank == 0:
-        mmengine.dump(metrics, args.out)
-    return metrics
+    return runner.evaluate(read_config(args), args.out, args.out_item)
 
 
 if __name__ == '__main__':

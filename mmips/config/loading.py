@@ -5,7 +5,9 @@ import os.path as osp
 from collections.abc import Sequence
 from typing import Any
 
-from mmips.errors import error_text
+from mmips.config import paths
+from mmips.config.options import merge_options
+from mmips.errors import MissingFileError, UserError, error_text
 
 __all__ = ['find_config', 'load_config', 'set_dataloader_defaults', 'set_work_dir']
 
@@ -17,46 +19,32 @@ def load_config(name: str, options: dict | None = None) -> Any:
         name (str): A path, or a config of this package such as ``ips/x.py``.
         options (dict, optional): What ``--cfg-options`` holds. Defaults to None.
 
-    Returns:
-        Config: The config.
-
     Raises:
-        FileNotFoundError: There is no such config; similar ones are named.
-        ValueError: The config cannot be read or the options do not fit it.
+        UserError: There is no such config (similar ones are named), it cannot be read, or an
+            option does not fit it.
     """
     from mmengine.config import Config
     path = find_config(name)
-    what = f'The config {path} cannot be used'
     try:
         cfg = Config.fromfile(path)
-        what = f'--cfg-options do not fit the config {path}'
-        cfg.merge_from_dict(options or {})
     except Exception as error:
-        raise ValueError(f'{what}: {type(error).__name__}: {error_text(error)}'
-                         f'{_config_hint(error)}') from error
+        hint = ("\n  A base with Mixup or CutMix holds `augments` as a list: write augments=["
+                "dict(type='mmips.IntraClassPatchSwap', grid_size=2)], a list too."
+                if 'augments' in str(error) else '')
+        raise UserError(f'The config {path} cannot be used: {type(error).__name__}: '
+                        f'{error_text(error)}{hint}') from error
+    merge_options(cfg, options or {})
     return cfg
 
 
-def _config_hint(error: Exception) -> str:
-    if 'augments' in str(error):
-        return ("\n  A base with Mixup or CutMix holds `augments` as a list: write "
-                "augments=[dict(type='mmips.IntraClassPatchSwap', grid_size=2)], a list too.")
-    return ''
-
-
 def find_config(name: str) -> str:
-    """The path of a config given by path or by its name inside this package.
-
-    Raises:
-        FileNotFoundError: There is no such config; similar ones are named.
-    """
-    import mmips
+    """The path of a config given by path or by its name inside this package."""
     if osp.isfile(name):
         return name
     try:
-        return mmips.cfg(name)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
+        return paths.cfg(name)
+    except MissingFileError as error:
+        raise MissingFileError(
             f'There is no config file {name!r} (looked from {os.getcwd()}), and {error}') from None
 
 
@@ -68,14 +56,7 @@ def set_work_dir(cfg: Any, config: str, work_dir: str | None) -> None:
 
 def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = True,
                             persistent_workers: bool = True) -> None:
-    """Fill in what the toolboxes' tools fill in; ``False`` switches a thing off everywhere.
-
-    Args:
-        cfg (Config): The whole config, changed in place.
-        fields (Sequence[str]): The data loaders.
-        pin_memory (bool): Defaults to True.
-        persistent_workers (bool): Defaults to True.
-    """
+    """Fill in what the toolboxes' tools fill in; ``False`` switches a thing off everywhere."""
     import torch
     defaults: dict = {}
     if cfg.get('default_scope') == 'mmpretrain':

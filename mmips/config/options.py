@@ -7,20 +7,39 @@ import importlib
 import inspect
 import io
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
+
+from mmips.errors import UserError
 
 __all__ = ['merge_options']
 
+# Words of a config for mmengine itself, in the order in which they have to be merged.
+_SPECIAL = ('_delete_', 'type', '_scope_')
+# What the Runner and our tools read of a config besides the Runner's own arguments.
+_RUNNER_KEYS = ('activation_checkpointing', 'compile', 'data_preprocessor',
+                'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
+                'runner_type', 'strategy', 'sync_bn', 'tta_model', 'tta_pipeline')
+# What mmengine itself takes out of a part before it hands the rest to a class, by the top key.
+_TAKEN_OUT = {
+    **dict.fromkeys(('train_dataloader', 'val_dataloader', 'test_dataloader'),
+                    ('num_batch_per_epoch', )),
+    **dict.fromkeys(('default_hooks', 'custom_hooks'), ('priority', )),
+    'optim_wrapper': ('constructor', 'paramwise_cfg'), 'train_cfg': ('by_epoch', ),
+    'param_scheduler': ('convert_to_iter_based', ),
+}
+# How alike a name has to be to one that is known, to be taken for a misspelling of it.
+_HINT, _MISSPELT = 0.6, 0.8
+
 
 def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
-    """Merge dotted options into a config one by one; refuse what would have no effect.
+    """Merge dotted options into a config; refuse what would have no effect.
 
     mmengine's own merging makes new keys of misspelt ones, without a word. Here every key must
     exist in the config, or else be an argument of what the config builds there (``model.alpha``
     is one of ``type='mmips.SelfDistillClassifier'`` even where the config leaves it at its
-    default). A top-level key must be one that the Runner reads: a variable that only the
-    config's own text uses has been used by then.
+    default). Where nobody can know the arguments (``**kwargs``, a dict without a type), only what
+    looks like another key misspelt is refused. A top-level key must be one that the Runner reads:
+    a variable that only the config's own text uses has been used by then.
 
     Args:
         cfg (Config): The whole config, changed in place.
@@ -28,36 +47,35 @@ def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
             one that is there (unless it has ``_delete_=True``), a list takes the other's place.
 
     Raises:
-        ValueError: It names the key and, for a misspelt one, those that are alike.
+        UserError: It names the key and, for a misspelt one, those that are alike.
     """
-    for key, value in options.items():
-        _check(cfg, key.split('.'), value, _scope(cfg))
+    for key in sorted(options, key=_turn):
+        value = options[key]
+        _check(cfg, key.split('.'), value, cfg.get('default_scope') or 'mmengine')
         try:
             # A copy: mmengine takes _delete_ out of what it merges.
             cfg.merge_from_dict({key: copy.deepcopy(value)})
         except Exception as error:  # Whatever mmengine thinks of it.
-            raise ValueError(f'the option {key}={value!r} does not fit the config: '
-                             f'{type(error).__name__}: {error}') from error
+            raise UserError(f'the option {key}={value!r} does not fit the config: '
+                            f'{type(error).__name__}: {error}') from error
 
 
-def _scope(cfg: Any) -> str:
-    return cfg.get('default_scope') or 'mmengine'
+def _turn(key: str) -> tuple[int, int]:
+    """Outer dicts before what is in them; there, first what they become."""
+    *path, last = key.split('.')
+    return len(path), _SPECIAL.index(last) if last in _SPECIAL else len(_SPECIAL)
 
 
 def _check(cfg: Any, parts: list[str], value: Any, scope: str) -> None:
     """Follow a key through the config as far as it exists."""
-    if parts[0] not in _runner_keys():
-        what = (f'{parts[0]!r} is a variable of the config, which is used up once it is read: name '
-                'the place where its value ends up' if parts[0] in cfg else
-                f'the Runner reads no {parts[0]!r}{_alike(parts[0], _runner_keys())}')
-        raise ValueError(f'the option {".".join(parts)} would have no effect: {what}.')
+    _check_top(cfg, parts)
     node: Any = dict(cfg.items())
     for depth, part in enumerate(parts):
         path = parts[:depth]
         if isinstance(node, (list, tuple)):
             if not part.isdigit() or int(part) >= len(node):
-                raise ValueError(f'the option {".".join(parts)} does not fit the config: '
-                                 f'{".".join(path)} is a list of {len(node)}, numbered from 0.')
+                raise UserError(f'the option {".".join(parts)} does not fit the config: '
+                                f'{".".join(path)} is a list of {len(node)}, numbered from 0.')
             node = node[int(part)]
         elif not isinstance(node, Mapping):
             return  # mmengine says what it is.
@@ -67,90 +85,102 @@ def _check(cfg: Any, parts: list[str], value: Any, scope: str) -> None:
             _check_argument(node, path, part, scope)
             return
     if isinstance(value, Mapping) and isinstance(node, Mapping) and not value.get('_delete_'):
-        merged = {**node, **value}
         for key, inner in value.items():
             if key not in node:
-                _check_argument(merged, parts, str(key), scope)
+                _check_argument({**node, **value}, parts, str(key), scope, set(node))
             else:
                 _check(cfg, [*parts, str(key)], inner, scope)
 
 
-def _check_argument(node: Mapping, path: list[str], name: str, scope: str) -> None:
-    """Raise unless what is built from ``node`` takes an argument of this name."""
-    if not path or name == 'type':
+def _check_top(cfg: Any, parts: list[str]) -> None:
+    """Raise unless the Runner reads the first part of a key."""
+    from mmengine.runner import Runner
+    known = _parameters(Runner)[0].union(_RUNNER_KEYS)
+    if parts[0] in known:
         return
-    known = _arguments(node, path, scope)
-    if name not in known:
-        where = '.'.join(path)
-        what = f" of type {node['type']!r}" if 'type' in node else ''
-        others = {*node, *known} - {name}
-        hint = _alike(name, others) or f' ({where} has {", ".join(map(str, node))})'
-        raise ValueError(f'the option {where}.{name} does not exist: {where}{what} has no '
-                         f'{name!r}{hint}.')
+    reason = (f'{parts[0]!r} is a variable of the config, which is used up once it is read: name '
+              'the place where its value ends up' if parts[0] in cfg else
+              f'the Runner reads no {parts[0]!r}{_hint(parts[0], known)}')
+    raise UserError(f'the option {".".join(parts)} would have no effect: {reason}.')
 
 
-def _alike(name: str, known: set[str]) -> str:
-    found = difflib.get_close_matches(name, map(str, known), 3, 0.6)
+def _check_argument(node: Mapping, path: list[str], name: str, scope: str,
+                    present: Iterable[str] | None = None) -> None:
+    """Raise unless what is built from ``node`` takes, or may take, an argument of this name."""
+    if not path or name in _SPECIAL:
+        return
+    built = _built_from(node, path, scope)
+    arguments = [_parameters(part) for part in built]
+    known = {key for names, _ in arguments for key in names}.union(_TAKEN_OUT.get(path[0], ()))
+    others = {*map(str, node if present is None else present), *known} - {name}
+    anything = not built or any(kwargs for _, kwargs in arguments)
+    if name in known or (anything and not _alike(name, others, _MISSPELT)):
+        return
+    where = '.'.join(path)
+    kind = f" of type {node['type']!r}" if 'type' in node else ''
+    hint = _hint(name, others) or f' ({where} has {", ".join(map(str, node))})'
+    raise UserError(f'the option {where}.{name} does not exist: {where}{kind} has no '
+                    f'{name!r}{hint}.')
+
+
+def _alike(name: str, known: Iterable[str], cutoff: float) -> list[str]:
+    return difflib.get_close_matches(name, known, 3, cutoff)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    found = _alike(name, known, _HINT)
     return f' (did you mean {" or ".join(found)}?)' if found else ''
 
 
-def _runner_keys() -> set[str]:
-    from mmengine.runner import Runner
-    return {*_parameters(Runner), 'compile', 'data_preprocessor'}
-
-
-def _arguments(node: Mapping, path: list[str], scope: str) -> set[str]:
-    """Names of the arguments of whatever is built from a part of a config."""
-    return set().union(*map(_parameters, _built_from(node, path, scope)))
-
-
 def _built_from(node: Mapping, path: list[str], scope: str) -> list[Any]:
-    from mmengine import registry
+    """The classes and functions that a part of a config may be built by."""
     kind = node.get('type')
     if not isinstance(kind, str):
-        return [kind] if kind else _untyped(path)
+        return [kind] if kind else _untyped(path, scope)
+    from mmengine import registry
     full = kind if '.' in kind else f'{scope}.{kind}'
-    found = []
+    modules = [registry]
     # What the toolboxes import announces what it does without.
     with contextlib.redirect_stdout(io.StringIO()):
-        for module in (registry, *_registries({scope, full.partition('.')[0]})):
-            found += [one.get(full) for one in vars(module).values()
-                      if isinstance(one, registry.Registry)]
-    return [one for one in found if one is not None]
+        for package in {scope, full.partition('.')[0]}:
+            with contextlib.suppress(ImportError):
+                # mmengine knows of a toolbox's own registries once they are imported.
+                modules.append(importlib.import_module(f'{package}.registry'))
+        found = [entry.get(full) for module in modules for entry in vars(module).values()
+                 if isinstance(entry, registry.Registry)]
+    return [part for part in found if part is not None]
 
 
-def _registries(scopes: Iterable[str]) -> list[ModuleType]:
-    """The modules of the toolboxes' own registries; mmengine knows of them once imported."""
-    found = []
-    for scope in scopes:
-        with contextlib.suppress(ImportError):
-            found.append(importlib.import_module(f'{scope}.registry'))
-    return found
-
-
-def _untyped(path: list[str]) -> list[Any]:
-    """What parts of a config are that need no type."""
+def _untyped(path: list[str], scope: str) -> list[Any]:
+    """What parts of a config are that need no type; nothing where nobody can know."""
     from mmengine.optim import OptimWrapper
-    from mmengine.runner import EpochBasedTrainLoop, TestLoop, ValLoop
+    from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
     from mmengine.runner.utils import set_random_seed
     from torch.utils.data import DataLoader
-    kinds: dict[str, Any] = {
-        'train_dataloader': DataLoader, 'val_dataloader': DataLoader,
-        'test_dataloader': DataLoader, 'optim_wrapper': OptimWrapper,
-        'train_cfg': EpochBasedTrainLoop, 'val_cfg': ValLoop, 'test_cfg': TestLoop,
-        'randomness': set_random_seed}
-    return [kinds[path[0]]] if len(path) == 1 and path[0] in kinds else []
+    kinds: dict[str, list] = {
+        'train_dataloader': [DataLoader], 'val_dataloader': [DataLoader],
+        'test_dataloader': [DataLoader], 'optim_wrapper': [OptimWrapper],
+        'train_cfg': [EpochBasedTrainLoop, IterBasedTrainLoop], 'val_cfg': [ValLoop],
+        'test_cfg': [TestLoop], 'randomness': [set_random_seed]}
+    if scope == 'mmpretrain':
+        from mmpretrain.models import ClsDataPreprocessor, RandomBatchAugment
+        kinds.update({'data_preprocessor': [ClsDataPreprocessor],
+                      'model.data_preprocessor': [ClsDataPreprocessor],
+                      'model.train_cfg': [RandomBatchAugment]})
+    return kinds.get('.'.join(path), [])
 
 
-def _parameters(function: Any) -> set[str]:
-    """Names of all arguments, through ``**kwargs`` also those of the classes above."""
+def _parameters(function: Any) -> tuple[set[str], bool]:
+    """Names of all arguments, also those of the classes above; whether it takes any other."""
     names: set[str] = set()
-    for one in inspect.getmro(function) if inspect.isclass(function) else [function]:
-        if inspect.isclass(one) and '__init__' not in vars(one):
+    anything = False
+    for owner in inspect.getmro(function) if inspect.isclass(function) else [function]:
+        if inspect.isclass(owner) and '__init__' not in vars(owner):
             continue
-        given = inspect.signature(one.__init__ if inspect.isclass(one) else one).parameters
-        names |= {key for key, what in given.items()
-                  if what.kind in (what.POSITIONAL_OR_KEYWORD, what.KEYWORD_ONLY)}
-        if not any(what.kind is what.VAR_KEYWORD for what in given.values()):
+        given = inspect.signature(owner.__init__ if inspect.isclass(owner) else owner).parameters
+        names |= {key for key, parameter in given.items()
+                  if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in given.values()):
             break
-    return names - {'self'}
+        anything = True
+    return names - {'self'}, anything

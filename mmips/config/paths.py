@@ -6,21 +6,18 @@ import re
 from pathlib import Path
 
 from mmips.compat import extend_config_packages, require_package
+from mmips.errors import MissingFileError, UserError
 
 __all__ = ['base', 'cfg', 'config_root']
 
 
 def config_root() -> Path:
-    """The folder of our configs: in ``.mim`` once installed, else beside the package.
-
-    Raises:
-        FileNotFoundError: When the package was copied without its configs.
-    """
+    """The folder of our configs: in ``.mim`` once installed, else beside the package."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / '.mim' / 'configs', package.parent / 'configs'):
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(
+    raise MissingFileError(
         f'mmips at {package} has no configs (neither .mim/configs nor ../configs); install it '
         'with `pip install .` or `pip install -e .` from its repository')
 
@@ -32,16 +29,13 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
     ``_base_ = [__import__('mmips').cfg('ips/resnet50_ips_in1k.py')]``.
 
     Args:
-        name: Path below ``configs/``, such as ``'ips/resnet50_ips_in1k.py'``, or the
-            bare file name if no other folder has it. ``.py`` may be left out.
+        name (str | os.PathLike): Path below ``configs/``, such as ``'ips/x.py'``, or the bare
+            file name if no other folder has it. ``.py`` may be left out.
 
     Raises:
-        TypeError: If ``name`` is no path.
-        FileNotFoundError: If there is no such config; names the closest ones.
-        ValueError: If a bare file name is found in several folders.
+        MissingFileError: If there is no such config; names the closest ones.
+        UserError: If a bare file name is found in several folders.
     """
-    if not isinstance(name, (str, os.PathLike)):
-        raise TypeError(f"mmips.cfg expects a path such as 'ips/x.py', got {name!r}")
     wanted = os.fspath(name).replace('\\', '/').removeprefix('mmips::').removeprefix('configs/')
     wanted = wanted if wanted.endswith('.py') else f'{wanted}.py'
     root = config_root()
@@ -50,10 +44,10 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
         return str(root / wanted)
     same_name = [path for path in known if path.rpartition('/')[2] == wanted]
     if len(same_name) > 1:
-        raise ValueError(f'{wanted!r} is in several folders, name one: {", ".join(same_name)}')
+        raise UserError(f'{wanted!r} is in several folders, name one: {", ".join(same_name)}')
     if same_name:
         return str(root / same_name[0])
-    raise FileNotFoundError(_advice(wanted, known, root))
+    raise MissingFileError(_advice(wanted, known, root))
 
 
 def _advice(wanted: str, known: list[str], root: Path) -> str:
@@ -72,18 +66,18 @@ def base(name: str) -> str:
     ``_base_ = [__import__('mmips').base('mmseg::…')]`` mends mmengine's table first.
 
     Args:
-        name: Such as ``'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'``.
+        name (str): Such as ``'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'``.
 
     Returns:
-        ``name`` itself.
+        str: ``name`` itself.
 
     Raises:
-        ValueError: If ``name`` is not of the form ``package::folder/file.py``.
+        UserError: If ``name`` is not of the form ``package::folder/file.py``.
         EnvironmentProblem: If the package is not installed.
     """
     if not isinstance(name, str) or re.fullmatch(r'\w+::[^:/]+(/[^:/]+)+\.py', name) is None:
-        raise ValueError(f"expected 'package::folder/file.py' (mmengine needs the folder), such as "
-                         f"'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py', got {name!r}")
+        raise UserError(f"expected 'package::folder/file.py' (mmengine needs the folder), such as "
+                        f"'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py', got {name!r}")
     package = name.partition('::')[0]
     require_package(package, f'_base_ {name!r}')
     extend_config_packages()

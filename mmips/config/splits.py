@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmips.config import loading, sources
+from mmips.errors import UserError
 
 __all__ = ['drop_pretrained', 'prepare_split']
 
@@ -17,12 +18,11 @@ def prepare_split(cfg: Any, split: str, name: str) -> None:
         name (str): What to call the config in messages.
 
     Raises:
-        FileNotFoundError: If the data is not there.
-        ValueError: If the config has no such split.
+        UserError: If the data is not there, or the config has no such split.
     """
     field = f'{split}_dataloader'
     if not cfg.get(field):
-        raise ValueError(f'{name} has no {field}: write one, or choose another --split.')
+        raise UserError(f'{name} has no {field}: write one, or choose another --split.')
     cfg.load_from, cfg.resume = None, False
     drop_pretrained(cfg.model)
     loading.set_dataloader_defaults(cfg, (field, ))
@@ -42,23 +42,19 @@ def _use_test_pipeline(cfg: Any, name: str) -> None:
         if tests:
             break
     else:
-        raise ValueError(f'{name} has no test or validation set, whose pipeline its training '
-                         'images would take: write test_dataloader.')
+        raise UserError(f'{name} has no test or validation set, whose pipeline its training '
+                        'images would take: write test_dataloader.')
     for _, dataset in sources.iter_datasets(cfg.train_dataloader.dataset, ''):
         dataset['pipeline'] = tests[0][1].get('pipeline', [])
 
 
 def drop_pretrained(node: Any) -> None:
     """Remove every pretrained checkpoint below a model config, in place."""
-    if isinstance(node, (list, tuple)):
-        for part in node:
-            drop_pretrained(part)
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        is_pretrained = (isinstance(value, str) if key == 'pretrained' else
-                         key == 'init_cfg' and 'Pretrained' in repr(value))
-        if is_pretrained:
+    parts = (list(node.items()) if isinstance(node, dict) else
+             enumerate(node) if isinstance(node, (list, tuple)) else ())
+    for key, value in parts:
+        if (isinstance(value, str) if key == 'pretrained' else
+                key == 'init_cfg' and 'Pretrained' in repr(value)):
             node[key] = None
         else:
             drop_pretrained(value)

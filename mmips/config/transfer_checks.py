@@ -11,8 +11,10 @@ from typing import Any
 
 from mmips.config.sources import type_name
 
-__all__ = ['transfer_mistakes', 'transfer_warnings']
+__all__ = ['Mistake', 'transfer_mistakes', 'transfer_warnings']
 
+#: A key, its value, what was expected, what to write.
+Mistake = tuple[str, Any, str, str]
 _TOOLBOXES = ('mmseg', 'mmdet')
 _MMPRETRAIN_STD = '[58.395, 57.12, 57.375]'
 
@@ -24,12 +26,8 @@ def _pretrained(backbone: Any) -> Any:
     return next((part for part in parts if type_name(part) == 'Pretrained'), None)
 
 
-def transfer_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
-    """Yield ``(key, value, what was expected, what to write)`` of every mistake.
-
-    Args:
-        cfg (Config): The whole config. Only those of mmseg and mmdet are looked at.
-    """
+def transfer_mistakes(cfg: Any) -> Iterator[Mistake]:
+    """Yield every mistake of a config of mmseg or mmdet."""
     model = cfg.get('model') or {}
     backbone = model.get('backbone') or {}
     if cfg.get('default_scope') not in _TOOLBOXES:
@@ -46,11 +44,7 @@ def transfer_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
 
 
 def transfer_warnings(cfg: Any) -> Iterator[str]:
-    """Yield what is possible, but perhaps not meant.
-
-    Args:
-        cfg (Config): The whole config. Only those of mmseg and mmdet are looked at.
-    """
+    """Yield what is possible, but perhaps not meant, in a config of mmseg or mmdet."""
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     if cfg.get('default_scope') not in _TOOLBOXES or not _pretrained(backbone):
         return

@@ -5,6 +5,7 @@ from mmengine.config import Config
 
 import mmips
 from mmips.config.options import merge_options
+from mmips.errors import UserError
 
 
 @pytest.fixture(scope='module')
@@ -32,6 +33,16 @@ def cfg(shipped):
     ('default_hooks.checkpoint.save_best', 'auto'),
     ('custom_hooks', []),
     ('load_from', 'x.pth'),
+    ('model_wrapper_cfg', dict(static_graph=True)),  # read by the Runner, but no argument of it
+    ('optim_wrapper.paramwise_cfg', dict(norm_decay_mult=0.)),  # mmengine takes it out
+    ('param_scheduler.convert_to_iter_based', True),
+    ('custom_hooks.0.priority', 'LOW'),
+    ('train_cfg.max_iters', 7),  # of the other loop
+    ('model.train_cfg.probs', [1.]),  # of what mmpretrain makes of the dict
+    ('data_preprocessor.pad_size_divisor', 32),
+    ('default_hooks.early', dict(type='EarlyStoppingHook', monitor='loss')),  # any name
+    ('env_cfg.dist_cfg.timeout', 60),  # whatever init_process_group takes
+    ('model.init_cfg', None),
     ('model.head', dict(_delete_=True, type='LinearClsHead', num_classes=3, in_channels=512)),
 ])
 def test_merges_what_is_read(cfg, key, value):
@@ -63,6 +74,8 @@ def test_options_build_on_each_other(cfg):
     ('optim_wrapper.optimiser.lr', 1, 'did you mean optimizer'),
     ('optim_wrapper.optimizer', dict(momentun=1), 'did you mean momentum'),
     ('train_cfg.max_epoch', 1, 'did you mean max_epochs'),
+    ('default_hooks.checkpont.interval', 1, r'default_hooks.checkpont does not exist.*checkpoint'),
+    ('optim_wrapper.paramwise_cgf', {}, 'did you mean paramwise_cfg'),
     ('model.train_cfg.augmentations', [], r'model.train_cfg.augmentations does not exist'),
     ('trainn_cfg.max_epochs', 1, r"the Runner reads no 'trainn_cfg' \(did you mean train_cfg"),
     ('dataset_type', 'X', "'dataset_type' is a variable of the config, which is used up"),
@@ -72,9 +85,22 @@ def test_options_build_on_each_other(cfg):
 ])
 def test_refuses_what_nothing_reads(cfg, key, value, words):
     before = copy.deepcopy(cfg.to_dict())
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         merge_options(cfg, {key: value})
     assert cfg.to_dict() == before
+
+
+def test_order_does_not_matter(cfg):
+    """What a part becomes is merged before what is in it."""
+    merge_options(cfg, {
+        'train_dataloader.sampler.shuffle': True, 'train_dataloader.sampler.type': 'DefaultSampler',
+        'train_dataloader.sampler._delete_': True, 'default_hooks.early.monitor': 'loss',
+        'default_hooks.early.type': 'EarlyStoppingHook', 'model.backbone': dict(
+            _delete_=True, type='TIMMBackbone', model_name='resnet18'),
+        'model.backbone.drop_rate': 0.1})  # Through **kwargs; nobody knows what timm takes.
+    assert cfg.train_dataloader.sampler == dict(type='DefaultSampler', shuffle=True)
+    assert cfg.default_hooks.early == dict(type='EarlyStoppingHook', monitor='loss')
+    assert cfg.model.backbone.drop_rate == 0.1
 
 
 def test_options_can_be_merged_twice():

@@ -5,7 +5,9 @@ import pytest
 from mmengine.config import Config
 
 import mmips
+from mmips.compat import EnvironmentProblem
 from mmips.config import paths
+from mmips.errors import MissingFileError, UserError
 
 
 @pytest.fixture
@@ -30,25 +32,19 @@ def test_cfg_finds_a_config(configs, name):
 
 @pytest.mark.parametrize('name', ['ips/resnet50_isp_in1k.py', 'wrong/resnet50-ips_in1k.py'])
 def test_cfg_names_close_matches(configs, name):
-    with pytest.raises(FileNotFoundError, match=r"did you mean 'ips/resnet50_ips_in1k\.py'"):
+    with pytest.raises(MissingFileError, match=r"did you mean 'ips/resnet50_ips_in1k\.py'"):
         mmips.cfg(name)
 
 
 def test_cfg_without_a_close_match_says_where_to_look(configs):
-    with pytest.raises(FileNotFoundError, match='did you mean any file below'):
+    with pytest.raises(MissingFileError, match='did you mean any file below'):
         mmips.cfg('zzz/qqqqqqqq.py')
 
 
 def test_cfg_refuses_an_ambiguous_name(configs):
-    with pytest.raises(ValueError, match='several folders, name one: det/same.py, seg/same.py'):
+    with pytest.raises(UserError, match='several folders, name one: det/same.py, seg/same.py'):
         mmips.cfg('same.py')
     assert mmips.cfg('seg/same.py') == str(configs / 'seg' / 'same.py')
-
-
-@pytest.mark.parametrize('name', [None, 3, ['a.py']])
-def test_cfg_refuses_what_is_no_path(name):
-    with pytest.raises(TypeError, match='expects a path such as'):
-        mmips.cfg(name)
 
 
 def test_config_root_of_this_installation_holds_configs():
@@ -59,7 +55,7 @@ def test_config_root_of_this_installation_holds_configs():
 
 def test_config_root_without_configs(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, '__file__', str(tmp_path / 'mmips' / 'paths.py'))
-    with pytest.raises(FileNotFoundError, match=r'pip install -e \.'):
+    with pytest.raises(MissingFileError, match=r'pip install -e \.'):
         paths.config_root()
 
 
@@ -77,10 +73,10 @@ def test_base_mends_mmseg(tmp_path, monkeypatch):
 @pytest.mark.parametrize('name', [
     'fcn/x.py', 'mmseg::x.py', 'mmseg::fcn/x', 'mmseg::a::b/x.py', '', None])
 def test_base_refuses_another_form(name):
-    with pytest.raises(ValueError, match="expected 'package::folder/file.py'"):
+    with pytest.raises(UserError, match="expected 'package::folder/file.py'"):
         mmips.base(name)
 
 
 def test_base_names_the_package_that_is_missing():
-    with pytest.raises(RuntimeError, match='needs mmabsent, which is not installed'):
+    with pytest.raises(EnvironmentProblem, match='needs mmabsent, which is not installed'):
         mmips.base('mmabsent::a/b.py')

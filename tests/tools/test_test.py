@@ -35,13 +35,8 @@ def test_predictions_and_tta(evaluate, digits_config, checkpoint):
 @pytest.mark.parametrize('argv, words', [
     (['absent.pth'], "The checkpoint 'absent.pth', named by load_from"),
     (['w.pth', '--out-item', 'pred'], '--out-item pred needs --out FILE'),
-    (['w.pth', '--show-dir', 'x', '--cfg-options', 'default_hooks._delete_=True'],
-     'no default_hooks.visualization')])
-def test_messages(evaluate, digits_config, checkpoint, argv, words, capsys):
-    if '--show-dir' in argv:
-        digits_config.write_text(digits_config.read_text()
-                                 + 'default_hooks = dict(_delete_=True)\n')
-        argv = argv[:3]
+    (['w.pth', '--cfg-options', 'test_dataloader=None'], 'The config has no test_dataloader')])
+def test_messages(evaluate, digits_config, elsewhere, argv, words, capsys):
     with pytest.raises(SystemExit) as caught:
         evaluate([str(digits_config), *argv])
     assert caught.value.code == 2

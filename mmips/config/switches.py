@@ -1,0 +1,73 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""What the options of train.py and test.py switch on in a config, each in place."""
+from copy import deepcopy
+from typing import Any
+
+from mmips.config.sources import type_name
+from mmips.errors import UserError
+
+__all__ = ['auto_scale_lr', 'use_amp', 'use_pictures', 'use_tta']
+
+
+def use_amp(cfg: Any) -> None:
+    """Train in mixed precision."""
+    import torch
+    if not torch.cuda.is_available():
+        raise UserError('--amp: mixed precision needs a GPU, and torch sees none here. '
+                        'Leave --amp out.')
+    wrapper = cfg.get('optim_wrapper')
+    if wrapper is None:
+        raise UserError('--amp: the config has no optim_wrapper to switch to mixed precision. '
+                        "Write optim_wrapper = dict(optimizer=dict(type='SGD', lr=...)).")
+    if type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'--amp: optim_wrapper.type={wrapper.type!r} is neither OptimWrapper nor '
+                        'AmpOptimWrapper. Set mixed precision in the config.')
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def auto_scale_lr(cfg: Any) -> None:
+    """Scale the learning rate by batch size / base batch size."""
+    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+        raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, '
+                        'the number of images a step for which its learning rate was set. '
+                        'Write auto_scale_lr = dict(base_batch_size=...).')
+    cfg.auto_scale_lr.enable = True
+
+
+def use_pictures(cfg: Any, folder: str | None, **hook_options: Any) -> None:
+    """Draw predictions: into a folder, and as the visualisation hook is told besides.
+
+    Args:
+        cfg (Config): The whole config.
+        folder (str, optional): Where pictures go; None for none.
+        **hook_options (Any): ``show``, ``interval`` and ``wait_time`` of the toolbox's hook.
+    """
+    if 'visualization' not in cfg.get('default_hooks', {}):
+        raise UserError('--show, --show-dir: the config has no default_hooks.visualization. '
+                        "Write default_hooks=dict(visualization=dict(type='VisualizationHook')).")
+    hook, scope = cfg.default_hooks.visualization, cfg.get('default_scope')
+    # mmpretrain's hook is switched on by `enable`, mmseg's and mmdet's by `draw`.
+    hook.update({'enable' if scope == 'mmpretrain' else 'draw': True, **hook_options})
+    if folder and scope == 'mmseg':
+        # Its hook has no folder of its own.
+        cfg.visualizer.save_dir = folder
+    elif folder:
+        hook['out_dir' if scope == 'mmpretrain' else 'test_out_dir'] = folder
+
+
+def use_tta(cfg: Any) -> None:
+    """Wrap the model in test-time augmentation."""
+    from mmengine.config import ConfigDict
+    if 'tta_model' not in cfg and cfg.get('default_scope') == 'mmpretrain':
+        cfg.tta_model = dict(type='mmpretrain.AverageClsScoreTTA')
+    if 'tta_model' not in cfg:
+        raise UserError('--tta: the config has no tta_model. Write tta_model = dict(...) and '
+                        'tta_pipeline = [...], or leave --tta out.')
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    if 'tta_pipeline' not in cfg:
+        flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
+        both = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
+        cfg.tta_pipeline = [*deepcopy(pipeline[:-1]), both]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline

@@ -1,0 +1,66 @@
+import os
+
+import pytest
+from mmengine.config import Config
+
+import mmips
+from mmips.config import loading
+from mmips.errors import MissingFileError, UserError
+
+
+def test_configs_by_path_and_by_name(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text('train_cfg = dict(max_epochs=1)\n')
+    assert loading.find_config(str(path)) == str(path)
+    assert loading.find_config('ips/resnet50_ips_in1k.py') == mmips.cfg('ips/resnet50_ips_in1k.py')
+    assert loading.load_config(str(path), {'train_cfg.max_epochs': 2}).train_cfg.max_epochs == 2
+
+
+def test_a_mistyped_config_names_similar_ones():
+    with pytest.raises(MissingFileError, match=r"(?s)no config file 'configs/ips/resnet50_ipz_in1"
+                       r"k.py'.*looked from .*resnet50_ips_in1k.py"):
+        loading.find_config('configs/ips/resnet50_ipz_in1k.py')
+
+
+@pytest.mark.parametrize('text, options, words', [
+    ('a = (', None, 'mine.py cannot be used: SyntaxError'),
+    ("_base_ = './absent.py'", None, 'mine.py cannot be used: .*absent.py'),
+    ('custom_hooks = [1]', {'custom_hooks.7': 1}, 'custom_hooks is a list of 1'),
+    ('train_cfg = dict()', {'train_cfg.max_epoch': 1}, 'did you mean max_epochs')])
+def test_a_config_that_cannot_be_read(tmp_path, text, options, words):
+    path = tmp_path / 'mine.py'
+    path.write_text(text)
+    with pytest.raises(UserError, match=f'(?s){words}'):
+        loading.load_config(str(path), options)
+
+
+def test_augments_as_a_dict_over_a_list(tmp_path):
+    (tmp_path / 'base.py').write_text(
+        "model = dict(train_cfg=dict(augments=[dict(type='Mixup'), dict(type='CutMix')]))")
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = './base.py'\nmodel = dict(train_cfg=dict("
+                    "augments=dict(type='mmips.IntraClassPatchSwap')))")
+    with pytest.raises(UserError, match=r'(?s)cannot be used: .*`augments` as a list: write '
+                       r"augments=\[dict\(type='mmips.IntraClassPatchSwap'"):
+        loading.load_config(str(path))
+
+
+@pytest.mark.parametrize('option, own, expected', [
+    ('x', 'y', 'x'), (None, 'y', 'y'), (None, None, os.path.join('./work_dirs', 'name'))])
+def test_work_dir_priority(option, own, expected):
+    cfg = Config(dict(work_dir=own))
+    loading.set_work_dir(cfg, 'a/name.py', option)
+    assert cfg.work_dir == expected
+
+
+def test_loader_defaults_are_those_of_the_toolbox():
+    cfg = Config(dict(default_scope='mmpretrain', a=dict(num_workers=2), b=dict(num_workers=0),
+                      c=dict(num_workers=2, persistent_workers=False), d=None))
+    loading.set_dataloader_defaults(cfg, ('a', 'b', 'c', 'd'))
+    assert [cfg[name].persistent_workers for name in 'abc'] == [True, False, False]
+    assert cfg.a.collate_fn.type == 'default_collate'
+    loading.set_dataloader_defaults(cfg, ('a', ), pin_memory=False, persistent_workers=False)
+    assert cfg.a.pin_memory is False and cfg.a.persistent_workers is False
+    other = Config(dict(default_scope='mmseg', a=dict(num_workers=2)))
+    loading.set_dataloader_defaults(other, ('a', ))
+    assert other.a == dict(num_workers=2)

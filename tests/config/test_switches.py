@@ -1,0 +1,66 @@
+import pytest
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+
+from mmips.config import switches
+from mmips.errors import UserError
+
+PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+
+
+@pytest.mark.parametrize('wrapper', [
+    dict(), dict(type='OptimWrapper'), dict(type='mmengine.OptimWrapper'),
+    dict(type='mmengine.AmpOptimWrapper'), dict(type=OptimWrapper)])
+def test_amp_knows_the_wrapper_by_any_name(gpu, wrapper):
+    cfg = Config(dict(optim_wrapper=wrapper))
+    switches.use_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
+
+
+@pytest.mark.parametrize('switch, cfg, words', [
+    (switches.use_amp, dict(optim_wrapper=dict(type='Own')), "type='Own' is neither"),
+    (switches.use_amp, dict(), '--amp: the config has no optim_wrapper'),
+    (switches.auto_scale_lr, dict(auto_scale_lr=None), 'no auto_scale_lr.base_batch_size'),
+    (switches.auto_scale_lr, dict(auto_scale_lr=dict(enable=False)), 'base_batch_size'),
+    (switches.use_tta, dict(default_scope='mmseg'), '--tta: the config has no tta_model'),
+    (lambda cfg: switches.use_pictures(cfg, 'x'), dict(default_hooks=dict()),
+     'no default_hooks.visualization')])
+def test_what_cannot_be_switched_on(gpu, switch, cfg, words):
+    with pytest.raises(UserError, match=words):
+        switch(Config(cfg))
+
+
+def test_amp_needs_a_gpu(monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    with pytest.raises(UserError, match='--amp: mixed precision needs a GPU'):
+        switches.use_amp(Config(dict(optim_wrapper=dict())))
+
+
+@pytest.mark.parametrize('scope, hook, save_dir', [
+    ('mmpretrain', dict(enable=True, out_dir='x'), None), ('mmseg', dict(draw=True), 'x'),
+    ('mmdet', dict(draw=True, test_out_dir='x'), None)])
+def test_pictures_of_each_toolbox(scope, hook, save_dir):
+    cfg = Config(dict(default_scope=scope, visualizer=dict(),
+                      default_hooks=dict(visualization=dict())))
+    switches.use_pictures(cfg, 'x', interval=3)
+    assert cfg.default_hooks.visualization == dict(hook, interval=3)
+    assert cfg.visualizer.get('save_dir') == save_dir
+
+
+@pytest.mark.parametrize('own', [{}, dict(tta_model=dict(type='Own'), tta_pipeline=[1])])
+def test_tta_wraps_the_model(own):
+    cfg = Config(dict(default_scope='mmpretrain', model=dict(type='Net'),
+                      test_dataloader=dict(dataset=dict(pipeline=PIPELINE)), **own))
+    switches.use_tta(cfg)
+    assert cfg.model.module.type == 'Net'
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    if own:
+        assert cfg.model.type == 'Own' and pipeline == [1]
+    else:
+        assert [step.type for step in pipeline] == ['LoadImageFromFile', 'TestTimeAug']
+        assert [flip.prob for flip in pipeline[1].transforms[0]] == [1, 0]

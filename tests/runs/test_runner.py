@@ -1,0 +1,47 @@
+import urllib.error
+
+import pytest
+from mmengine.config import Config
+
+import mmips
+from mmips.errors import MissingFileError, UserError
+from mmips.runs import runner
+
+
+@pytest.fixture
+def digits(tmp_path):
+    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
+    cfg.work_dir = str(tmp_path)
+    return cfg
+
+
+def refuse(*args, **kwargs):
+    raise urllib.error.URLError('no network')
+
+
+def test_failed_download_says_what_to_get(monkeypatch, tmp_path):
+    monkeypatch.setattr('urllib.request.urlopen', refuse)
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(mmips.cfg('ips/resnet18_ips_cifar100.py'))
+    with pytest.raises(UserError, match=r'(?s)CIFAR-100 is missing.*cifar-100-python.tar.gz.*'
+                       'the download failed: .*no network'):
+        cfg.work_dir = 'w'
+        runner.build_runner(cfg, ('train_dataloader', ))
+
+
+def test_missing_data_is_said_before_anything_is_built(monkeypatch):
+    monkeypatch.setattr('mmengine.runner.Runner.from_cfg', refuse)
+    cfg = Config(dict(val_dataloader=dict(dataset=dict(type='CUB', data_root='nowhere'))))
+    with pytest.raises(MissingFileError, match='CUB-200-2011 is missing'):
+        runner.build_runner(cfg, ('val_dataloader', ))
+
+
+@pytest.mark.parametrize('options, words', [
+    ({'model.backbone.type': 'ResNett'}, 'KeyError: .*ResNett is not in the'),
+    ({'val_dataloader.dataset.split': 'nothing'}, "ValueError: .*'nothing'"),
+    ({'train_cfg.max_epoch': 3}, "TypeError: .*'max_epoch'")])
+def test_refusals_of_model_data_and_loops_are_explained(digits, options, words):
+    """Of the parts that mmengine builds late too: loops, their loaders and data sets."""
+    digits.merge_from_dict(options)
+    with pytest.raises(UserError, match=f'(?s)^The run cannot be built: {words}'):
+        runner.build_runner(digits, ('train_dataloader', 'val_dataloader'))

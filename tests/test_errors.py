@@ -1,0 +1,55 @@
+import urllib.error
+
+import pytest
+
+from mmips.errors import MissingFileError, UserError, error_text, explained
+
+
+def chained():
+    error = ValueError('bad archive')
+    error.__cause__ = OSError('no network')
+    return error
+
+
+@pytest.mark.parametrize('error, words', [
+    (ValueError('bad value'), 'ValueError: bad value'),
+    (KeyError('X is not in'), 'KeyError: X is not in'),
+    (TypeError('unexpected argument'), 'TypeError: unexpected'),
+    (AssertionError('split must be'), 'AssertionError: split must be'),
+    (ImportError('no module'), 'ImportError: no module'),
+    (FileNotFoundError('no such file'), 'FileNotFoundError: no such')])
+def test_a_refusal_becomes_one_of_the_user(error, words):
+    with pytest.raises(UserError, match=f'^not built: {words}') as caught:
+        with explained('not built'):
+            raise error
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize('error', [RuntimeError('CUDA error'), AssertionError(),
+                                   ZeroDivisionError(), MissingFileError('x is not there')])
+def test_others_pass(error):
+    with pytest.raises(type(error)) as caught:
+        with explained('not built', 'get it there'):
+            raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize('error, said', [
+    (urllib.error.URLError('off'), 'off'), (chained(), 'bad archive'),
+    (AssertionError('Download failed or shared storage'), 'Download failed'),
+    (RuntimeError('Download failed'), 'Download failed')])
+def test_a_failed_download_says_what_to_get(error, said):
+    with pytest.raises(UserError, match=rf'^get it there\n  \(the download failed: .*{said}'):
+        with explained('not built', 'get it there'):
+            raise error
+
+
+def test_last_line_of_a_worker_is_its_message():
+    error = ValueError('Caught ValueError in DataLoader worker process 0.\nOriginal Traceback '
+                       '(most recent call last):\n  File "x.py"\nValueError: bad image')
+    assert error_text(error) == 'ValueError: bad image'
+
+
+def test_a_missing_file_is_said_in_words():
+    assert str(MissingFileError('no a.pth', 'b')) == "('no a.pth', 'b')"
+    assert isinstance(MissingFileError('x'), FileNotFoundError)
