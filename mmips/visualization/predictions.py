@@ -189,7 +189,7 @@ def draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: 
 def _free_place(box: tuple, letters: int, point: float, size: tuple, taken: list) -> tuple | None:
     """Where a text fits at a corner of its box, outside of all others; left, top, right, bottom."""
     left, top, right, bottom = box
-    width, height = (0.68 * letters + 0.5) * _POINTS * point, 1.6 * _POINTS * point
+    width, height = (0.62 * letters + 0.5) * _POINTS * point, 1.6 * _POINTS * point
     for x, y in ((left, top - height), (left, top), (right - width, top - height),
                  (left, bottom - height), (right - width, bottom - height), (left, bottom)):
         x = min(max(x, 0), size[0] - width)
