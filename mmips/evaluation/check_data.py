@@ -91,7 +91,8 @@ def inspect_config(cfg: Any, skip: Mapping[str, list[str]] | None = None, worker
         train too are a finding of the others.
     """
     splits: dict[str, Split] = {}
-    data = {name: (cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in SPLITS}
+    data: dict[str, Any] = {
+        name: (cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in SPLITS}
     for name in [name for name in SPLITS if data[name] is not None]:
         twin = next((known for known in splits if data[known] == data[name]), None)
         splits[name] = splits[twin] if twin else inspect_split(

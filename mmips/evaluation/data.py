@@ -8,7 +8,6 @@ once, as the config's own data set class reads it, and what is wrong is named by
 """
 import functools
 import multiprocessing
-import os.path as osp
 import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence

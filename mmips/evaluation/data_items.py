@@ -54,7 +54,7 @@ def read_xml(job: Job, image_id: str) -> dict:
 def inspect_record(job: Job, record: dict) -> dict:
     """What is in one image of a data set: ``counts``, ``notes``, ``paths`` and ``problems``."""
     problems: list[tuple[str, str]] = []
-    path = record.get('img_path')
+    path: Any = record.get('img_path')
     is_file = isinstance(path, str) and sources.is_local(path)
     size = _inspect_image(path, job.decode, problems) if is_file else None
     inspect = (_inspect_label_image if 'seg_map_path' in record else

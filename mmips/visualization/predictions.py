@@ -208,7 +208,7 @@ def _legend(figure: Any, known: Sequence, classes: Sequence[str], palette: Any) 
     numbers = np.unique(np.concatenate([
         np.unique(labels['label'] if is_boxes else labels) for labels in known]).astype(int))
     present = [number for number in numbers if 0 <= number < len(classes)]
-    handles = [Patch(facecolor=np.asarray(palette[number]) / 255, edgecolor=style.INK,
+    handles = [Patch(facecolor=tuple(np.asarray(palette[number]) / 255), edgecolor=style.INK,
                      label=style.shorten(str(classes[number]), 26)) for number in present]
     if is_boxes and any(labels['difficult'].any() for labels in known if 'difficult' in labels):
         handles.append(Patch(fill=False, linestyle=_DASHED, label='difficult, not counted'))
@@ -217,6 +217,6 @@ def _legend(figure: Any, known: Sequence, classes: Sequence[str], palette: Any) 
                              label='ignored'))
     if handles:
         # Inches of the widest entry, with its swatch.
-        widest = 0.085 * max(len(handle.get_label()) for handle in handles) + 0.6
+        widest = 0.085 * max(len(str(handle.get_label())) for handle in handles) + 0.6
         style.legend(figure, handles=handles, loc='outside lower center',
                      ncols=max(1, min(len(handles), int(figure.get_figwidth() / widest))))

@@ -1,8 +1,8 @@
 import json
 
-import mmips
 import pytest
 
+import mmips
 from mmips.evaluation import check_data
 
 from .conftest import load_tool
