@@ -77,18 +77,9 @@ def _find_missing(cfg: Any) -> tuple[list[str], dict[str, list[str]]]:
 
 def inspect_config(cfg: Any, skip: Mapping[str, list[str]] | None = None, workers: int = 0,
                    decode: bool = False) -> dict[str, Split]:
-    """Read the data of every split that a config has; equal ones once.
+    """Read the data of every split that a config has; those that are the same are one object.
 
-    Args:
-        cfg (Config): The whole config.
-        skip (Mapping[str, list[str]], optional): Data sets to leave out, by split. Defaults to
-            None.
-        workers (int): Processes; below 2 everything happens in this one. Defaults to 0.
-        decode (bool): Decode every image to the end. Defaults to False.
-
-    Returns:
-        dict[str, Split]: By name; splits that are the same are one object. Images that are in
-        train too are a finding of the others.
+    Data sets in ``skip`` are left out. Images that are in train too are a finding of the others.
     """
     splits: dict[str, Split] = {}
     data: dict[str, Any] = {
@@ -129,15 +120,7 @@ def _headings(splits: Mapping[str, Split]) -> dict[str, Split]:
 
 
 def class_table(splits: Mapping[str, Split]) -> pd.DataFrame:
-    """What there is of each class.
-
-    Args:
-        splits (Mapping[str, Split]): See :func:`inspect_config`.
-
-    Returns:
-        DataFrame: A row a class; columns are split and 'images', 'pixels' or 'boxes', beside the
-        last two the 'images' in which they are. NaN where a split does not know a class.
-    """
+    """Counts of classes; columns are the split and 'images', 'pixels' or 'boxes'."""
     columns = {}
     for heading, split in _headings(splits).items():
         columns[heading, split.kind] = counts = pd.Series(split.counts, dtype='Int64')

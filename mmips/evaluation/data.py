@@ -198,19 +198,11 @@ def _without_pipeline(cfg: Any) -> Any:
 
 def inspect_split(name: str, cfg: dict, skip: Collection[str] = (), workers: int = 0,
                   decode: bool = False) -> Split:
-    """Read all annotations of a data set config.
+    """Read all annotations of the ``dataset`` of a data loader; wrappers are seen through.
 
-    Args:
-        name (str): What to call it, such as 'train'.
-        cfg (dict): The ``dataset`` of a data loader; wrappers are seen through.
-        skip (Collection[str]): Data sets to leave out, such as 'dataset.datasets.1'. Defaults
-            to ().
-        workers (int): Processes; below 2 everything happens in this one. Defaults to 0.
-        decode (bool): Whether to decode every image to the end. Defaults to False.
-
-    Returns:
-        Split: Counts, and all problems that were found. Of the annotations as training would
-        see them: with ``label_map``, ``reduce_zero_label`` and ``filter_cfg`` applied.
+    As training would see them: with ``label_map``, ``reduce_zero_label`` and ``filter_cfg``.
+    Data sets of ``skip``, such as 'dataset.datasets.1', are left out; ``decode`` decodes every
+    image to the end.
     """
     split = Split(name)
     for key, part in sources.iter_datasets(cfg, 'dataset'):

@@ -41,18 +41,13 @@ def compare_monitors(runs: Mapping[str, str | os.PathLike], out: str | os.PathLi
     """Write, print and draw what the training monitors have logged in several runs.
 
     Args:
-        runs (Mapping[str, str | PathLike]): Work directories by the names that the results give
-            them.
-        out (str | PathLike): Folder for ``monitor.md``, ``.csv``, ``.json`` and
-            ``monitor_gradients.png``, ``monitor_kd.png``, ``monitor_losses.png``; it is made.
+        runs (Mapping): Work directories by the names that the results give them.
+        out (str | PathLike): Folder for the results; it is made.
         epochs (Sequence[int], optional): The first and the last epoch to take, from 1; of
             iteration-based runs iterations. Defaults to None (all).
 
     Returns:
         DataFrame: See :func:`read_quantities`.
-
-    Raises:
-        UserError: For runs that have logged nothing of interest.
     """
     found = read_quantities(runs, epochs)
     notes = _missing(found)
@@ -65,18 +60,8 @@ def compare_monitors(runs: Mapping[str, str | os.PathLike], out: str | os.PathLi
 
 def read_quantities(runs: Mapping[str, str | os.PathLike],
                     epochs: Sequence[int] | None = None) -> pd.DataFrame:
-    """The means of every monitored quantity over the lines of an epoch.
-
-    Args:
-        runs (Mapping[str, str | PathLike]): Work directories by name.
-        epochs (Sequence[int], optional): The first and the last to take. Defaults to None (all).
-
-    Returns:
-        DataFrame: ``run``, ``quantity``, ``epoch`` (``iter`` where a run has no epochs) and
-        ``value``.
-
-    Raises:
-        UserError: A log has no line of training, or none of those epochs.
+    """Means of every monitored quantity over an epoch: ``run``, ``quantity``, ``epoch`` (``iter``
+    where a run has no epochs) and ``value``, of some epochs or of all.
     """
     found = {name: _training(folder) for name, folder in runs.items()}
     has_epochs = all(log['epoch'].notna().all() for log in found.values())

@@ -38,23 +38,11 @@ def check_metric(metric: Any) -> None:
 
 
 def class_scores(metric: Any, size: int) -> pd.Series:
-    """The score of every class from a metric that has seen all images.
+    """The score of every class from a metric that has seen ``size`` images, in percent.
 
     The numbers come from the metric's own functions and settings, so their mean is what the
-    toolbox reports.
-
-    Args:
-        metric (BaseMetric): ``IoUMetric`` of mmseg, ``VOCMetric`` or ``CocoMetric`` of mmdet, in
-            a single process, after ``process``.
-        size (int): Number of images.
-
-    Returns:
-        Series: In percent; those of ``CocoMetric`` in steps of 0.1, as it rounds them. Its index
-        is ('IoU' or 'AP', class), NaN for a class that does not occur, and at last ('total',
-        score) for 'mIoU' and 'aAcc', or 'mAP'.
-
-    Raises:
-        UserError: For another metric, or one set to measure something else.
+    toolbox reports; those of ``CocoMetric`` in steps of 0.1, as it rounds them. The index is
+    ('IoU' or 'AP', class), NaN for a class that does not occur, and ('total', 'mIoU' ...) at last.
     """
     check_metric(metric)
     read = {'IoUMetric': _iou, 'VOCMetric': _voc, 'CocoMetric': _coco}[type(metric).__name__]
@@ -104,16 +92,9 @@ def _changes(scores: pd.DataFrame, baseline: str) -> tuple[pd.DataFrame, pd.Data
 
 
 def comparison_table(scores: pd.DataFrame, baseline: str) -> str:
-    """A Markdown table of all classes, with the differences to one of the networks.
+    """A Markdown table of all classes with the differences to one of the networks.
 
-    Args:
-        scores (DataFrame): A column of :func:`class_scores` for each network.
-        baseline (str): The name to which the others are compared.
-
-    Returns:
-        str: Table and, for each of the others, on how many classes it is better. Higher scores
-        have their difference in bold. All in percent with two digits, and a difference is that
-        of the two numbers shown.
+    Higher scores have their difference in bold. A difference is that of the two numbers shown.
     """
     shown, changes = _changes(scores, baseline)
     kind = scores.index[0][0]
@@ -132,16 +113,7 @@ def comparison_table(scores: pd.DataFrame, baseline: str) -> str:
 
 
 def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | os.PathLike) -> str:
-    """Write ``per_class.md`` and ``per_class.csv``.
-
-    Args:
-        scores (DataFrame): A column of :func:`class_scores` for each network.
-        baseline (str): The name to which the others are compared.
-        folder (str): Where to write; it is made.
-
-    Returns:
-        str: What ``per_class.md`` holds.
-    """
+    """Write ``per_class.md``, whose text is returned, and ``per_class.csv`` into a folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     table = comparison_table(scores, baseline)

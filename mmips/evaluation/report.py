@@ -30,23 +30,17 @@ _NOT_DRAWN = re.compile(r'^(time|data_time|memory|base_lr|eta)$|^grad(_\w+)?/')
 
 @dataclass
 class Section:
-    """What a folder of results holds; names are paths below it.
-
-    Attributes:
-        path (Path): The folder.
-        logs (DataFrame): See :func:`mmips.runs.logs.read_run`, with ``run`` and ``group``, the
-            folder that the seeds of one setup share, or the run's own.
-        configs (dict): The config that each run has dumped, or ''.
-        tables (dict): CSV files as DataFrames of texts, Markdown files as text.
-        pictures (list): Image files.
-        skipped (list): What could not be read, and why.
-    """
+    """What a folder of results holds; names are paths below it."""
 
     path: Path
+    #: All numbers of all runs; ``group`` is the folder that the seeds of one setup share.
     logs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    #: The config that each run has dumped, or ''.
     configs: dict[str, str] = field(default_factory=dict)
+    #: CSV files as DataFrames of texts, Markdown files as text.
     tables: dict[str, pd.DataFrame | str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
+    #: What could not be read, and why.
     skipped: list[str] = field(default_factory=list)
 
     def setups(self) -> dict[str, list[str]]:
@@ -59,19 +53,13 @@ class Section:
 
 def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike,
                  title: str = 'Report') -> list[Section]:
-    """Write one HTML page of all that several folders hold.
+    """Write one HTML page of all that several folders hold, and return what was found.
 
     Args:
         folders (Sequence[str | PathLike]): Work directories of runs or sweeps, or what an
             evaluating tool has written.
         out (str | PathLike): HTML file; its folder is made.
         title (str): Heading of the page. Defaults to 'Report'.
-
-    Returns:
-        list[Section]: What was found.
-
-    Raises:
-        UserError: For a folder that is not there or holds nothing to report.
     """
     sections = [collect(folder) for folder in folders]
     Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -80,21 +68,7 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike,
 
 
 def collect(folder: str | os.PathLike) -> Section:
-    """Read what a folder holds, sub-folders included.
-
-    A run is a folder with mmengine's ``<time>/vis_data/scalars.json``. Tables are ``.md`` and
-    ``.csv`` files, of which one with the name of a ``.md`` file is its long form.
-
-    Args:
-        folder (str | PathLike): A work directory, that of a sweep, or the ``--out`` of a tool.
-
-    Returns:
-        Section: Files that cannot be read are named in ``skipped``.
-
-    Raises:
-        MissingFileError: If there is no such folder.
-        UserError: If it holds neither a run, a table nor a picture.
-    """
+    """Read the runs, the ``.md`` and ``.csv`` tables and the pictures at and below a folder."""
     path = Path(folder)
     if not path.is_dir():
         raise MissingFileError(f'{folder} is not a folder. Give work directories of training '
@@ -156,15 +130,7 @@ def _read_runs(section: Section) -> None:
 
 
 def render_report(sections: Sequence[Section], title: str) -> str:
-    """The HTML page: configs, curves, tables and pictures of every section.
-
-    Args:
-        sections (Sequence[Section]): See :func:`collect`.
-        title (str): Its heading.
-
-    Returns:
-        str: The page, to be written as UTF-8. It loads nothing from anywhere.
-    """
+    """The HTML page of configs, curves, tables and pictures; it loads nothing from anywhere."""
     import mmengine
     import torch
 

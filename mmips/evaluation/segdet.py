@@ -38,9 +38,6 @@ def compare_predictions(config: str, checkpoints: Mapping[str, str], out: str | 
 
     Returns:
         DataFrame: A column of :func:`mmips.evaluation.per_class.class_scores` for each.
-
-    Raises:
-        UserError: For a config, data or a checkpoint that is missing or does not fit.
     """
     from mmengine.registry import init_default_scope
     cfg = loading.load_config(config, options)
@@ -70,7 +67,6 @@ def compare_predictions(config: str, checkpoints: Mapping[str, str], out: str | 
 
 
 def _find_metric(evaluator: Any, owner: str, split: str) -> dict:
-    """The config of the one metric that scores every class."""
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator or {}]
     for metric in metrics:
         if sources.type_name(metric) in per_class.CLASS_METRICS:

@@ -23,10 +23,7 @@ _MOST_NAMES = 110
 def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
     """Draw the mean absolute gradient of each convolution, a line a run: Figure 4.
 
-    Args:
-        layers (DataFrame): A row a layer, in the order of the forward pass, and a column a run;
-            NaN where a run has no such layer.
-        note (str): Below the title, such as the epochs averaged over. Defaults to ''.
+    ``layers`` has a row a layer, in the order of the forward pass, and a column a run.
     """
     if layers.empty:
         raise ValueError('No run has gradients of layers to draw.')
@@ -53,13 +50,8 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
                 split: bool = False) -> Any:
     """Draw quantities over the training, a panel for each and a line a run: Figure 5.
 
-    Args:
-        curves (DataFrame): ``run``, ``quantity``, ``value`` and a column named ``unit``.
-        panels (Mapping[str, Sequence[str]]): Title of each panel, and the quantities of which a
-            run's first that it has is drawn. Panels without any line are left out.
-        unit (str): What the curves run over. Defaults to 'epoch'.
-        split (bool): Draw also the lines of the swapped and of the raw pairs (quantities with
-            ``_swapped`` and ``_raw``) of runs that have both. Defaults to False.
+    ``curves`` has the columns ``run``, ``quantity``, ``value`` and the unit. Of the quantities
+    of a panel a run's first that it has is drawn, with ``split`` also its swapped and raw pairs.
     """
     shown = {title: keys for title, keys in panels.items() if curves['quantity'].isin(keys).any()}
     if not shown:

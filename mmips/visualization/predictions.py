@@ -83,14 +83,10 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
 
 
 def _check(examples: Sequence, names: Sequence[str], classes: Sequence[str], palette: Any) -> None:
-    if not examples:
-        raise ValueError('There is no example to draw.')
-    if len(palette) < len(classes) or any(len(colour) != 3 for colour in palette):
-        raise ValueError(f'palette must hold a colour (R, G, B) for each of the {len(classes)} '
-                         f'classes, got {len(palette)}: {list(palette)[:3]}...')
+    if not examples or len(palette) < len(classes):
+        raise ValueError(f'Expected examples and a colour for each of the {len(classes)} classes, '
+                         f'got {len(examples)} and {len(palette)}.')
     for caption, image, known in examples:
-        if image.ndim != 3 or image.shape[-1] != 3:
-            raise ValueError(f'{caption}: image must have the shape (H, W, 3), got {image.shape}.')
         if len(known) != 1 + len(names):
             raise ValueError(f'{caption}: expected the ground truth and {len(names)} predictions, '
                              f'one for each of {list(names)}, got {len(known)}.')
@@ -106,17 +102,7 @@ def _above(boxes: pd.DataFrame, score: float) -> pd.DataFrame:
 
 def blend_labels(image: np.ndarray, labels: np.ndarray, palette: np.ndarray,
                  wrong: np.ndarray | None = None) -> np.ndarray:
-    """Lay class colours over the grey image.
-
-    Args:
-        image (np.ndarray): (H, W, 3), uint8 RGB.
-        labels (np.ndarray): Class numbers (H, W); whatever is no class is hatched on black.
-        palette (np.ndarray): Colours (K, 3), uint8.
-        wrong (np.ndarray, optional): Pixels to stripe, bool (H, W). Defaults to None.
-
-    Returns:
-        np.ndarray: (H, W, 3), uint8 RGB: 35 % luminance and 65 % colour.
-    """
+    """Lay class colours over the grey image; hatch what is no class, stripe what is ``wrong``."""
     known = (labels >= 0) & (labels < len(palette))
     grey = np.asarray(Image.fromarray(image).convert('L'), np.float32)[..., None]
     colours = palette[np.where(known, labels, 0)]
@@ -147,17 +133,7 @@ def _panel(image: np.ndarray, labels: np.ndarray, truth: np.ndarray, palette: np
 
 def draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: Any,
                point: float) -> None:
-    """Draw boxes over an image, and what they are where there is room.
-
-    That is the score and, of more than six classes, the name.
-
-    Args:
-        axes (Axes): Holds an image.
-        boxes (DataFrame): See :func:`draw_predictions`.
-        classes (Sequence[str]): K class names.
-        palette (Sequence[Sequence[int]]): K colours.
-        point (float): Pixels of the image in a point of the picture (1/72 inch).
-    """
+    """Draw boxes with score and name where there is room; ``point`` is 1/72 inch in pixels."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
     size = axes.get_images()[0].get_extent()[1:3]

@@ -21,19 +21,7 @@ _LEGEND = 12
 
 
 def render_page(title: str, versions: str, sections: Sequence[Mapping[str, Any]]) -> str:
-    """The page: pictures are part of it, tables sort by a click, it fits a phone and a desk.
-
-    Args:
-        title (str): Its heading.
-        versions (str): What stands below.
-        sections (Sequence[Mapping]): Of each ``name``, ``path``, ``skipped`` (texts), ``tables``
-            (``name``, ``html``, ``folded``, ``rows``, ``hidden``), ``pictures`` (``name``,
-            ``uri``), ``runs`` (HTML of a table, or ''), ``curves`` (like pictures) and
-            ``configs`` (``names``, ``base``, ``text``).
-
-    Returns:
-        str: To be written as UTF-8.
-    """
+    """The page: pictures are part of it, tables sort by a click, it fits a phone and a desk."""
     import jinja2
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
@@ -55,14 +43,7 @@ def data_uri(content: bytes, media: str) -> str:
 
 
 def draw_curve(curve: pd.DataFrame, title: str, unit: str, groups: Sequence[str]) -> str:
-    """One quantity over the steps of all runs, as the data URI of an SVG picture.
-
-    Args:
-        curve (DataFrame): ``run``, ``group``, ``step`` and ``value``.
-        title (str): The quantity.
-        unit (str): What the steps are.
-        groups (Sequence[str]): All groups; runs of one share the colour of its place.
-    """
+    """One quantity over the steps, a line a run in the colour of its group, as an SVG data URI."""
     import matplotlib
     named = list(curve['group'].unique())
     rows = -(-len(named) // 2) if 1 < len(named) <= _LEGEND else 0

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import mmips  # noqa: F401  (first: it mends mmengine where that is needed)
-from mmips.evaluation import predictions
 from mmips.runs import cli
 
 
@@ -38,6 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='only the epochs A to B, the first being 1 (default: all; of '
                         'iteration-based runs iterations)')
     args = parser.parse_args(argv)
+    from mmips.evaluation import predictions
     args.checkpoints, args.names = args.work_dirs, args.names or [
         Path(folder).resolve().name for folder in args.work_dirs]
     predictions.check_names(parser, args)

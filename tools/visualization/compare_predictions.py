@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.evaluation import predictions
 from mmips.runs import cli
 
 
@@ -43,6 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
     args = parser.parse_args(argv)
+    from mmips.evaluation import predictions
     predictions.check_names(parser, args)
     args.baseline = args.baseline or args.names[0]
     if args.baseline not in args.names:
