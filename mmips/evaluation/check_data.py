@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Everything that can be said of a config's data before training, printed and as DataFrames."""
 import os
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ _MANY = 40
 # Of each kind of problem so many are named.
 _SHOWN = 10
 # Wrappers that give each split another part of one set of files.
-_DIVIDING = {'KFoldDataset', 'Subset'}
+_DIVIDING = r"\b(KFoldDataset|Subset)'"
 # Problems that a conversion which was forgotten would explain.
 _UNCONVERTED = ['missing annotation', 'unreadable annotation', 'label value']
 
@@ -52,7 +53,8 @@ def check_data(config: str, options: dict | None = None, decode: bool = False, w
     if json:
         Path(json).absolute().parent.mkdir(parents=True, exist_ok=True)
         files.write_json(json, dict(config=config, missing=missing, splits={
-            name: _as_json(split) for name, split in splits.items()}))
+            name: _as_json(split) for heading, split in splits.items()
+            for name in heading.split(' = ')}))
     right = not missing and all(split.is_sound() for split in splits.values())
     print('\nThe data is complete, and nothing is wrong with it.' if right else
           '\nSomething is missing or wrong, see above.')
@@ -77,30 +79,25 @@ def _find_missing(cfg: Any) -> tuple[list[str], dict[str, list[str]]]:
 
 def inspect_config(cfg: Any, skip: Mapping[str, list[str]] | None = None, workers: int = 0,
                    decode: bool = False) -> dict[str, Split]:
-    """Read the data of every split that a config has; those that are the same are one object.
+    """Read the data of every split that a config has; equal ones once, as 'val = test'.
 
     Data sets in ``skip`` are left out. Images that are in train too are a finding of the others.
     """
-    splits: dict[str, Split] = {}
-    data: dict[str, Any] = {
-        name: (cfg.get(f'{name}_dataloader') or {}).get('dataset') for name in SPLITS}
-    for name in [name for name in SPLITS if data[name] is not None]:
-        twin = next((known for known in splits if data[known] == data[name]), None)
-        splits[name] = splits[twin] if twin else inspect_split(
-            name, data[name], (skip or {}).get(name, ()), workers, decode)
-    if 'train' in splits and not any(map(_is_dividing, data.values())):
-        for split in {id(split): split for split in splits.values()}.values():
-            if split is not splits['train']:
-                shared = sorted(split.paths & splits['train'].paths)
-                split.findings += [('duplicate', path) for path in shared]
+    groups: list[tuple[list[str], Any]] = []
+    for name in SPLITS:
+        data = (cfg.get(f'{name}_dataloader') or {}).get('dataset')
+        twin = next((names for names, known in groups if known == data), None)
+        if twin:
+            twin.append(name)
+        elif data is not None:
+            groups.append(([name], data))
+    splits = {' = '.join(names): inspect_split(names[0], data, (skip or {}).get(names[0], ()),
+                                               workers, decode) for names, data in groups}
+    first, *others = splits.values() or [Split('')]
+    if first.name == 'train' and not re.search(_DIVIDING, str(groups)):
+        for split in others:
+            split.findings += [('duplicate', path) for path in sorted(split.paths & first.paths)]
     return splits
-
-
-def _is_dividing(data: Any) -> bool:
-    if not hasattr(data, 'get'):
-        return False
-    return sources.type_name(data) in _DIVIDING or any(
-        map(_is_dividing, [data.get('dataset'), *(data.get('datasets') or ())]))
 
 
 def _as_json(split: Split) -> dict:
@@ -111,18 +108,10 @@ def _as_json(split: Split) -> dict:
                 images_with=split.images_with, notes=split.notes, problems=problems)
 
 
-def _headings(splits: Mapping[str, Split]) -> dict[str, Split]:
-    """Splits by heading; those that are the same share one."""
-    names: dict[int, list[str]] = {}
-    for name, split in splits.items():
-        names.setdefault(id(split), []).append(name)
-    return {' = '.join(shared): splits[shared[0]] for shared in names.values()}
-
-
 def class_table(splits: Mapping[str, Split]) -> pd.DataFrame:
     """Counts of classes; columns are the split and 'images', 'pixels' or 'boxes'."""
     columns = {}
-    for heading, split in _headings(splits).items():
+    for heading, split in splits.items():
         columns[heading, split.kind] = counts = pd.Series(split.counts, dtype='Int64')
         columns[heading, 'images'] = pd.Series(split.images_with, counts.index, 'Int64').fillna(0)
     return pd.DataFrame(columns, list(dict.fromkeys(
@@ -132,13 +121,13 @@ def class_table(splits: Mapping[str, Split]) -> pd.DataFrame:
 def findings_table(splits: Mapping[str, Split]) -> pd.DataFrame:
     """What is wrong with the data: ``split``, ``severity``, ``problem`` and ``place``."""
     rows = [(heading, 'ERROR' if problem in ERRORS else 'warning', problem, place)
-            for heading, split in _headings(splits).items() for problem, place in split.findings]
+            for heading, split in splits.items() for problem, place in split.findings]
     return pd.DataFrame(rows, columns=['split', 'severity', 'problem', 'place'])
 
 
 def _print_classes(splits: Mapping[str, Split], everything: bool) -> None:
     shown = {name: split for name, split in splits.items() if split.images}
-    for heading, split in _headings(shown).items():
+    for heading, split in shown.items():
         print(f'{heading}: {", ".join(_summary(split))}')
     table = class_table(shown)
     if table.empty:
@@ -149,7 +138,7 @@ def _print_classes(splits: Mapping[str, Split], everything: bool) -> None:
         f'{number:,}', na_action='ignore')).fillna('-')
     if len(table) > _MANY and not everything:
         order = sorted(table.index, key=lambda name: sum(
-            split.counts[name] for split in _headings(shown).values()))
+            split.counts[name] for split in shown.values()))
         more = pd.DataFrame('', [f'... {len(table) - 10} more (--all-classes)'], table.columns)
         texts = pd.concat([texts.loc[order[:5]], more, texts.loc[order[-5:]]])
     print(f'\n{texts.rename_axis(columns=["class", None]).to_string()}')
@@ -166,9 +155,9 @@ def _summary(split: Split) -> list[str]:
     if split.kind == 'boxes':
         parts.append(f'{total:,} boxes, of which {notes["difficult"]:,} difficult and '
                      f'{notes["ignored"]:,} ignored')
-        for note, text in (('without boxes', 'without boxes'),
-                           ('left out', 'images left out by filter_cfg')):
-            parts += [f'{notes[note]:,} {text}'] if notes[note] else []
+        parts += [f'{notes[note]:,} {text}' for note, text in (
+            ('without boxes', 'without boxes'), ('left out', 'images left out by filter_cfg')
+        ) if notes[note]]
     return parts
 
 
@@ -192,4 +181,5 @@ def _print_findings(cfg: Any, splits: Mapping[str, Split]) -> None:
             data = cfg[f'{heading.split(" = ")[0]}_dataloader']['dataset']
             lines = [line for _, part in sources.iter_datasets(data, '')
                      for line in sources.advise_conversion(part)]
-            print('\n'.join(['  Was it converted?', *dict.fromkeys(lines)] if lines else []))
+            if lines:
+                print('\n'.join(['  Was it converted?', *dict.fromkeys(lines)]))
