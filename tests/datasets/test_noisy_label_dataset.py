@@ -493,7 +493,7 @@ train_dataloader = dict(
         cfg = Config.fromfile(config).train_dataloader.dataset
         assert [key for key, _ in sources.iter_datasets(cfg, 'x')] == ['x.dataset']
         report = inspection.inspect_split('train', cfg)
-        assert not report.problems and (report.images, report.epoch) == (24, 24)
+        assert not report.findings and (report.images, report.epoch) == (24, 24)
         cfg.rate = 3
         report = inspection.inspect_split('train', cfg)
-        assert 'rate must be a number from 0 to 1, but got 3' in str(report.problems['data set'])
+        assert 'rate must be a number from 0 to 1, but got 3' in str(report.findings)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmips.evaluation import data as inspection
-from mmips.evaluation.data import ERRORS, WARNINGS, Report, find_duplicates, inspect_record
+from mmips.evaluation.data import ERRORS, WARNINGS, Split, _map
+from mmips.evaluation.data_items import Job, inspect_record
 
 
 @pytest.fixture
 def job():
-    return inspection._Job(None, ('cat', 'dog'))
+    return Job(None, ('cat', 'dog'))
 
 
 @pytest.mark.parametrize('box, kind', [
@@ -40,7 +40,7 @@ def test_several_labels_of_one_image(job):
 
 
 def test_without_classes_any_label_will_do():
-    job = inspection._Job(None)
+    job = Job(None)
     assert inspect_record(job, dict(gt_label=np.array(41)))['counts'] == Counter({'41': 1})
 
 
@@ -52,29 +52,20 @@ def test_remote_images_are_left_alone(job):
 def test_a_link_and_its_target_are_one_image(job, tmp_path):
     Image.new('RGB', (2, 2)).save(tmp_path / 'a.png')
     (tmp_path / 'b.png').symlink_to(tmp_path / 'a.png')
-    reports = [Report('train'), Report('val')]
-    for report, name in zip(reports, ('a.png', 'b.png')):
-        report.add(inspect_record(job, dict(img_path=str(tmp_path / name), gt_label=0)))
-    assert find_duplicates(*reports) == [str(tmp_path / 'a.png')]
+    found = inspect_record(job, dict(img_path=str(tmp_path / 'b.png'), gt_label=0))
+    assert found['paths'] == [str(tmp_path / 'a.png')]
 
 
-def test_a_report_adds_up():
-    report = Report('train')
-    for _ in range(2):
-        report.add(dict(counts=Counter(cat=3), notes=Counter(ignored=2),
-                        problems=[('label value', 'x'), ('duplicate', 'y')]))
-    assert (report.counts, report.occurs) == (Counter(cat=6), Counter(cat=2))
-    assert report.notes['ignored'] == 4
-    assert report.errors() == {'label value': ['x', 'x']}
+def test_a_split_adds_up():
+    split = Split('train')
+    for problem in ('duplicate', 'label value'):
+        assert split.is_sound()
+        split.add(dict(counts=Counter(cat=3), notes=Counter(ignored=2), problems=[(problem, 'x')]))
+    assert (split.counts, split.images_with) == (Counter(cat=6), Counter(cat=2))
+    assert split.notes['ignored'] == 4 and not split.is_sound()
     assert not set(ERRORS) & set(WARNINGS)
 
 
-def test_workers_leave_ctrl_c_to_the_main_process(job):
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        inspection._start_worker(job)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        assert inspection._job is job
-    finally:
-        signal.signal(signal.SIGINT, before)
-        inspection._job = None
+def test_workers_leave_ctrl_c_to_the_main_process():
+    assert set(_map(signal.getsignal, [signal.SIGINT] * 64, 2, 'test')) == {signal.SIG_IGN}
+    assert set(_map(signal.getsignal, [signal.SIGINT] * 63, 2, 'test')) != {signal.SIG_IGN}

@@ -4,15 +4,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from logs import write_run
+from helpers.logs import line, write_run
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools/analysis_tools/report.py'
+from .conftest import load_tool
+
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))),
                 None)
 needs_chromium = pytest.mark.skipif(
@@ -74,40 +72,40 @@ def browse(report, tmp_path, widths=(375, 1280)):
     return json.loads(html.unescape(found.group(1)))
 
 
-def report(*arguments):
-    return subprocess.run([sys.executable, str(TOOL), *map(str, arguments)], capture_output=True,
-                          text=True)
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('analysis_tools/report.py')
 
 
 @pytest.fixture
 def results(tmp_path):
     """Folders as runs and tools leave them, with what is hard to lay out."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     folder = tmp_path / 'results'
     rng = np.random.default_rng(0)
-    for cell in ('hard label', 'IPS 4x4, a cell with quite a long name of many words'):
+    for recipe in ('hard label', 'IPS 4x4, a recipe with quite a long name of many words'):
         for seed in range(2):
-            records = [{'loss': float(rng.random()), 'lr': 0.1, 'iter': i} for i in range(20)]
-            write_run(folder / cell / f'seed{seed}', [*records, {'accuracy/top1': 50., 'step': 1}],
-                      f'{"long = 1  #" + "x" * 300}\nseed={seed}\n')
-    (folder / 'table.md').write_text('| cell | top-1 % | paper |\n|---|---|---|\n| a | 9.50 ± 0.10 '
-                                     '| |\n| b | **10.25 ± 3.00** | 80.1 |\n| c | 1,200 | 7 |\n')
+            records = [line(i, loss=float(rng.random()), lr=0.1) for i in range(1, 20)]
+            write_run(folder / recipe / f'seed{seed}',
+                      [*records, {'accuracy/top1': 50., 'step': 1}],
+                      config=f'{"long = 1  #" + "x" * 300}\nseed={seed}\n')
+    (folder / 'table.md').write_text('| recipe | top-1 % | paper |\n|---|---|---|\n'
+                                     '| a | 9.50 ± 0.10 | |\n| b | **10.25 ± 3.00** | 80.1 |\n'
+                                     '| c | 1,200 | 7 |\n')
     header = [f'column {k}' for k in range(20)]
     (folder / 'wide.csv').write_text('\n'.join(','.join(row) for row in [
         header, *([str(int(value)) for value in rng.integers(-50, 500, 20)] for _ in range(30))]))
     for name, size in (('small', (2, 1)), ('large', (30, 4))):
         figure = Figure(figsize=size)
-        FigureCanvasAgg(figure)
         figure.add_subplot().plot([1, 2])
         figure.savefig(folder / f'{name}.png')
     return folder
 
 
 @needs_chromium
-def test_nothing_overlaps_pictures_load_and_tables_sort(results, tmp_path):
+def test_nothing_overlaps_pictures_load_and_tables_sort(tool, results, tmp_path):
     out = tmp_path / 'r.html'
-    assert report(results, results / 'hard label', '--out', out).returncode == 0
+    tool.main([str(results), str(results / 'hard label'), '--out', str(out)])
     phone, desk = browse(out, tmp_path)
     assert (phone['width'], desk['width']) == (375, 1280)
     for seen in (phone, desk):
@@ -124,35 +122,18 @@ def test_nothing_overlaps_pictures_load_and_tables_sort(results, tmp_path):
         assert [int(x) for x in descending] == sorted(map(int, ascending), reverse=True)
 
 
-@needs_chromium
-def test_the_look_finds_what_is_wrong(results, tmp_path):
-    """Pictures that do not load, a page too wide, boxes on each other."""
-    out = tmp_path / 'r.html'
-    assert report(results, '--out', out).returncode == 0
-    text = out.read_text(encoding='utf-8')
-    broken = re.sub(r'data:image/png;base64,\w{40}', 'data:image/png;base64,AAAA', text, count=1)
-    broken = broken.replace('.wide { overflow-x: auto; max-width: 100%; }',
-                            'figure { margin-bottom: -40px !important; }')
-    out.write_text(broken, encoding='utf-8')
-    phone, = browse(out, tmp_path, widths=[375])
-    kinds = ' '.join(phone['problems'])
-    assert 'not loaded: ' in kinds and 'the page is ' in kinds and 'overlaps' in kinds
-
-
 @pytest.mark.parametrize('arguments, message', [
-    (['nowhere'], 'nowhere is not a folder'),
-    (['.', '--out', 'x.pdf'], '--out must be an .html file, got x.pdf'),
+    (['results', 'nowhere', '--out', 'new/r.html'], 'nowhere is not a folder'),
+    (['results', '--out', 'x.pdf'], '--out must be an .html file, got x.pdf'),
 ])
-def test_wrong_use_ends_in_one_message(tmp_path, arguments, message):
-    done = subprocess.run([sys.executable, str(TOOL), *arguments], cwd=tmp_path,
-                          capture_output=True, text=True)
-    assert done.returncode == 2
-    assert message in done.stderr and 'Traceback' not in done.stderr
-
-
-def test_an_older_report_stays_where_a_new_one_fails(results, tmp_path):
-    out = tmp_path / 'r.html'
-    assert report(results, '--out', out).returncode == 0
-    before = out.read_bytes()
-    assert report(results, tmp_path / 'nowhere', '--out', out).returncode == 2
-    assert out.read_bytes() == before
+def test_an_older_report_stays_where_a_new_one_fails(tool, results, tmp_path, capsys, arguments,
+                                                     message):
+    assert tool.main(['results', '--out', 'new/r.html']) == 'new/r.html'
+    assert 'new/r.html: 4 runs, 2 tables, 2 pictures, ' in capsys.readouterr().out
+    before = (tmp_path / 'new/r.html').read_bytes()
+    with pytest.raises(SystemExit) as caught:
+        tool.main(arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error and 'Traceback' not in error
+    assert (tmp_path / 'new/r.html').read_bytes() == before

@@ -1,14 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
-from PIL import Image
 
-from mmips.visualization.predictions import (
-    Boxes,
-    Example,
-    blend_labels,
-    draw_boxes,
-    draw_predictions,
-)
+from mmips.visualization.predictions import blend_labels, draw_predictions
 
 PALETTE = np.array([(200, 0, 0), (0, 100, 200), (40, 220, 10)], np.uint8)
 CLASSES = ['cat', 'dog', 'cow']
@@ -17,6 +11,15 @@ GREY = 100
 
 def plain(height=40, width=60):
     return np.full((height, width, 3), GREY, np.uint8)
+
+
+def labelled(label, shape=(40, 60)):
+    return np.full(shape, label)
+
+
+def boxes(corners, labels, **columns):
+    return pd.DataFrame(corners, columns=['left', 'top', 'right', 'bottom']).assign(
+        label=labels, **columns)
 
 
 def blended(label):
@@ -28,183 +31,127 @@ def share(picture, colour):
     return (np.asarray(picture) == np.asarray(colour)).all(-1).mean()
 
 
-def test_labels_are_blended_at_their_places():
-    labels = np.zeros((40, 60), int)
+def shown(axes):
+    return axes.get_images()[0].get_array()
+
+
+def entries(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_labels_are_blended_at_their_places_and_what_is_ignored_is_hatched():
+    labels = labelled(0)
     labels[:, 30:] = 1
-    picture = blend_labels(plain(), labels, PALETTE)
-    assert (picture[:, :30] == blended(0)).all() and (picture[:, 30:] == blended(1)).all()
-
-
-def test_ignored_pixels_are_hatched_on_black():
-    labels = np.zeros((40, 60), int)
     labels[10:30, 10:30] = 255
     picture = blend_labels(plain(), labels, PALETTE)
+    assert (picture[:, :10] == blended(0)).all() and (picture[:, 30:] == blended(1)).all()
     inside = picture[10:30, 10:30]
-    assert 0.5 < share(inside, (0, 0, 0)) < 0.9 and share(inside, blended(0)) == 0
+    assert 0.5 < share(inside, (0, 0, 0)) < 0.9
     assert share(inside, (0, 0, 0)) + share(inside, (150, 150, 150)) == 1
-    outside = np.ones(labels.shape, bool)
-    outside[10:30, 10:30] = False
-    assert (picture[outside] == blended(0)).all()
 
 
-def test_wrong_pixels_are_striped_and_still_show_their_class():
-    wrong = np.zeros((40, 60), bool)
-    wrong[:20] = True
-    picture = blend_labels(plain(), np.ones((40, 60), int), PALETTE, wrong)
-    assert share(picture[:20], (255, 255, 255)) > 0.15
-    assert share(picture[:20], blended(1)) > 0.5 and share(picture[20:], blended(1)) == 1
-
-
-def columns(picture, count, width):
-    """The columns of a picture, by its documented margin of 18 and gap of 8."""
-    pixels = np.asarray(picture)
-    return [pixels[:, 18 + place * (width + 8):][:, :width] for place in range(count)]
-
-
-def test_columns_are_image_truth_and_predictions():
-    truth = np.zeros((40, 60), int)
+def test_columns_are_image_truth_and_predictions_with_stripes_where_they_are_wrong():
+    truth = labelled(0)
     truth[:, 40:] = 255
-    right, wrong = truth.copy(), np.ones_like(truth)
-    right[truth == 255] = 2
-    picture = draw_predictions([Example(plain(), truth, [right, wrong])], ['a', 'b'], CLASSES,
-                               PALETTE, width=240)
-    height = 160  # 40 rows at four times their size
-    image, label, first, second = columns(picture, 4, 240)
-    area = 240 * height / image[..., 0].size
-    assert share(image, (GREY, ) * 3) == pytest.approx(area, rel=0.02)
-    assert share(label, blended(0)) == pytest.approx(area * 2 / 3, rel=0.02)
-    # What is ignored is neither wrong nor hidden.
-    assert share(first, blended(0)) == pytest.approx(area * 2 / 3, rel=0.02)
-    assert share(first, blended(2)) == pytest.approx(area / 3, rel=0.02)
-    assert share(second, blended(0)) == 0
-    assert area * 0.7 < share(second, blended(1)) < area * 0.9
+    right, wrong = np.where(truth == 255, 2, truth), labelled(1)
+    figure = draw_predictions([('a.png', plain(), [truth, right, wrong])], ['a', 'b'], CLASSES,
+                              PALETTE, 'Title')
+    image, label, first, second = map(shown, figure.axes)
+    assert [axes.get_title() for axes in figure.axes] == ['image', 'ground truth', 'a', 'b']
+    assert figure.axes[0].get_xlabel() == 'a.png' and 'Title' in figure.get_suptitle()
+    assert (image == GREY).all()
+    assert share(label, blended(0)) == pytest.approx(2 / 3)
     # Labels keep their place when the picture is scaled.
-    top = np.argmax((label == blended(0)).all(-1).any(1))
-    assert (label[top + 80, :159] == blended(0)).all()
-    assert not (label[top + 80, 161:] == blended(0)).all(-1).any()
+    assert (label[:, :320] == blended(0)).all() and share(label[:, 320:], blended(0)) == 0
+    # What is ignored is neither wrong nor hidden.
+    assert share(first, blended(0)) == pytest.approx(2 / 3)
+    assert share(first, blended(2)) == pytest.approx(1 / 3)
+    assert share(second[:, :320], (255, 255, 255)) > 0.15 > share(second[:, 320:], (255, ) * 3)
+    assert share(second[:, :320], blended(1)) > 0.5
 
 
 def test_the_legend_names_what_occurs():
-    examples = [Example(plain(), np.zeros((40, 60), int), [np.full((40, 60), 2)])]
-    picture = draw_predictions(examples, ['a'], CLASSES, PALETTE)
-    assert share(picture, PALETTE[0]) > 0 < share(picture, PALETTE[2])
-    assert share(picture, PALETTE[1]) == 0 == share(picture, (150, 150, 150))
-    examples[0].truth[0] = 255
-    assert share(draw_predictions(examples, ['a'], CLASSES, PALETTE), (150, 150, 150)) > 0
+    example = 'a', plain(), [labelled(0), labelled(2)]
+    assert entries(draw_predictions([example], ['a'], CLASSES, PALETTE)) == ['cat', 'cow']
+    example[2][0][0] = 255
+    assert entries(draw_predictions([example], ['a'], CLASSES, PALETTE)) == [
+        'cat', 'cow', 'ignored']
 
 
-def test_boxes_lie_where_they_belong():
-    boxes = Boxes(np.array([[10., 5, 30, 25]]), np.array([1]))
-    picture = np.asarray(draw_boxes(Image.fromarray(plain(80, 120)), boxes, CLASSES, PALETTE, 2))
-    drawn = (picture == PALETTE[1]).all(-1)
-    expected = np.zeros_like(drawn)
-    expected[10:51, 20:61] = True
-    expected[12:49, 22:59] = False
-    assert np.array_equal(drawn, expected)
+@pytest.mark.parametrize('least, found', [(0.3, ['0.30']), (0.1, ['0.30', '0.20']), (0.31, [])])
+def test_boxes_lie_where_they_belong_above_the_threshold(least, found):
+    truth = boxes([[5., 5, 20, 20]], [0], difficult=[True])
+    predicted = boxes([[5., 15, 20, 30], [30, 15, 90, 30]], [1, 2], score=[.2, .3])
+    figure = draw_predictions([('a', plain(), [truth, predicted])], ['a'], CLASSES, PALETTE,
+                              score_thr=least)
+    _, left, right = figure.axes
+    assert [patch.get_bbox().extents.tolist() for patch in left.patches] == [[5, 5, 20, 20]]
+    assert left.patches[0].get_linestyle() != 'solid' and not left.texts
+    # The best first; cut at the border.
+    assert [patch.get_bbox().extents.tolist() for patch in right.patches] == [
+        [30, 15, 60, 30], [5, 15, 20, 30]][:len(found)]
+    assert [text.get_text() for text in right.texts] == found
+    # Not even the legend has what is left out.
+    assert entries(figure) == ['cat', *[['cow'], ['dog', 'cow'], []][
+        [1, 2, 0].index(len(found))], 'difficult, not counted']
 
 
-def test_difficult_boxes_are_dashed():
-    corners, labels = np.array([[10., 10, 110, 70]]), np.array([0])
-    pictures = [draw_boxes(Image.fromarray(plain(80, 120)),
-                           Boxes(corners, labels, difficult=np.array([difficult])), CLASSES,
-                           PALETTE) for difficult in (False, True)]
-    solid, dashed = (share(picture, PALETTE[0]) for picture in pictures)
-    assert 0.4 * solid < dashed < 0.75 * solid
-    line = (np.asarray(pictures[1])[10, 10:111] == PALETTE[0]).all(-1)
-    assert 20 < np.abs(np.diff(line.astype(int))).sum() < 26
-
-
-def test_scores_and_names():
-    corners, labels = np.array([[10., 30, 90, 70]]), np.array([0])
+def test_names_where_colours_do_not_tell_classes_apart():
     many = [f'class {number}' for number in range(10)]
-    palette = np.tile(PALETTE, (4, 1))
-    image = Image.fromarray(plain(80, 120))
-    area = {}
-    for name, scores, classes in (('box', None, CLASSES), ('score', [.5], CLASSES),
-                                  ('name', None, many), ('both', [.5], many)):
-        boxes = Boxes(corners, labels, None if scores is None else np.array(scores))
-        area[name] = share(draw_boxes(image, boxes, classes, palette), PALETTE[0])
-    assert area['box'] < area['score'] < area['name'] < area['both']
+    known = [boxes([[40., 100, 300, 200]], [4]), boxes([[40., 100, 300, 200]], [4], score=[.5])]
+    figure = draw_predictions([('a', plain(240, 360), known)], ['a'], many,
+                              np.tile(PALETTE, (4, 1)))
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == [
+        'class 4', 'class 4 0.50']
 
 
-def test_scores_do_not_cover_each_other(monkeypatch):
-    from mmips.visualization import predictions as module
-    taken = []
-    tag = module._tag
-    monkeypatch.setattr(module, '_tag', lambda *args: (tag(*args), taken.append(args[-1])))
+def extents(figure, artists):
+    figure.canvas.draw()
+    return [artist.get_window_extent() for artist in artists]
+
+
+def overlap(first, second):
+    return (first.x0 < second.x1 - 1 and second.x0 < first.x1 - 1
+            and first.y0 < second.y1 - 1 and second.y0 < first.y1 - 1)
+
+
+def test_scores_do_not_cover_each_other():
     rng = np.random.default_rng(0)
     corners = rng.integers(0, 100, (60, 4)).astype(float)
     corners[:, 2:] = corners[:, :2] + 30
-    boxes = Boxes(corners, rng.integers(0, 3, 60), rng.random(60))
-    draw_boxes(Image.fromarray(plain(130, 130)), boxes, CLASSES, PALETTE)
-    places = taken[-1]
-    assert 10 < len(places) < 60
-    covered = np.zeros((130, 130), int)
-    for left, top, right, bottom in places:
-        assert 0 <= left < right < 130 and 0 <= top < bottom < 130
-        covered[top:bottom + 1, left:right + 1] += 1
-    assert covered.max() == 1
+    known = [boxes(corners, rng.integers(0, 3, 60), score=rng.random(60))] * 2
+    figure = draw_predictions([('a', plain(130, 130), known)], ['a'], CLASSES, PALETTE)
+    axes = figure.axes[2]
+    assert 10 < len(axes.texts) < 60
+    places = extents(figure, axes.texts)
+    assert not any(overlap(*pair) for number, first in enumerate(places)
+                   for pair in ((first, other) for other in places[:number]))
 
 
-def test_boxes_below_the_threshold_are_left_out():
-    truth = Boxes(np.array([[5., 5, 20, 20]]), np.array([0]), difficult=np.array([True]))
-    found = Boxes(np.array([[5., 5, 20, 20], [30, 5, 50, 30]]), np.array([1, 2]),
-                  np.array([0.2, 0.3]))
-    examples = [Example(plain(), truth, [found])]
-    for least, shown in ((0.3, [False, True]), (0.1, [True, True]), (0.31, [False, False])):
-        picture = draw_predictions(examples, ['a'], CLASSES, PALETTE, score_thr=least, width=240)
-        # Not even the legend has the colour of what is left out.
-        assert [share(picture, colour) > 0 for colour in PALETTE[1:]] == shown
-        assert share(columns(picture, 3, 240)[0], PALETTE[0]) < 0.01
-
-
-@pytest.mark.parametrize('size', [(30, 90), (90, 30), (480, 640)])
-@pytest.mark.parametrize('networks', [1, 5])
-def test_any_size_and_number(size, networks):
-    labels = np.zeros(size, int)
-    example = Example(plain(*size), labels, [labels] * networks, 'x' * 900)
-    names = [f'a/quite_long_name_of_a_network_{number}/epoch_40' for number in range(networks)]
-    pictures = [draw_predictions([example] * rows, names, CLASSES, PALETTE, 'title ' * 100)
-                for rows in (1, 3)]
-    assert pictures[0].width == pictures[1].width < 2500
-    rows = (pictures[1].height - pictures[0].height) / 2
-    assert 24 < rows < 0.7 * pictures[0].width
-
-
-def test_nothing_runs_over_the_edge():
-    """Titles, captions and the legend leave the margin white."""
-    labels = np.arange(30 * 30).reshape(30, 30) // 15 % 60
-    example = Example(plain(30, 30), labels, [labels] * 2, 'caption ' * 200)
+@pytest.mark.parametrize('size, networks, rows', [((30, 90), 1, 1), ((90, 30), 5, 2),
+                                                  ((480, 640), 2, 3)])
+def test_nothing_runs_over_the_edge_or_over_another_thing(size, networks, rows):
+    labels = np.arange(size[0] * size[1]).reshape(size) // 15 % 60
     palette = np.random.default_rng(0).integers(0, 250, (60, 3))
-    picture = np.asarray(draw_predictions([example], ['n' * 200, 'two words ' * 20],
-                                          [f'class number {n}' for n in range(60)], palette,
-                                          'title ' * 200))
-    assert (picture[:, :10] == 255).all() and (picture[:, -10:] == 255).all()
-    assert (picture[-8:] == 255).all()
+    names = [f'a/quite_long_name_of_a_network_{number}/epoch_40' for number in range(networks)]
+    figure = draw_predictions(
+        [('caption ' * 200, plain(*size), [labels] * (1 + networks))] * rows, names,
+        [f'class number {n}' for n in range(60)], palette, 'title ' * 100)
+    parts = [*figure.axes, *figure.legends, figure._suptitle]
+    figure.canvas.draw()
+    places = [part.get_tightbbox() for part in parts]
+    width, height = figure.canvas.get_width_height()
+    for number, place in enumerate(places):
+        assert place.x0 >= -1 and place.y0 >= -1 and place.x1 <= width + 1, parts[number]
+        assert place.y1 <= height + 1, parts[number]
+        assert not any(overlap(place, other) for other in places[:number]), parts[number]
+    assert all(axes.get_window_extent().width > 100 for axes in figure.axes)
 
 
-@pytest.mark.parametrize('change, words', [
-    (dict(image=np.zeros((40, 60), np.uint8)), 'image must have the shape'),
-    (dict(truth=np.zeros((4, 6), int)), 'a label map has the shape'),
-    (dict(predictions=[]), 'expected 1 predictions')])
-def test_refuses_what_does_not_fit(change, words):
-    labels = np.zeros((40, 60), int)
-    given = {**dict(image=plain(), truth=labels, predictions=[labels]), **change}
+@pytest.mark.parametrize('example, words', [
+    ((plain(), [labelled(0, (4, 6)), labelled(0)]), 'a label map has the shape'),
+    ((plain(), [labelled(0)]), 'expected the ground truth and 1 predictions'),
+    (None, 'Expected examples and a colour for each of the 3 classes, got 0 and 3')])
+def test_refuses_what_does_not_fit(example, words):
     with pytest.raises(ValueError, match=words):
-        draw_predictions([Example(**given)], ['a'], CLASSES, PALETTE)
-
-
-def test_refuses_nothing_to_draw_and_a_short_palette():
-    labels = np.zeros((40, 60), int)
-    with pytest.raises(ValueError, match='no example'):
-        draw_predictions([], ['a'], CLASSES, PALETTE)
-    with pytest.raises(ValueError, match='for each of the 3 classes, got 2'):
-        draw_predictions([Example(plain(), labels, [labels])], ['a'], CLASSES, PALETTE[:2])
-
-
-def test_light_boxes_have_a_darker_edge():
-    boxes = Boxes(np.array([[10., 10, 50, 30]]), np.array([0]))
-    image = Image.new('RGB', (60, 40), 'white')
-    for colour, outside in (((250, 250, 180), (110, 119, 129)), ((200, 0, 0), (255, 255, 255))):
-        picture = draw_boxes(image, boxes, ['cat'], np.array([colour], np.uint8))
-        assert picture.getpixel((20, 10)) == colour and picture.getpixel((20, 9)) == outside
+        draw_predictions([('a', *example)] if example else [], ['a'], CLASSES, PALETTE)

@@ -7,12 +7,12 @@ A folder is the work directory of a training run or of a sweep, or what an evalu
 written. The page needs no network and no other file.
 """
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import mmips  # noqa: F401  (first: it says what is missing from the environment)
-from mmips.runs import cli, files
+from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -32,22 +32,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> str:
     """Write the page and return its path."""
-    from mmips.visualization.report import render_report
-    from mmips.visualization.report_data import collect
     args = parse_args(argv)
-    sections = [collect(folder) for folder in args.folders]
-    for section in sections:
-        for what in section.skipped:
-            print(f'Not read: {what}', file=sys.stderr)
-    page = render_report(sections, args.title)
-    path = Path(args.out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, page)
-    print(f'{path}: {sum(len(section.runs) for section in sections)} runs, '
+    from mmips.evaluation.report import write_report
+    sections = write_report(args.folders, args.out, args.title)
+    for text in (text for section in sections for text in section.skipped):
+        print(f'Not read: {text}', file=sys.stderr)
+    print(f'{args.out}: {sum(len(section.configs) for section in sections)} runs, '
           f'{sum(len(section.tables) for section in sections)} tables, '
           f'{sum(len(section.pictures) for section in sections)} pictures, '
-          f'{path.stat().st_size / 1e6:.1f} MB')
-    return str(path)
+          f'{os.path.getsize(args.out) / 1e6:.1f} MB')
+    return args.out
 
 
 if __name__ == '__main__':

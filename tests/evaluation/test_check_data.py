@@ -1,0 +1,432 @@
+import json
+import os
+import re
+from collections import Counter, OrderedDict
+from pathlib import Path
+
+import mmseg
+import numpy as np
+import pytest
+import trees
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+import mmips
+from mmips.config import sources
+from mmips.datasets.rugd_labels import COARSE, SPLITS
+from mmips.evaluation.check_data import check_data
+
+ROOT = Path(__file__).resolve().parents[2]
+BASES = {
+    'voc12aug': ('mmseg', 'mmseg::_base_/datasets/pascal_voc12_aug.py'),
+    'cityscapes': ('mmseg', 'mmseg::_base_/datasets/cityscapes.py'),
+    'voc0712': ('mmdet', 'mmdet::_base_/datasets/voc0712.py'),
+    'cifar100': ('mmpretrain', 'mmpretrain::_base_/datasets/cifar100_bs16.py'),
+}
+RUGD = """
+default_scope = 'mmseg'
+data = dict(type='mmips.RUGDDataset', data_root='data/rugd', level='fine', pipeline=[])
+train_dataloader = dict(dataset=dict(**data, split='train'))
+val_dataloader = dict(dataset=dict(**data, split='val'))
+test_dataloader = dict(dataset=dict(**data, split='test'))
+"""
+CAMVID = """
+default_scope = 'mmseg'
+def data(split):
+    return dict(dataset=dict(
+        type='mmips.CamVidDataset', data_root='data/camvid', pipeline=[],
+        data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}')))
+train_dataloader, val_dataloader, test_dataloader = data('train'), data('val'), data('test')
+del data
+"""
+BCCD = """
+default_scope = 'mmdet'
+def data(split):
+    return dict(dataset=dict(
+        type='VOCDataset', data_root='data/bccd/BCCD', pipeline=[],
+        ann_file=f'ImageSets/Main/{split}.txt', data_prefix=dict(sub_data_root=''),
+        metainfo=dict(classes=('RBC', 'WBC', 'Platelets'))))
+train_dataloader, val_dataloader, test_dataloader = data('train'), data('val'), data('test')
+del data
+"""
+FOLDERS = """
+default_scope = 'mmpretrain'
+data = dict(type='CustomDataset', data_root='data/folders', pipeline=[])
+train_dataloader = dict(dataset=dict(type='RepeatDataset', times=3, dataset=dict(
+    **data, data_prefix='train')))
+val_dataloader = dict(dataset=dict(**data, data_prefix='val'))
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a config by name or text; returns its path."""
+
+    def write(what, extra=''):
+        path = tmp_path / 'config.py'
+        if what in BASES:
+            scope, base = BASES[what]
+            what = f'_base_ = [{mmips.base(base)!r}]\ndefault_scope = {scope!r}\n'
+        path.write_text(what + extra)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def check(capsys, monkeypatch):
+    """Check; returns whether all is right, what was printed and what was written."""
+
+    def run(config, **settings):
+        monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
+        right = check_data(config, json='out/report.json', **settings)
+        out = capsys.readouterr().out
+        return right, out, json.loads(Path('out/report.json').read_text())['splits']
+
+    return run
+
+
+def problems(split):
+    return {kind: len(found) for kind, found in split['problems'].items()
+            if kind != 'no example'}
+
+
+def write_converted_rugd():
+    counts = trees.write_rugd('data/raw', images=1, videos=SPLITS)
+    os.makedirs('data/rugd')
+    os.rename('data/raw/RUGD_frames-with-annotations', 'data/rugd/frames')
+    numbers = {colour: number for number, (_, colour) in enumerate(trees.RUGD)}
+    for path in Path('data/raw/RUGD_annotations').rglob('*.png'):
+        colours = np.asarray(Image.open(path))
+        label = np.array([[numbers[tuple(map(int, pixel))] for pixel in row] for row in colours])
+        target = Path('data/rugd/labels', path.parent.name, path.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(label.astype(np.uint8)).save(target)
+    return counts
+
+
+# ---- an empty folder ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('voc12aug', [
+        'data/VOCdevkit/VOC2012/SegmentationClassAug', 'VOCtrainval_11-May-2012.tar',
+        'semantic_contours/benchmark.tgz', 'which becomes\n             data/VOCdevkit/VOCaug/',
+        '.mim/tools/dataset_converters/voc_aug.py data/VOCdevkit data/VOCdevkit/VOCaug --nproc 8'
+    ]),
+    ('cityscapes', [
+        'gtFine_trainvaltest.zip', 'leftImg8bit_trainvaltest.zip', 'data/cityscapes/gtFine/train',
+        '.mim/tools/dataset_converters/cityscapes.py data/cityscapes --nproc 8']),
+    ('voc0712', [
+        'VOCtrainval_06-Nov-2007.tar', 'VOCtest_06-Nov-2007.tar', 'VOCtrainval_11-May-2012.tar',
+        'unpack all of them in data;', 'data/VOCdevkit/VOC2007/ImageSets/Main/test.txt']),
+    (RUGD, ['http://rugd.vision/data/RUGD_annotations.zip', 'data/rugd/labels   (in ',
+            'python tools/dataset_converters/rugd.py data/rugd\n']),
+    ('cifar100', ['cifar-100-python.tar.gz', 'training downloads it by itself']),
+])
+def test_an_empty_folder_says_what_to_get(name, expected, config, check, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError('a missing data set must not be built, it might download')
+
+    monkeypatch.setattr('mmips.evaluation.data._inspect_dataset', refuse)
+    right, out, _ = check(config(name, "load_from = 'work_dirs/r50.pth'\n"))
+    assert not right
+    assert all(text in out for text in expected), out
+    # The checkpoint is named as such, and does not stop the rest.
+    assert "The checkpoint 'work_dirs/r50.pth', named by load_from, does not exist" in out
+    assert out.count('get it') == 1 and not re.search(r'[{](root|parent)', out)
+
+
+def test_the_converter_that_is_named_exists():
+    for source in sources.DATA_SOURCES.values():
+        command = source.convert
+        if '.mim/' in command:
+            tool = command.split('.mim/')[1].split()[0]
+            assert (Path(mmseg.__file__).parent / '.mim' / tool).is_file()
+        elif command:
+            assert (ROOT / command.split()[1]).is_file()
+
+
+# ---- right numbers -----------------------------------------------------------------------------
+
+
+def assert_pixels(split, *expected):
+    pixels = sum((each.pixels for each in expected), Counter())
+    assert split['images'] == sum(each.images for each in expected)
+    assert Counter({name: n for name, n in split['counts'].items() if n}) == pixels
+    assert Counter(split['images_with']) == sum((each.occurs for each in expected), Counter())
+    assert split['notes']['ignored'] == sum(each.ignored for each in expected)
+
+
+def test_voc_segmentation(config, check):
+    counts = trees.write_voc_devkit('data')['seg']
+    right, out, splits = check(config('voc12aug'), decode=True)
+    assert right
+    assert_pixels(splits['train'], counts['train'], counts['aug'])
+    assert_pixels(splits['val'], counts['val'])
+    assert splits['train']['epoch'] == 8
+    assert 'train: 8 images, 3.26 % of the pixels ignored' in out
+    total = sum(splits['train']['counts'].values())
+    share = f'{100 * splits["train"]["counts"]["cat"] / total:.2f} %'
+    assert re.search(rf'\ncat +{share} +2 +0.00 % +0\n', out)
+    assert out.count('val = test') >= 2
+    assert 'warning in train: 8 classes without a single example\n    horse, motorbike' in out
+
+
+def test_voc_detection(config, check):
+    counts = trees.write_voc_devkit('data')['det']
+    right, out, splits = check(config('voc0712'), decode=True)
+    train = counts['VOC2007/trainval'] + counts['VOC2012/trainval']
+    assert (right, splits['train']['images'], splits['train']['epoch']) == (True, 20, 60)
+    assert splits['train']['counts'] == train.boxes == splits['train']['images_with']
+    assert splits['train']['notes']['difficult'] == train.difficult == 7
+    # Beside the difficult ones, mmdet ignores boxes below bbox_min_size=32, but in training only.
+    assert splits['train']['notes']['ignored'] == 20
+    assert splits['val']['notes']['ignored'] == counts['VOC2007/test'].difficult
+    assert 'train: 20 images, 60 in an epoch, 40 boxes, of which 7 difficult and 20 ignored' in out
+    assert re.search(r'\nbottle +3 +3 +0 +0\n', out)
+
+
+def test_cityscapes_camvid_rugd_and_bccd(config, check):
+    counts = trees.write_cityscapes('data/cityscapes')
+    _, _, splits = check(config('cityscapes'))
+    assert_pixels(splits['train'], counts['train'])
+    counts = trees.write_camvid('data/camvid')
+    right, _, splits = check(config(CAMVID))
+    assert right
+    for split in counts:
+        assert_pixels(splits[split], counts[split])
+    counts = write_converted_rugd()
+    right, out, splits = check(config(RUGD))
+    assert right, out
+    for split in counts:
+        assert_pixels(splits[split], counts[split])
+    counts = trees.write_bccd('data/bccd')
+    right, _, splits = check(config(BCCD))
+    assert right
+    assert {split: splits[split]['counts'] for split in splits} == {
+        split: counts[split].boxes for split in splits}
+
+
+def test_counts_are_those_after_the_label_map(config, check):
+    counts = write_converted_rugd()
+    _, _, splits = check(config(RUGD.replace("'fine'", "'coarse'")))
+    assert list(splits['train']['counts']) == list(COARSE)
+    assert {name: sum(counts['train'].pixels[label] for label in labels) + (
+        counts['train'].ignored if 'void' in labels else 0)
+            for name, labels in COARSE.items()} == splits['train']['counts']
+
+
+def write_folders(images=3):
+    for split in ('train', 'val'):
+        for label, name in enumerate(('cat', 'dog')):
+            for number in range(images + label):
+                path = Path('data/folders', split, name, f'{split}{number}.png')
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new('RGB', (8, 8), (number, label, 0)).save(path)
+
+
+def test_classification(config, check):
+    write_folders()
+    right, out, splits = check(config(FOLDERS), decode=True)
+    assert right
+    assert splits['train'] == dict(kind='images', images=7, epoch=21, counts=dict(cat=3, dog=4),
+                                   images_with=dict(cat=3, dog=4), notes={}, problems={})
+    assert 'train: 7 images, 21 in an epoch' in out and re.search(r'\ndog +4 +4\n', out)
+
+
+def test_data_in_memory_and_many_classes(config, check, npz):
+    right, out, splits = check(mmips.cfg('ips/resnet-s_ips_npz.py'))
+    assert (right, splits['train']['counts']) == (True, {str(label): 6 for label in range(4)})
+    labels = np.repeat(np.arange(50), np.arange(50) + 1)
+    np.savez('many.npz', images_train=np.zeros((len(labels), 8, 8, 3), np.uint8),
+             labels_train=labels, images_test=np.zeros((50, 8, 8, 3), np.uint8),
+             labels_test=np.arange(50))
+    options = {f'{split}_dataloader.dataset.ann_file': f'{os.getcwd()}/many.npz'
+               for split in ('train', 'val', 'test')}
+    for everything in (False, True):
+        _, out, _ = check(mmips.cfg('ips/resnet-s_ips_npz.py'), options=options,
+                          all_classes=everything)
+        assert ('... 40 more (--all-classes)' in out) != everything
+        assert (re.search(r'\n20 ', out) is not None) == everything
+        # The rarest and the most frequent.
+        assert re.search(r'\n0 +1 +1\n', out) and re.search(r'\n49 +50 +1(\n|$)', out)
+
+
+# ---- wrong data --------------------------------------------------------------------------------
+
+
+def test_label_values_that_are_no_class(config, check):
+    trees.write_cityscapes('data/cityscapes')
+    bad = next(Path('data/cityscapes/gtFine/train').rglob('*_labelTrainIds.png'))
+    label = np.asarray(Image.open(bad)).copy()
+    label[:2, :3] = 33
+    Image.fromarray(label).save(bad)
+    right, out, splits = check(config('cityscapes'))
+    assert not right and problems(splits['train']) == {'label value': 1}
+    assert f'{bad}: 33 in 6 pixels (19 classes, 255 is ignored)' in out
+    assert 'Was it converted?' in out and 'cityscapes.py data/cityscapes' in out
+
+
+def test_labels_that_were_not_converted(config, check):
+    trees.write_cityscapes('data/cityscapes', images=1)
+    for path in Path('data/cityscapes/gtFine').rglob('*_labelTrainIds.png'):
+        path.unlink()
+    right, out, splits = check(config('cityscapes'))
+    assert not right
+    assert problems(splits['train']) == {'missing annotation': 2}
+    assert problems(splits['val']) == {'missing annotation': 1}
+    assert 'aachen_000000_000000_gtFine_labelTrainIds.png' in out
+    assert 'then run   python $(python' in out
+
+
+@pytest.mark.parametrize('spoil, says', [
+    (lambda path: Image.open(path).convert('RGB').save(path), 'it is a colour image (RGB)'),
+    (lambda path: Image.fromarray(np.full((48, 64), 300, np.uint16)).save(path), 'up to 300'),
+    (lambda path: path.write_bytes(path.read_bytes()[:90]), 'OSError'),
+    (lambda path: path.write_text('no image'), 'cannot identify image file'),
+])
+def test_label_images_that_are_none(spoil, says, config, check):
+    trees.write_camvid('data/camvid', images=2)
+    path = sorted(Path('data/camvid/labels/val').iterdir())[1]
+    spoil(path)
+    right, out, splits = check(config(CAMVID))
+    assert not right and problems(splits['val']) == {'unreadable annotation': 1}
+    assert splits['val']['problems']['unreadable annotation'][0].startswith(str(path))
+    assert says in out and not problems(splits['train'])
+
+
+def test_missing_broken_and_resized_images(config, check):
+    trees.write_camvid('data/camvid', images=3)
+    images = sorted(Path('data/camvid/images/train').iterdir())
+    images[0].write_bytes(images[0].read_bytes()[:700])
+    Image.new('RGB', (32, 32)).save(images[1])
+    # Without --decode, images are not opened.
+    assert check(config(CAMVID))[0]
+    right, out, splits = check(config(CAMVID), decode=True)
+    assert not right
+    assert problems(splits['train']) == {'unreadable image': 1, 'size': 1}
+    assert f'{images[0]}: OSError' in out
+    assert f'{images[1]}: 32x32, its labels are 64x48' in out
+    trees.write_voc_devkit('data')
+    image = Path('data/VOCdevkit/VOC2007/JPEGImages/000005.jpg')
+    image.unlink()
+    Path('data/VOCdevkit/VOC2012/Annotations/2012_000016.xml').unlink()
+    Path('data/VOCdevkit/VOC2012/Annotations/2012_000017.xml').write_text('<annotation>')
+    right, out, splits = check(config('voc0712'))
+    assert not right and str(image) in out
+    assert problems(splits['train']) == {'missing image': 1, 'missing annotation': 1,
+                                         'unreadable annotation': 1}
+
+
+def test_wrong_suffix(config, check):
+    trees.write_camvid('data/camvid', images=1)
+    right, out, splits = check(config(CAMVID.replace('pipeline', "img_suffix='.png', pipeline")))
+    assert not right and problems(splits['test']) == {'empty': 1}
+    assert "none in data/camvid/images/test ends in '.png' (img_suffix)" in out
+
+
+def rewrite(name, *objects, size=trees.SIZE):
+    Path(f'data/bccd/BCCD/Annotations/{name}.xml').write_text(
+        trees.voc_xml(name, size, objects))
+
+
+def test_boxes(config, check):
+    trees.write_bccd('data/bccd', images=6)
+    rewrite('BloodImage_00000', ('RBC ', (1, 1, 9, 9), False), ('rbc', (1, 1, 9, 9), False),
+            ('WBC', (1, 1, 9, 9), True))
+    rewrite('BloodImage_00001', ('RBC', (5, 5, 5, 9), False), ('RBC', (70, 5, 80, 9), False))
+    rewrite('BloodImage_00002', ('RBC', (0, 1, 9, 9), False), ('RBC', (60, 40, 66, 48), False))
+    rewrite('BloodImage_00003')
+    rewrite('BloodImage_00004', ('RBC', (1, 1, 9, 9), False), size=(48, 64))
+    right, out, splits = check(config(BCCD), decode=True)
+    assert not right
+    train = splits['train']
+    assert problems(train) == {'class name': 2, 'box without area': 1, 'box outside': 1,
+                               'box across the border': 2, 'size': 1}
+    assert train['counts'] == dict(RBC=5, WBC=2, Platelets=1)
+    assert train['images_with'] == dict(RBC=3, WBC=2, Platelets=1)
+    assert train['notes'] == {'difficult': 1, 'ignored': 1, 'without boxes': 1, 'left out': 0}
+    assert "BloodImage_00000.xml: 'RBC '" in out and "BloodImage_00000.xml: 'rbc'" in out
+    assert 'BloodImage_00001.xml: RBC [4, 4, 4, 8] in 64x48' in out
+    assert 'BloodImage_00004.jpg: 64x48, its annotation says 48x64' in out
+    assert 'filter_cfg.bbox_min_size=1' in out
+    _, out, splits = check(config(BCCD, "train_dataloader['dataset']['filter_cfg'] = "
+                                  'dict(filter_empty_gt=True)\n'))
+    assert splits['train']['images'] == 5 and splits['train']['notes']['left out'] == 1
+    assert '1 images left out by filter_cfg' in out
+
+
+@pytest.mark.parametrize('name, split', [('BloodImage_00002', 'train'),
+                                         ('BloodImage_00006', 'val')])
+def test_boxes_without_area_that_nothing_learns_are_a_warning(config, check, name, split):
+    trees.write_bccd('data/bccd', images=6)
+    rewrite(name, ('RBC', (5, 5, 5, 9), False), ('RBC', (5, 5, 9, 9), False))
+    tail = ("train_dataloader['dataset']['filter_cfg'] = dict(bbox_min_size=1)\n"
+            "val_dataloader['dataset']['test_mode'] = True\n")
+    right, out, splits = check(config(BCCD, tail))
+    assert problems(splits[split]) == {'empty box': 1}
+    assert right
+    assert 'no prediction can match' in out
+
+
+def test_images_in_two_splits(config, check):
+    trees.write_bccd('data/bccd')
+    lists = Path('data/bccd/BCCD/ImageSets/Main')
+    (lists / 'val.txt').write_text((lists / 'val.txt').read_text() + 'BloodImage_00003\n')
+    os.symlink('BloodImage_00004.jpg', 'data/bccd/BCCD/JPEGImages/copy.jpg')
+    Path('data/bccd/BCCD/Annotations/copy.xml').write_text(trees.voc_xml('copy', (64, 48), []))
+    (lists / 'test.txt').write_text('copy\n')
+    right, out, splits = check(config(BCCD))
+    assert right and not problems(splits['train'])
+    assert [os.path.basename(path) for split in ('val', 'test')
+            for path in splits[split]['problems']['duplicate']] == [
+                'BloodImage_00003.jpg', 'BloodImage_00004.jpg']
+    assert 'warning in val: 1 images that are both in train and in val or test' in out
+
+
+def test_folds_of_one_set_are_no_duplicates(config, check):
+    write_folders(4)
+    folds = FOLDERS + """
+for loader, test in ((train_dataloader, False), (val_dataloader, True)):
+    loader['dataset'] = dict(type='KFoldDataset', num_splits=3, test_mode=test, dataset=dict(
+        **data, data_prefix='train'))
+del loader, test
+"""
+    right, out, splits = check(config(folds))
+    assert right and not splits['val']['problems']
+    assert (splits['train']['epoch'], splits['val']['epoch']) == (6, 3)
+
+
+def test_labels_beyond_the_classes(config, check):
+    write_folders()
+    Path('data/list.txt').write_text('cat/train0.png 0\ndog/train1.png 2\ncat/train7.png 1\n')
+    right, out, splits = check(config("""
+default_scope = 'mmpretrain'
+train_dataloader = dict(dataset=dict(type='ClassBalancedDataset', oversample_thr=0.6, dataset=dict(
+    type='CustomDataset', data_root='data', ann_file='list.txt', data_prefix='folders/train',
+    classes=('cat', 'dog'), pipeline=[])))
+"""))
+    assert not right
+    assert problems(splits['train']) == {'label value': 1, 'missing image': 1}
+    assert 'dog/train1.png: 2 (2 classes)' in out and 'train7.png' in out
+    assert splits['train']['counts'] == dict(cat=1, dog=1)
+
+
+def test_what_a_data_set_refuses_is_reported_and_the_rest_is_read(config, check):
+    trees.write_camvid('data/camvid')
+    right, out, splits = check(config(CAMVID, (
+        "val_dataloader['dataset']['metainfo'] = dict(classes=('sky', 'moon'))\n")))
+    assert not right and 'moon' in splits['val']['problems']['data set'][0]
+    assert splits['train']['images'] == 4 and 'train: 4 images' in out
+
+
+def test_workers_find_the_same(config, check):
+    trees.write_bccd('data/bccd', images=70)
+    rewrite('BloodImage_00003', ('rbc', (1, 1, 9, 9), False))
+    assert check(config(BCCD), workers=0) == check(config(BCCD), workers=2)
