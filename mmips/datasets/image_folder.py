@@ -36,10 +36,9 @@ class ImageFolder(BaseDataset):
         root/train/<class>/**/*.jpg        root/<class>/**/*.jpg
         root/val/<class>/**/*.jpg
 
-    Without ``root/val`` a share of the images of each class is the validation set. The choice
-    depends on ``seed`` and the relative paths alone, so every machine makes the same one; a
-    class of two or more images has at least one on each side. Labels follow the sorted folder
-    names, the order of :func:`mmips.datasets.find_classes`.
+    Without ``root/val`` a share of the images of each class is the validation set, chosen by
+    ``seed`` and the relative paths alone; a class of two or more images has at least one on each
+    side. Labels follow the sorted folder names.
 
     Args:
         data_root: The folder described above.
@@ -47,13 +46,13 @@ class ImageFolder(BaseDataset):
         val_fraction: Share of the images of a class to validate on, between 0 and 1; unused
             where ``root/val`` exists. Defaults to 0.2.
         seed: Seed of the split; give both splits the same one. Defaults to 0.
-        **kwargs: Other arguments of mmpretrain's ``BaseDataset``: ``pipeline``, ``classes`` (the
-            folder names in another order), ``indices``, ``test_mode``, ...
+        **kwargs: Other arguments of mmpretrain's ``BaseDataset``; ``classes`` are the folder
+            names in another order.
 
     Raises:
         FileNotFoundError: If the folder is missing or holds no class folders.
-        ValueError: If class folders are empty, differ between train and val, or do not agree
-            with the ``classes`` given, or for bad arguments.
+        ValueError: If class folders are empty, differ from ``classes`` or between train and
+            val, or for bad arguments.
     """
 
     def __init__(self,

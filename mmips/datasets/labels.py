@@ -99,7 +99,7 @@ def _read(dataset: Any) -> np.ndarray:
         raise ValueError(f'{name} has images without one label: {error}. {_ADVICE}') from error
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f'{name} must have one integer label per image, but the first is '
-                         f'{labels[:1].tolist()}. {_ADVICE}')
+                         f'{next(iter(labels), None)!r}. {_ADVICE}')
     if labels.min(initial=0) < 0:
         raise ValueError(f'{name} has the negative label {labels.min()}. {_ADVICE}')
     return labels.astype(np.int64)

@@ -45,9 +45,8 @@ class NoisyLabelDataset:
         kind (str): 'symmetric', to any other class with the same probability, or 'asymmetric',
             to the one that ``class_map`` says. Default: 'symmetric'.
         class_map (str | dict, optional): For asymmetric noise: {source: target}, each a class
-            number or name; classes that are no source keep their labels. Or 'next', from
-            every class to the one after it, or 'cifar100', to the next one in the superclass.
-            Default: None.
+            number or name, other classes keep their labels; or 'next', from every class to the
+            one after it, or 'cifar100', to the next one in the superclass. Default: None.
         seed (int): Of the noise; not negative. Default: 0.
         lazy_init (bool): Whether to read the labels only when they are needed. Default: False.
 

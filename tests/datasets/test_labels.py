@@ -205,7 +205,7 @@ ADVICE = "one label per image.*use partner='self'"
 class TestRefused:
 
     @pytest.mark.parametrize('dataset, message', [
-        (MultiListed([[0, 1], [1, 2]]), r'MultiListed must .* the first is \[\[0, 1\]\]'),
+        (MultiListed([[0, 1], [1, 2]]), r'MultiListed must .* the first is array\(\[0, 1\]\)'),
         (MultiListed([[0, 1], [1]]), 'MultiListed has images without one label'),
         (Plain(np.eye(3, dtype=int)), 'Plain must have one integer label'),
         *((Listed(labels), 'Listed must have one integer label per image, but the first is')

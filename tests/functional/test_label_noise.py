@@ -1,6 +1,4 @@
 """Exact counts, the distribution, and what the draw depends on."""
-from collections import Counter
-from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 import pytest
@@ -48,12 +46,6 @@ class TestCount:
     def test_halves(self, rate, size, number):
         assert count_flips(rate, size) == number
 
-    @examples
-    @given(st.floats(0, 1), st.integers(0, 1000))
-    def test_any_rate(self, rate, size):
-        exact = Decimal(repr(rate)) * size
-        assert count_flips(rate, size) == exact.quantize(Decimal(1), ROUND_HALF_UP)
-
 
 class TestSymmetric:
 
@@ -97,14 +89,6 @@ class TestSymmetric:
         low, high = (flip_symmetric(labels, 5, x / 100, seed) for x in sorted((a, b)))
         wrong = low != labels
         np.testing.assert_array_equal(low[wrong], high[wrong])
-
-    def test_all_other_classes_are_equally_likely(self):
-        labels = np.repeat(np.arange(4), [3000, 6000, 0, 9000])
-        noisy = flip_symmetric(labels, 4, 1., seed=5)
-        for label in (0, 1, 3):
-            counts = Counter(noisy[labels == label].tolist())
-            assert set(counts) == set(range(4)) - {label}
-            assert chisquare(list(counts.values())).pvalue > 1e-3
 
     def test_all_images_and_targets_are_equally_likely_over_seeds(self):
         labels = np.array([0] * 6 + [1] * 6)
