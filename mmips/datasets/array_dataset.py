@@ -10,7 +10,7 @@ import numpy as np
 
 from mmips.registry import DATASETS
 
-from .base_array_dataset import BaseArrayDataset
+from .base_array_dataset import Arrays, BaseArrayDataset, pick_per_class
 
 __all__ = ['ArrayDataset']
 
@@ -21,13 +21,11 @@ class ArrayDataset(BaseArrayDataset):
 
     Images are uint8 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W); grey images come out
     with three equal channels. The colour order is the file's own, and it should be RGB, as in
-    mmpretrain's CIFAR datasets: keep ``to_rgb=False`` in the data preprocessor.
+    mmpretrain's CIFAR datasets: keep ``to_rgb=False`` in the data preprocessor. A ``.npz`` file
+    is read into memory, a ``.npy`` file memory-mapped.
 
-    A ``.npz`` file is read once into memory, a ``.npy`` file is memory-mapped. Class names come
-    from the ``classes`` argument or else from the ``.npz`` file.
-
-    Selections are applied in this order: ``index_range``, ``max_classes``, ``per_class``, and at
-    last mmengine's ``indices``. They cost no copy of the images.
+    Selections cost no copy of the images, and are applied in the order ``index_range``,
+    ``max_classes``, ``per_class``, and at last mmengine's ``indices``.
 
     Args:
         ann_file: The ``.npz`` file, relative to ``data_root``. Defaults to ''.
@@ -38,23 +36,19 @@ class ArrayDataset(BaseArrayDataset):
         labels: The ``.npy`` file of labels that goes with ``images``. Defaults to ''.
         images_key: Key of the images in the ``.npz`` file. Defaults to None (see ``split``).
         labels_key: Key of the labels in the ``.npz`` file. Defaults to None (see ``split``).
-        classes_key: Key of the class names in the ``.npz`` file, which may lack it.
-            Defaults to 'classes'.
+        classes_key: Key of the class names, which may be absent. Defaults to 'classes'.
         index_range: (start, stop) of the images to use. CIFAR-100-C keeps five severities in
             one file: severity s is (10000 * (s - 1), 10000 * s). Defaults to None (all).
         max_classes: Keep the classes 0 to ``max_classes - 1``. Defaults to None (all).
         per_class: Keep at most so many images of each class. Defaults to None (all).
-        subset_seed: Draw the ``per_class`` images with this seed; None takes the first ones.
-            Defaults to None.
+        subset_seed: Seed to draw the ``per_class`` images. Defaults to None (the first ones).
         data_root: Folder that the files are relative to. Defaults to ''.
-        **kwargs: Other arguments of mmpretrain's ``BaseDataset``: ``pipeline``, ``indices``,
-            ``classes``, ``metainfo``, ``test_mode``, ``lazy_init``, ...
+        **kwargs: Other arguments of mmpretrain's ``BaseDataset``, such as ``classes``.
 
     Raises:
         FileNotFoundError: If a file is missing.
         TypeError: If images are not uint8 or labels not integers.
-        ValueError: For contradicting arguments, a key that the ``.npz`` file lacks, shapes that
-            do not fit and labels out of range.
+        ValueError: For arguments, keys, shapes and labels that do not fit.
     """
 
     def __init__(self,
@@ -71,79 +65,66 @@ class ArrayDataset(BaseArrayDataset):
                  subset_seed: int | None = None,
                  data_root: str = '',
                  **kwargs: Any) -> None:
-        _check_files(ann_file, images, labels)
-        _check_positive(max_classes=max_classes, per_class=per_class)
+        pair = bool(images and labels and not ann_file)
+        if not pair and (images or labels or not ann_file.lower().endswith('.npz')):
+            raise ValueError("Give either ann_file='x.npz' or both images='x.npy' and "
+                             f"labels='y.npy', got ann_file={ann_file!r}, images={images!r}, "
+                             f'labels={labels!r}.')
+        for name, number in (('max_classes', max_classes), ('per_class', per_class)):
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise ValueError(f'{name} must be a positive integer or None, got {number!r}.')
         self.split = split
         self.images_file, self.labels_file = images, labels
-        self.keys = (images_key, labels_key, classes_key)
-        self.index_range = index_range
-        self.max_classes, self.per_class = max_classes, per_class
-        self.subset_seed = subset_seed
+        self.images_key, self.labels_key, self.classes_key = images_key, labels_key, classes_key
+        self.index_range, self.max_classes = index_range, max_classes
+        self.per_class, self.subset_seed = per_class, subset_seed
         super().__init__(ann_file, data_root=osp.expanduser(data_root), **kwargs)
 
-    def load_arrays(self) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
+    def load_arrays(self) -> Arrays:
         """Read the arrays from the file or files."""
         if self.ann_file:
             return self._load_npz()
-        images = np.load(_existing(self._join(self.images_file)), mmap_mode='r')
-        return images, np.load(_existing(self._join(self.labels_file))), None
+        images, labels = self._source(), self._join(self.labels_file)
+        return np.load(_existing(images), mmap_mode='r'), np.load(_existing(labels)), None
 
     def select_rows(self, labels: np.ndarray) -> np.ndarray:
         """Apply ``index_range``, ``max_classes`` and ``per_class``."""
-        rows: np.ndarray = np.arange(len(labels))
-        if self.index_range is not None:
-            rows = rows[_checked_slice(self.index_range, len(labels), self._source())]
+        start, stop = self.index_range or (0, len(labels))
+        if not 0 <= start < stop <= len(labels):
+            raise ValueError(f'index_range must be (start, stop) with 0 <= start < stop <= '
+                             f'{len(labels)}, the number of images in {self._source()}, got '
+                             f'{(start, stop)}.')
+        rows = np.arange(start, stop)
         if self.max_classes is not None:
             rows = rows[labels[rows] < self.max_classes]
-            self._cut_classes(self.max_classes)
+            if self._metainfo.get('classes') is not None:
+                self._metainfo['classes'] = tuple(self._metainfo['classes'][:self.max_classes])
         if self.per_class is not None:
-            rows = _pick_per_class(rows, labels[rows], self.per_class, self.subset_seed)
+            rows = rows[pick_per_class(labels[rows], self.per_class, self.subset_seed)]
         return rows
 
-    def _load_npz(self) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
-        images_key, labels_key, classes_key = self.keys
+    def _load_npz(self) -> Arrays:
         with np.load(_existing(self.ann_file), allow_pickle=False) as file:
             suffix = f'_{self.split}'
             if not {f'images{suffix}', f'labels{suffix}'} & set(file.files):
                 suffix = ''
-            images = self._read(file, images_key or f'images{suffix}', 'images_key')
-            labels = self._read(file, labels_key or f'labels{suffix}', 'labels_key')
-            classes = file[classes_key].tolist() if classes_key in file.files else None
-        return images, labels, classes
-
-    def _read(self, file: Any, key: str, argument: str) -> np.ndarray:
-        if key not in file.files:
-            raise ValueError(f'{self.ann_file} has no array {key!r} for split={self.split!r}, only '
-                             f'{sorted(file.files)}. Name the right one with {argument}.')
-        return file[key]
+            keys = {'images_key': self.images_key or f'images{suffix}',
+                    'labels_key': self.labels_key or f'labels{suffix}'}
+            for argument, key in keys.items():
+                if key not in file.files:
+                    raise ValueError(f'{self.ann_file} has no array {key!r} for '
+                                     f'split={self.split!r}, only {sorted(file.files)}. Name the '
+                                     f'right one with {argument}.')
+            images, labels = (file[key] for key in keys.values())
+            named = self.classes_key in file.files
+            return images, labels, file[self.classes_key].tolist() if named else None
 
     def _join(self, path: str) -> str:
         # img_prefix holds data_root already; an absolute path stands alone.
         return osp.join(self.img_prefix, osp.expanduser(path))
 
-    def _cut_classes(self, number: int) -> None:
-        classes = self._metainfo.get('classes')
-        if classes is not None:
-            self._metainfo['classes'] = tuple(classes[:number])
-
     def _source(self) -> str:
         return self.ann_file or self._join(self.images_file)
-
-
-def _check_files(ann_file: str, images: str, labels: str) -> None:
-    if ann_file and (images or labels) or not ann_file and not (images and labels):
-        raise ValueError("Give either ann_file='x.npz' or both images='x.npy' and "
-                         f"labels='y.npy', got ann_file={ann_file!r}, images={images!r}, "
-                         f'labels={labels!r}.')
-    if ann_file and not ann_file.lower().endswith('.npz'):
-        raise ValueError(f'ann_file must be a .npz file, got {ann_file!r}. A pair of .npy files '
-                         'goes into images= and labels=.')
-
-
-def _check_positive(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and (not isinstance(number, int) or number < 1):
-            raise ValueError(f'{name} must be a positive integer or None, got {number!r}.')
 
 
 def _existing(path: str) -> str:
@@ -151,26 +132,5 @@ def _existing(path: str) -> str:
         raise FileNotFoundError(
             f'{osp.abspath(path)} does not exist. Set data_root and the file name, or make the '
             "file: np.savez('x.npz', images_train=..., labels_train=..., images_test=..., "
-            'labels_test=..., classes=[...]) with uint8 RGB images of shape (N, H, W, 3) and '
-            'integer labels of shape (N,).')
+            'labels_test=..., classes=[...]) with uint8 RGB images (N, H, W, 3).')
     return path
-
-
-def _checked_slice(index_range: Sequence[int], length: int, source: str) -> slice:
-    if len(index_range) != 2 or not 0 <= index_range[0] < index_range[1] <= length:
-        raise ValueError(f'index_range must be (start, stop) with 0 <= start < stop <= {length}, '
-                         f'the number of images in {source}, got {tuple(index_range)}.')
-    return slice(*index_range)
-
-
-def _pick_per_class(rows: np.ndarray, labels: np.ndarray, number: int,
-                    seed: int | None) -> np.ndarray:
-    """At most ``number`` rows of each class, in their old order."""
-    picked = []
-    for label in np.unique(labels):
-        members = rows[labels == label]
-        if seed is not None:
-            # One generator a class: a class keeps its images whatever other classes there are.
-            members = np.random.default_rng([seed, int(label)]).permutation(members)
-        picked.append(members[:number])
-    return np.sort(np.concatenate(picked)) if picked else rows

@@ -9,26 +9,25 @@ import numpy as np
 from mmengine.dataset import force_full_init
 from mmpretrain.datasets import BaseDataset
 
-__all__ = ['BaseArrayDataset', 'check_images', 'check_labels']
+__all__ = ['BaseArrayDataset', 'check_arrays', 'pick_per_class']
+
+Arrays = tuple[np.ndarray, np.ndarray, Sequence[str] | None]
 
 
 class BaseArrayDataset(BaseDataset):
     """An mmpretrain dataset whose images live in one array.
 
-    A sample is a row number and a label; the image is looked up when it is asked for. The
-    array is therefore never part of mmengine's serialised list, subsets share it, and forked
-    loader workers read the parent's memory.
+    A sample is a row number and a label; the image is looked up when it is asked for, so the
+    array is never part of mmengine's serialised list, and subsets and forked workers share it.
 
     A sample holds ``img`` (a private uint8 copy of shape (H, W, 3), in the array's own colour
     order), ``gt_label``, ``sample_idx``, ``img_shape`` and ``ori_shape``. Pipelines start
-    without ``LoadImageFromFile``.
-
-    Subclasses implement :meth:`load_arrays` and may name the rows to use.
+    without ``LoadImageFromFile``. Subclasses implement :meth:`load_arrays` and may choose rows.
     """
 
     _images: np.ndarray | None = None
 
-    def load_arrays(self) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
+    def load_arrays(self) -> Arrays:
         """Images (M, H, W[, 1 or 3]) uint8, labels (M,) of integers and class names, if known."""
         raise NotImplementedError(f'{type(self).__name__} must implement load_arrays().')
 
@@ -39,15 +38,17 @@ class BaseArrayDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """One small record an image: its row in the array and its label."""
         images, labels, classes = self.load_arrays()
-        check_images(images, self._source())
-        check_labels(labels, len(images), self._source())
+        check_arrays(images, labels, self._source())
         if classes is not None:
             self._metainfo.setdefault('classes', tuple(str(name) for name in classes))
         rows = self.select_rows(labels)
         if not len(rows):
             raise ValueError(f'{self._source()}: no image is left after selecting a subset of the '
                              f'{len(images)} images. Relax the selection.')
-        self._check_range(labels[rows])
+        classes = self._metainfo.get('classes')
+        if classes is not None and labels[rows].max() >= len(classes):
+            raise ValueError(f'{self._source()}: found label {labels[rows].max()}, but there are '
+                             f'only {len(classes)} classes. Correct the labels or name them all.')
         self._images = images
         return [dict(row=int(row), gt_label=int(labels[row])) for row in rows]
 
@@ -57,21 +58,18 @@ class BaseArrayDataset(BaseDataset):
         info = super().get_data_info(idx)
         # A copy: transforms may write into what they get, and the array is shared.
         img = np.array(self.images[info.pop('row')])
-        if img.ndim == 2:
-            img = img[..., None]
-        if img.shape[-1] == 1:
-            img = np.repeat(img, 3, axis=-1)
+        if img.ndim == 2 or img.shape[-1] == 1:
+            img = np.dstack([img] * 3)
         return dict(info, img=img, img_shape=img.shape[:2], ori_shape=img.shape[:2])
 
     @force_full_init
     def get_gt_labels(self) -> np.ndarray:
         """All labels, int64 of shape (N,), without touching an image."""
-        info = super().get_data_info
-        return np.array([info(i)['gt_label'] for i in range(len(self))], dtype=np.int64)
+        return np.array([self.get_cat_ids(i)[0] for i in range(len(self))], dtype=np.int64)
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """The label of one sample, in a list, as class-balanced sampling asks for it."""
-        return [int(super().get_data_info(idx)['gt_label'])]
+        return [super().get_data_info(idx)['gt_label']]
 
     @property
     def images(self) -> np.ndarray:
@@ -88,13 +86,6 @@ class BaseArrayDataset(BaseDataset):
         """What to call the arrays in messages."""
         return self.ann_file or type(self).__name__
 
-    def _check_range(self, labels: np.ndarray) -> None:
-        classes = self._metainfo.get('classes')
-        if classes is not None and labels.max() >= len(classes):
-            raise ValueError(f'{self._source()}: found label {labels.max()}, but there are only '
-                             f'{len(classes)} classes (labels run from 0 to {len(classes) - 1}). '
-                             'Correct the labels or name all classes.')
-
     def _copy_without_annotation(self, memo: dict | None = None) -> Any:
         # Subsets share the array; mmengine deep-copies every attribute it does not know.
         memo = {} if memo is None else memo
@@ -103,44 +94,36 @@ class BaseArrayDataset(BaseDataset):
 
     def __getstate__(self) -> dict:
         # Pickling a memory map would send the whole file to each spawned worker.
-        state = self.__dict__.copy()
-        if isinstance(self._images, np.memmap):
-            state['_images'] = None
-        return state
+        dropped = {'_images': None} if isinstance(self._images, np.memmap) else {}
+        return {**self.__dict__, **dropped}
 
 
-def check_images(images: np.ndarray, source: str) -> None:
-    """Refuse anything but a non-empty uint8 array (N, H, W), (N, H, W, 1) or (N, H, W, 3).
-
-    Raises:
-        TypeError: For another dtype.
-        ValueError: For another shape or no image at all.
-    """
+def check_arrays(images: np.ndarray, labels: np.ndarray, source: str) -> None:
+    """Raise a TypeError or ValueError unless these are uint8 images and a class number each."""
     if images.dtype != np.uint8:
         raise TypeError(f'{source}: images must be uint8 with values 0 to 255, got '
-                        f'{images.dtype}. Convert them, for example '
-                        '(255 * images).round().astype("uint8") for values between 0 and 1.')
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+                        f'{images.dtype}; (255 * images).round().astype("uint8") converts 0 to 1.')
+    if images.ndim not in (3, 4) or images.ndim == 4 and images.shape[-1] not in (1, 3):
         raise ValueError(f'{source}: images must have shape (N, H, W), (N, H, W, 1) or '
                          f'(N, H, W, 3), got {images.shape}. For (N, C, H, W) use '
                          'images.transpose(0, 2, 3, 1).')
     if 0 in images.shape:
         raise ValueError(f'{source}: there are no images, the shape is {images.shape}.')
-
-
-def check_labels(labels: np.ndarray, num_images: int, source: str) -> None:
-    """Refuse anything but one non-negative integer an image.
-
-    Raises:
-        TypeError: For labels that are not integers.
-        ValueError: For another shape or length, or a negative label.
-    """
     if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f'{source}: labels must be integers, got {labels.dtype}. Class numbers '
-                        'start at 0; one-hot or soft labels are not supported here.')
-    if labels.ndim != 1 or len(labels) != num_images:
-        raise ValueError(f'{source}: labels must have shape ({num_images},), one for each image, '
-                         f'got {labels.shape}.')
-    if labels.min() < 0:
-        raise ValueError(f'{source}: labels must not be negative, got {labels.min()}. Class '
-                         'numbers start at 0.')
+        raise TypeError(f'{source}: labels must be integers, got {labels.dtype}.')
+    if labels.shape != (len(images), ) or labels.min() < 0:
+        raise ValueError(f'{source}: labels must have shape ({len(images)},), one class number '
+                         f'from 0 for each image, got {labels.shape}, lowest '
+                         f'{labels.min(initial=0)}.')
+
+
+def pick_per_class(labels: np.ndarray, number: int, seed: int | None) -> np.ndarray:
+    """At most ``number`` places of each class, ascending; the first ones without a seed."""
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if seed is not None:
+            # One generator a class: a class keeps its images whatever other classes there are.
+            members = np.random.default_rng([seed, int(label)]).permutation(members)
+        chosen[members[:number]] = True
+    return np.flatnonzero(chosen)

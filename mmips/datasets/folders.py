@@ -4,8 +4,6 @@
 Only the standard library is used, because configs call :func:`find_classes` while they are
 being parsed.
 """
-from __future__ import annotations
-
 import hashlib
 import os
 import unicodedata
@@ -16,7 +14,6 @@ __all__ = ['IMAGE_SUFFIXES', 'class_root', 'find_classes', 'has_split', 'list_im
            'split_validation', 'visible_folders']
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
-SPLIT_NAMES = {'train', 'val', 'test'}
 ADVICE = ('Set the environment variable MMIPS_DATA (or data_root) to a folder that holds '
           'train/<class>/*.jpg and val/<class>/*.jpg, or just <class>/*.jpg.')
 
@@ -25,8 +22,7 @@ def find_classes(root: str | os.PathLike) -> list[str]:
     """Names of the classes below ``root``, in the order of their labels.
 
     Args:
-        root: A folder with one folder of images for each class, or with such folders below
-            ``train`` (and ``val``).
+        root: A folder with a folder of images for each class, or with such folders in ``train``.
 
     Returns:
         The names of the class folders, sorted. Hidden folders do not count.
@@ -41,69 +37,64 @@ def find_classes(root: str | os.PathLike) -> list[str]:
         raise FileNotFoundError(f'{folder.absolute()} holds no class folders. {ADVICE}')
     if len(names) == 1:
         raise ValueError(f'{folder.absolute()} holds the single class folder {names[0]!r}, but '
-                         'telling classes apart takes at least two. If the classes lie in that '
-                         f'folder, it is the one to name. {ADVICE}')
+                         f'telling classes apart takes at least two. {ADVICE}')
     return names
 
 
 def has_split(root: str | os.PathLike, split: str) -> bool:
-    """Whether ``root/<split>`` exists as a folder of class folders."""
-    return _holds_classes(Path(root).expanduser() / split)
+    """Whether ``root/<split>`` is a folder with folders, but no images, directly inside."""
+    path = Path(root).expanduser() / split
+    return path.is_dir() and bool(visible_folders(path)) and not _holds_images(path)
 
 
 def class_root(root: str | os.PathLike, split: str) -> Path:
     """The folder that directly holds the class folders of ``split`` ('train' or 'val').
 
     This is ``root/<split>`` where that exists, ``root/train`` for a ``val`` that is to be split
-    off from it, and otherwise ``root`` itself.
-
-    Raises:
-        FileNotFoundError: If ``root`` does not exist.
-        ValueError: If it is not clear whether ``train`` or ``val`` is a split or a class.
+    off from it, and otherwise ``root`` itself; a ValueError where that is not clear.
     """
     path = Path(root).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(f'The image folder {path.absolute()} does not exist. {ADVICE}')
-    if not _is_split(path):
+    train, val = has_split(path, 'train'), has_split(path, 'val')
+    folders = visible_folders(path)
+    others = set(folders) - {'train', 'val', 'test'}
+    if train and not val:
+        unclear = bool(others) or 'val' in folders and _holds_images(path / 'val')
+    else:
+        unclear = not train and (val or bool(folders) and not others)
+    if unclear:
+        raise ValueError(f'Cannot tell whether the folders {folders} in {path.absolute()} are '
+                         'classes or splits. Use either train/<class>/ and val/<class>/ (val may '
+                         "be missing) or <class>/ alone, with no class named 'train' or 'val'.")
+    if not train:
         return path
-    return path / (split if has_split(path, split) else 'train')
+    return path / ('val' if val and split == 'val' else 'train')
 
 
 def list_images(root: Path, name: str) -> list[str]:
-    """Images of the class folder ``root/name``, subfolders included.
+    """Images of the class folder ``root/name`` and below, relative to ``root``, sorted.
 
-    Returns:
-        Paths relative to ``root`` with forward slashes, sorted. Hidden files and folders and
-        files without an image suffix (of either case) are left out.
-
-    Raises:
-        OSError: If a folder cannot be read.
+    Links are followed, but not in circles, which is where mmpretrain's ``CustomDataset`` gets
+    lost; hidden files and folders are left out, and a folder that cannot be read is an error.
     """
     found: list[str] = []
     seen = set()
     for folder, subfolders, files in os.walk(root / name, onerror=_raise, followlinks=True):
         real = os.path.realpath(folder)
         subfolders[:] = [] if real in seen else [x for x in subfolders if not _is_hidden(x)]
-        if real not in seen:  # symbolic links may lead back up
+        if real not in seen:
             found += [os.path.join(folder, file) for file in files if _is_image(file)]
         seen.add(real)
     return sorted(Path(path).relative_to(root).as_posix() for path in found)
 
 
 def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[list, list]:
-    """Split the images of one class into a training and a validation part.
+    """Split the paths of a class, relative and with slashes, for training and validation.
 
-    The order is that of a hash of seed and path, so the result is the same on every machine,
-    whatever the order of the file system, and does not depend on other classes.
-
-    Args:
-        paths: Paths relative to the class root, with forward slashes.
-        fraction: Share of the validation images, between 0 and 1.
-        seed: Seed of the split.
-
-    Returns:
-        Training and validation paths, both sorted. With two images or more neither is empty; a
-        single image is for training.
+    The order is that of a hash of seed and path: the same on every machine, whatever the file
+    system and the other classes. Both parts come out sorted; with two images or more neither is
+    empty, and a single image is for training.
     """
     ordered = sorted(paths, key=lambda path: (_hash(path, seed), path))
     number = int(len(ordered) * fraction + 0.5)
@@ -113,42 +104,13 @@ def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[
 
 def visible_folders(path: Path) -> list[str]:
     """Names of the folders in ``path`` that are not hidden, sorted."""
-    entries = os.scandir(path)
-    return sorted(x.name for x in entries if x.is_dir() and not _is_hidden(x.name))
-
-
-def _is_split(path: Path) -> bool:
-    """Whether ``path`` holds train/<class> rather than <class>; refuses what could be both."""
-    train, val = has_split(path, 'train'), has_split(path, 'val')
-    names = set(visible_folders(path))
-    others = sorted(names - SPLIT_NAMES)
-    problem = None
-    if not train and names and not others:
-        problem = "'train' has no class folders, or images beside its class folders"
-    elif not train and val:
-        problem = f"'val' has folders inside, but the other folders are {others}"
-    elif train and not val and others:
-        problem = f"'train' has folders inside, but there are also the folders {others}"
-    elif train and not val and 'val' in names and _holds_images(path / 'val'):
-        problem = "'train' has class folders, but the images of 'val' are in none"
-    if problem:
-        raise ValueError(f'Cannot tell the classes in {path.absolute()}: {problem}. Use either '
-                         'train/<class>/ and val/<class>/ (val may be missing) or <class>/ alone, '
-                         "with no class named 'train' or 'val'.")
-    return train
+    return sorted(x.name for x in os.scandir(path) if x.is_dir() and not _is_hidden(x.name))
 
 
 def _hash(path: str, seed: int) -> str:
     # macOS stores accents decomposed, Linux as they were typed.
     text = unicodedata.normalize('NFC', f'{seed}:{path}')
     return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
-
-
-def _holds_classes(path: Path) -> bool:
-    """Whether ``path`` is a folder with folders, but no images, directly inside."""
-    if not path.is_dir():
-        return False
-    return bool(visible_folders(path)) and not _holds_images(path)
 
 
 def _holds_images(path: Path) -> bool:

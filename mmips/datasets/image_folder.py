@@ -12,8 +12,15 @@ from mmpretrain.datasets import BaseDataset
 
 from mmips.registry import DATASETS
 
-from . import folders
-from .folders import class_root, find_classes, has_split
+from .folders import (
+    IMAGE_SUFFIXES,
+    class_root,
+    find_classes,
+    has_split,
+    list_images,
+    split_validation,
+    visible_folders,
+)
 
 __all__ = ['ImageFolder']
 
@@ -29,10 +36,9 @@ class ImageFolder(BaseDataset):
         root/train/<class>/**/*.jpg        root/<class>/**/*.jpg
         root/val/<class>/**/*.jpg
 
-    Without ``root/val`` a share of the images of each class is the validation set. The choice
-    depends on ``seed`` and the relative paths alone, so every machine makes the same one; a
-    class of two or more images has at least one on each side. Labels follow the sorted folder
-    names, the order of :func:`mmips.datasets.find_classes`.
+    Without ``root/val`` a share of the images of each class is the validation set, chosen by
+    ``seed`` and the relative paths alone; a class of two or more images has at least one on each
+    side. Labels follow the sorted folder names.
 
     Args:
         data_root: The folder described above.
@@ -40,13 +46,13 @@ class ImageFolder(BaseDataset):
         val_fraction: Share of the images of a class to validate on, between 0 and 1; unused
             where ``root/val`` exists. Defaults to 0.2.
         seed: Seed of the split; give both splits the same one. Defaults to 0.
-        **kwargs: Other arguments of mmpretrain's ``BaseDataset``: ``pipeline``, ``classes`` (the
-            folder names in another order), ``indices``, ``test_mode``, ...
+        **kwargs: Other arguments of mmpretrain's ``BaseDataset``; ``classes`` are the folder
+            names in another order.
 
     Raises:
         FileNotFoundError: If the folder is missing or holds no class folders.
-        ValueError: If class folders are empty, differ between train and val, or do not agree
-            with the ``classes`` given, or for bad arguments.
+        ValueError: If class folders are empty, differ from ``classes`` or between train and
+            val, or for bad arguments.
     """
 
     def __init__(self,
@@ -70,16 +76,14 @@ class ImageFolder(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Paths and labels of this split."""
         names = find_classes(self.data_root)
-        root = class_root(self.data_root, self.split)
         if has_split(self.data_root, 'val'):
-            _check_same_classes(names, class_root(self.data_root, 'val'))
-        self._metainfo.setdefault('classes', tuple(names))
-        classes = list(self._metainfo['classes'])
-        if sorted(classes) != names:
-            raise ValueError(f'classes must be the names of the class folders in {root}, in any '
-                             f'order: {_difference(classes, names, "classes", "folders")}.')
+            _check_same(names, visible_folders(class_root(self.data_root, 'val')),
+                        f'train and val of {self.data_root}')
+        classes = self._metainfo.setdefault('classes', tuple(names))
+        _check_same(names, sorted(classes), 'the class folders and the option classes')
+        root = class_root(self.data_root, self.split)
         images = self._images_by_class(root, names)
-        return [dict(img_path=str(root / path), gt_label=classes.index(name))
+        return [dict(img_path=str(root / path), gt_label=list(classes).index(name))
                 for name in names for path in images[name]]
 
     def extra_repr(self) -> list[str]:
@@ -87,12 +91,11 @@ class ImageFolder(BaseDataset):
         return [f'Root of dataset: \t{self.data_root}', f'Split: \t{self.split}']
 
     def _images_by_class(self, root: Path, names: list[str]) -> dict[str, list[str]]:
-        images = {name: folders.list_images(root, name) for name in names}
+        images = {name: list_images(root, name) for name in names}
         empty = [name for name, paths in images.items() if not paths]
         if empty:
             raise ValueError(f'No images in the class folders {empty} of {root.absolute()}. Fill '
-                             'or remove them (looked for files ending in '
-                             f'{", ".join(folders.IMAGE_SUFFIXES)}).')
+                             f'or remove them (images end in {", ".join(IMAGE_SUFFIXES)}).')
         if has_split(self.data_root, 'val'):
             return images
         single = [name for name, paths in images.items() if len(paths) == 1]
@@ -100,18 +103,12 @@ class ImageFolder(BaseDataset):
             print_log(f'The classes {single} have a single image, which is used for training: '
                       'validation does not cover them.', 'current', level=logging.WARNING)
         side = SPLITS.index(self.split)
-        return {name: folders.split_validation(paths, self.val_fraction, self.seed)[side]
+        return {name: split_validation(paths, self.val_fraction, self.seed)[side]
                 for name, paths in images.items()}
 
 
-def _check_same_classes(names: list[str], val_root: Path) -> None:
-    val_names = folders.visible_folders(val_root)
-    if names != val_names:
-        raise ValueError(f'train and val of {val_root.parent.absolute()} hold different classes: '
-                         f'{_difference(names, val_names, "train", "val")}. Rename or add '
-                         'folders until both hold the same.')
-
-
-def _difference(first: list[str], second: list[str], first_name: str, second_name: str) -> str:
-    return (f'only in {first_name}: {sorted(set(first) - set(second))}, '
-            f'only in {second_name}: {sorted(set(second) - set(first))}')
+def _check_same(first: list[str], second: list[str], between: str) -> None:
+    if first != second:
+        raise ValueError(f'{between} differ: only the first have '
+                         f'{sorted(set(first) - set(second))}, only the second '
+                         f'{sorted(set(second) - set(first))}. Both must name the same classes.')

@@ -1,8 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Labels of a dataset, without loading an image."""
-import pickle
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +9,8 @@ __all__ = ['find_images', 'get_labels']
 _ADVICE = ('There must be one label per image, as every single-label mmpretrain dataset has, alone '
            'or in Concat-, Repeat-, ClassBalanced-, KFold- or NoisyLabelDataset. For data without '
            "such labels PairedClassSampler can use partner='self'.")
+# Plain datasets met so far, by their id(): the dataset, its labels, the id of its first image.
+_Seen = dict[int, tuple[Any, np.ndarray, int]]
 
 
 def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -37,110 +36,70 @@ def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
 def find_images(dataset: Any) -> tuple[list[Any], np.ndarray, np.ndarray]:
     """Find the datasets below the wrappers, and which of their images each index stands for.
 
-    Args:
-        dataset: See :func:`get_labels`.
-
     Returns:
         tuple[list, np.ndarray, np.ndarray]: The M images below, as datasets that are no wrappers;
         their labels, one dataset after the other, int64 of shape (M,); and for each index of
         ``dataset`` the place of its image among them, int64 of shape (len(dataset),).
-
-    Raises:
-        TypeError: If labels cannot be read from this kind of dataset.
-        ValueError: If images have no label or several, or a wrapper has changed their labels.
     """
-    seen: dict[int, _Plain] = {}
+    seen: _Seen = {}
     labels, ids = _walk(dataset, seen)
-    plain = list(seen.values())
-    below = np.concatenate([part.labels for part in plain])
-    if (below[ids] != labels).any():
+    parts, below, _ = zip(*seen.values())
+    true = np.concatenate(below)
+    if (true[ids] != labels).any():
         raise ValueError(f'{type(dataset).__name__} has labels that a wrapper below has changed '
                          'already, such as another NoisyLabelDataset. Use one only.')
-    return [part.dataset for part in plain], below, ids
+    return list(parts), true, ids
 
 
-@dataclass
-class _Plain:
-    """A dataset that is no wrapper, its labels, and the id of its first image."""
-    dataset: Any
-    labels: np.ndarray
-    first: int
-
-
-def _walk(dataset: Any, seen: dict[int, _Plain]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and ids; ``seen`` holds each plain dataset met, by its ``id()``.
-
-    Numbering whole plain datasets, rather than the items that a wrapper picks from them, keeps
-    two subsets of one dataset comparable and those of two datasets apart.
-    """
+def _walk(dataset: Any, seen: _Seen) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and ids; whole datasets are numbered, so that two subsets of one share ids."""
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     if hasattr(dataset, 'datasets'):
         labels, ids = zip(*(_walk(part, seen) for part in dataset.datasets))
         return np.concatenate(labels), np.concatenate(ids)
-    # `times` and `indices` also name options of plain datasets; only a wrapper has a `dataset`.
-    if hasattr(dataset, 'dataset'):
-        if hasattr(dataset, 'times'):
-            labels, ids = _walk(dataset.dataset, seen)
-            return np.tile(labels, dataset.times), np.tile(ids, dataset.times)
-        for attribute in ('repeat_indices', 'indices'):
-            if hasattr(dataset, attribute):
-                labels, ids = _walk(dataset.dataset, seen)
-                chosen = np.asarray(getattr(dataset, attribute), dtype=np.int64)
-                return labels[chosen], ids[chosen]
-        # The images of a NoisyLabelDataset or a KFoldDataset are those of the dataset it holds.
-        if hasattr(type(dataset), 'clean_labels') or hasattr(dataset, 'fold'):
-            return _check(dataset, _read(dataset)), _walk(dataset.dataset, seen)[1]
+    places = _places(dataset)
+    if places is not None:
+        labels, ids = _walk(dataset.dataset, seen)
+        # A NoisyLabelDataset has other labels than the dataset it holds, for the same images.
+        noisy = hasattr(type(dataset), 'clean_labels')
+        return dataset.get_gt_labels() if noisy else labels[places], ids[places]
     if id(dataset) not in seen:
-        labels = _check(dataset, _read(dataset))
-        seen[id(dataset)] = _Plain(dataset, labels, sum(len(p.labels) for p in seen.values()))
-    part = seen[id(dataset)]
-    return part.labels, part.first + np.arange(len(part.labels))
+        first = sum(len(labels) for _, labels, _ in seen.values())
+        seen[id(dataset)] = dataset, _read(dataset), first
+    _, labels, first = seen[id(dataset)]
+    return labels, first + np.arange(len(labels))
 
 
-def _read(dataset: Any) -> Any:
+def _places(dataset: Any) -> Any:
+    """The items of the wrapped dataset that a wrapper has, ``None`` for any other dataset."""
+    # `times` and `indices` also name options of plain datasets; only a wrapper has a `dataset`.
+    if not hasattr(dataset, 'dataset'):
+        return None
+    if hasattr(dataset, 'times'):
+        return np.tile(np.arange(len(dataset.dataset)), dataset.times)
+    for attribute in ('repeat_indices', 'indices'):
+        if hasattr(dataset, attribute):
+            return np.asarray(getattr(dataset, attribute), dtype=np.int64)
+    # A KFoldDataset holds its fold.
+    return slice(None) if hasattr(dataset, 'fold') else None
+
+
+def _read(dataset: Any) -> np.ndarray:
+    name = type(dataset).__name__
     try:
-        if _is_stock(dataset):
-            return [record['gt_label'] for record in _records(dataset)]
         if hasattr(dataset, 'get_gt_labels'):
-            return dataset.get_gt_labels()
-    except KeyError as error:
-        raise ValueError(
-            f'{type(dataset).__name__} has images without {error}. {_ADVICE}') from error
-    raise TypeError(f'Cannot read labels from {type(dataset).__name__}. {_ADVICE}')
-
-
-def _is_stock(dataset: Any) -> bool:
-    """Whether nobody has overridden how records and labels are read."""
-    stock = ('mmengine.dataset.base_dataset', 'mmpretrain.datasets.base_dataset')
-    methods = [getattr(type(dataset), name, None) for name in ('get_data_info', 'get_gt_labels')]
-    return methods[0] is not None and all(m is None or m.__module__ in stock for m in methods)
-
-
-def _records(dataset: Any) -> Iterator[dict]:
-    """Records of an mmengine ``BaseDataset``, as they are.
-
-    ``get_gt_labels`` reads each through ``get_data_info``, which takes three times as long.
-    """
-    if not dataset.serialize_data:
-        yield from dataset.data_list
-        return
-    ends = dataset.data_address.tolist()
-    data = memoryview(dataset.data_bytes)
-    for start, end in zip([0, *ends], ends):
-        yield pickle.loads(data[start:end])
-
-
-def _check(dataset: Any, labels: Any) -> np.ndarray:
-    try:
-        array = np.asarray(labels)
-    except ValueError:  # label lists of different lengths
-        array = np.empty(0, dtype=object)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        first = labels[0] if len(labels) else None
-        raise ValueError(f'{type(dataset).__name__} must have one integer label per image, but '
-                         f'the first is {first!r}. {_ADVICE}')
-    if array.min(initial=0) < 0:
-        raise ValueError(
-            f'{type(dataset).__name__} has the negative label {array.min()}. {_ADVICE}')
-    return array.astype(np.int64)
+            labels = np.asarray(dataset.get_gt_labels())
+        else:
+            size = range(len(dataset))
+            labels = np.asarray([dataset.get_data_info(i)['gt_label'] for i in size])
+    except AttributeError as error:
+        raise TypeError(f'Cannot read labels from {name}. {_ADVICE}') from error
+    except (KeyError, ValueError) as error:  # no label, or lists of different lengths
+        raise ValueError(f'{name} has images without one label: {error}. {_ADVICE}') from error
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f'{name} must have one integer label per image, but the first is '
+                         f'{next(iter(labels), None)!r}. {_ADVICE}')
+    if labels.min(initial=0) < 0:
+        raise ValueError(f'{name} has the negative label {labels.min()}. {_ADVICE}')
+    return labels.astype(np.int64)

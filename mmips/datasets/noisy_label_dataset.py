@@ -2,7 +2,8 @@
 """Any classification dataset with wrong labels."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,21 +30,13 @@ class NoisyLabelDataset:
     another seed. The images flipped at a low rate are among those flipped at a higher one.
     See :mod:`mmips.functional.label_noise`.
 
-    Whatever asks for labels is given the wrong ones: the pipeline and hence the packed sample,
-    ``get_data_info``, ``get_gt_labels``, ``get_cat_ids``, and ``PairedClassSampler``, whose pairs
-    share a label, right or wrong. The true ones remain as ``clean_labels``, and every sample
-    carries its own as ``clean_label``, which ``PackInputs`` keeps if its ``meta_keys`` name it.
+    Whatever asks for labels is given the wrong ones: the pipeline, the record, and
+    ``PairedClassSampler``, whose pairs share a label, right or wrong. The true ones remain as
+    ``clean_labels``, and every sample carries its own as ``clean_label``, which ``PackInputs``
+    keeps if its ``meta_keys`` name it.
 
     The wrapped dataset is not changed, and no image is copied. It may be a wrapper itself: the
     copies of an image, as a ``RepeatDataset`` has them, share one label, and count as one image.
-
-    Example:
-        >>> train_dataloader = dict(
-        ...     dataset=dict(
-        ...         _delete_=True,
-        ...         type='mmips.NoisyLabelDataset',
-        ...         rate=0.2,
-        ...         dataset=_base_.train_dataloader.dataset))
 
     Args:
         dataset (dict | BaseDataset): A single-label dataset based on mmengine's ``BaseDataset``,
@@ -52,9 +45,8 @@ class NoisyLabelDataset:
         kind (str): 'symmetric', to any other class with the same probability, or 'asymmetric',
             to the one that ``class_map`` says. Default: 'symmetric'.
         class_map (str | dict, optional): For asymmetric noise: {source: target}, each a class
-            number or name; classes that are no source keep their labels. Or 'next', from
-            every class to the one after it, or 'cifar100', to the next one in the superclass.
-            Default: None.
+            number or name, other classes keep their labels; or 'next', from every class to the
+            one after it, or 'cifar100', to the next one in the superclass. Default: None.
         seed (int): Of the noise; not negative. Default: 0.
         lazy_init (bool): Whether to read the labels only when they are needed. Default: False.
 
@@ -71,8 +63,7 @@ class NoisyLabelDataset:
                  class_map: str | Mapping | None = None,
                  seed: int = 0,
                  lazy_init: bool = False) -> None:
-        label_noise.check_rate(rate)
-        label_noise.check_seed(seed)
+        label_noise.check_noise(rate, seed)
         if kind not in KINDS:
             raise ValueError(f'kind must be one of {KINDS}, but got {kind!r}.')
         if (kind == 'asymmetric') != (class_map is not None):
@@ -94,11 +85,12 @@ class NoisyLabelDataset:
         if self._fully_initialized:
             return
         self._parts, self._clean, self._ids = find_images(self.dataset)
-        for part in self._parts:
-            if not isinstance(part, BaseDataset):
-                raise TypeError("NoisyLabelDataset wraps datasets based on mmengine's BaseDataset, "
-                                f'but got {type(part).__name__}.')
+        foreign = [type(part).__name__ for part in self._parts if not isinstance(part, BaseDataset)]
+        if foreign:
+            raise TypeError("NoisyLabelDataset wraps datasets based on mmengine's BaseDataset, "
+                            f'but got {foreign[0]}.')
         self._starts = np.cumsum([0, *map(len, self._parts)])
+        self.indices: np.ndarray = np.arange(len(self._ids))  # of the wrapped dataset's items
         # A wrapper may leave out images and repeat others.
         used = np.unique(self._ids)
         self._noisy = self._clean.copy()
@@ -141,8 +133,7 @@ class NoisyLabelDataset:
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """The record of the wrapped dataset, with the noisy ``gt_label`` and ``clean_label``."""
-        part, place = self._locate(idx)
-        return self._relabel(part, place)
+        return self._relabel(*self._locate(idx))
 
     @force_full_init
     def __getitem__(self, idx: int) -> Any:
@@ -159,11 +150,19 @@ class NoisyLabelDataset:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def get_subset(self, indices: Any) -> None:
-        """Refused, as by every wrapper of mmengine; a fold of the images goes below."""
-        raise NotImplementedError(
-            'NoisyLabelDataset has no subsets: choose images below it, with the indices of the '
-            'wrapped dataset or as NoisyLabelDataset(dataset=dict(type="KFoldDataset", ...)).')
+    @force_full_init
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keep some samples, or so many first (last, if negative) ones, labels unchanged."""
+        if isinstance(indices, int):
+            indices = range(min(indices, 0), max(indices, 0))
+        chosen = np.asarray(indices, dtype=np.int64)
+        self.indices, self._ids = self.indices[chosen], self._ids[chosen]
+
+    def get_subset(self, indices: int | Sequence[int]) -> NoisyLabelDataset:
+        """A copy with some of the samples; both share the wrapped dataset."""
+        subset = copy.copy(self)
+        subset.get_subset_(indices)
+        return subset
 
     def _locate(self, idx: int) -> tuple[int, int]:
         """The number of a dataset below the wrappers, and the index there."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterator
 from typing import Any
 
 import mat4py
+import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from mmips.registry import DATASETS
 
 __all__ = ['StanfordDogs']
 
-SPLITS = ('train', 'test')
 URL = 'http://vision.stanford.edu/aditya86/ImageNetDogs/'
 
 
@@ -56,12 +55,14 @@ class StanfordDogs(BaseDataset):
                  data_prefix: str | dict = 'Images',
                  test_mode: bool | None = None,
                  **kwargs: Any) -> None:
-        if split not in SPLITS:
+        if split not in ('train', 'test'):
             raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
         self.split = split
         data_root = osp.expanduser(data_root)
+        nested = osp.join('lists', f'{split}_list.mat')
+        default = nested if osp.isfile(osp.join(data_root, nested)) else f'{split}_list.mat'
         super().__init__(
-            ann_file or _default_list(data_root, split),
+            ann_file or default,
             data_root=data_root,
             data_prefix=data_prefix,
             test_mode=split == 'test' if test_mode is None else test_mode,
@@ -69,40 +70,31 @@ class StanfordDogs(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Paths and labels from the list."""
-        if not osp.isfile(self.ann_file):
-            raise FileNotFoundError(_missing(self.ann_file, self.data_root))
+        self._require(self.ann_file)
         files, labels = _read_list(self.ann_file)
         self._metainfo.setdefault('classes', _class_names(files, labels, self.ann_file))
         paths = [osp.join(self.img_prefix, file) for file in files]
-        if not osp.isfile(paths[0]):
-            raise FileNotFoundError(_missing(paths[0], self.data_root))
-        return [dict(img_path=path, gt_label=label - 1)
-                for path, label in zip(paths, labels, strict=True)]
+        self._require(paths[0])
+        return [dict(img_path=path, gt_label=label - 1) for path, label in zip(paths, labels)]
 
     def extra_repr(self) -> list[str]:
         """Root and split, for ``print(dataset)``."""
         return [f'Root of dataset: \t{self.data_root}', f'Split: \t{self.split}']
 
-
-def _default_list(data_root: str, split: str) -> str:
-    name = f'{split}_list.mat'
-    nested = osp.join('lists', name)
-    return nested if osp.isfile(osp.join(data_root, nested)) else name
-
-
-def _missing(path: str, data_root: str) -> str:
-    return (f'{osp.abspath(path)} does not exist. Download images.tar and lists.tar from {URL} '
-            f'and unpack both in {osp.abspath(data_root)}, so that it holds Images/, '
-            'train_list.mat and test_list.mat; or set data_root to where they are.')
+    def _require(self, path: str) -> None:
+        if not osp.isfile(path):
+            raise FileNotFoundError(
+                f'{osp.abspath(path)} does not exist. Download images.tar and lists.tar from {URL} '
+                f'and unpack both in {osp.abspath(self.data_root)}, so that it holds Images/, '
+                'train_list.mat and test_list.mat; or set data_root to where they are.')
 
 
 def _read_list(path: str) -> tuple[list[str], list[int]]:
     """Image paths below ``Images`` and labels from 1, as published."""
     try:
-        # mat4py comes with mmpretrain; SciPy may be missing.
-        content = mat4py.loadmat(path)
-        files = [str(file) for file in _flatten(content['file_list'])]
-        labels = [int(label) for label in _flatten(content['labels'])]
+        content = mat4py.loadmat(path)  # comes with mmpretrain; SciPy may be missing
+        files = np.ravel(content['file_list']).tolist()
+        labels = np.ravel(content['labels']).astype(int).tolist()
     except Exception as error:  # foreign bytes make the parser fail in many ways
         raise ValueError(f'{path} is not a Stanford Dogs list, a MATLAB file with file_list and '
                          f'labels ({error!r}). Take it from lists.tar of {URL}') from error
@@ -112,23 +104,11 @@ def _read_list(path: str) -> tuple[list[str], list[int]]:
     return files, labels
 
 
-def _flatten(value: Any) -> Iterator[Any]:
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _flatten(item)
-    else:
-        yield value
-
-
 def _class_names(files: list[str], labels: list[int], path: str) -> tuple[str, ...]:
     """Readable class names: 'n02085782-Japanese_spaniel/...' gives 'Japanese spaniel'."""
-    folders: dict[int, str] = {}
-    for file, label in zip(files, labels, strict=True):
-        folder = file.split('/')[0]
-        if folders.setdefault(label, folder) != folder:
-            raise ValueError(f'{path}: label {label} is given to the folders '
-                             f'{folders[label]!r} and {folder!r}.')
-    if sorted(folders) != list(range(1, len(folders) + 1)):
-        raise ValueError(f'{path}: labels must run from 1 to the number of breeds without a gap, '
-                         f'got {sorted(folders)}.')
-    return tuple(folders[label].split('-', 1)[-1].replace('_', ' ') for label in sorted(folders))
+    folders = sorted({(label, file.split('/')[0]) for file, label in zip(files, labels)})
+    numbers = [label for label, _ in folders]
+    if numbers != list(range(1, len(folders) + 1)):
+        raise ValueError(f'{path}: labels must run from 1 to the number of breeds, each with one '
+                         f'folder and without a gap, got {numbers}.')
+    return tuple(folder.split('-', 1)[-1].replace('_', ' ') for _, folder in folders)

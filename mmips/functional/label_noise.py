@@ -17,10 +17,7 @@ import numpy as np
 
 from mmips.functional.cifar100_superclasses import SUPERCLASSES
 
-__all__ = ['NAMED_MAPS', 'check_rate', 'check_seed', 'count_flips', 'flip_asymmetric',
-           'flip_symmetric', 'resolve_class_map']
-
-NAMED_MAPS = ('next', 'cifar100')
+__all__ = ['check_noise', 'count_flips', 'flip_asymmetric', 'flip_symmetric', 'resolve_class_map']
 
 
 def count_flips(rate: float, size: int) -> int:
@@ -28,11 +25,7 @@ def count_flips(rate: float, size: int) -> int:
 
     Computed on the decimal number that ``rate`` is written as: 0.145 of 100 images is 14.5 and
     becomes 15, although the product of the floats lies below.
-
-    Raises:
-        ValueError: For a rate outside [0, 1].
     """
-    check_rate(rate)
     return int((Decimal(str(float(rate))) * size).to_integral_value(ROUND_HALF_UP))
 
 
@@ -51,8 +44,7 @@ def flip_symmetric(labels: np.ndarray, num_classes: int, rate: float, seed: int 
     Raises:
         ValueError: For a rate, a seed or labels out of range, and for less than two classes.
     """
-    check_rate(rate)
-    check_seed(seed)
+    check_noise(rate, seed)
     if num_classes < 2:
         raise ValueError('Symmetric noise flips a label to another class, which takes at least '
                          f'two classes, but there is {num_classes}.')
@@ -73,23 +65,11 @@ def flip_symmetric(labels: np.ndarray, num_classes: int, rate: float, seed: int 
 
 def flip_asymmetric(labels: np.ndarray, class_map: Mapping[int, int], rate: float,
                     seed: int = 0) -> np.ndarray:
-    """Flip :func:`count_flips` images of every mapped class to the class it is mapped to.
+    """Flip :func:`count_flips` images of every source in ``class_map`` to its target.
 
-    Args:
-        labels (np.ndarray): True classes, integers from 0, shape (N,).
-        class_map (Mapping[int, int]): Class -> the class its images are mistaken for; see
-            :func:`resolve_class_map`. Other classes keep their labels.
-        rate (float): Share of every mapped class that is flipped, in [0, 1].
-        seed (int): Not negative. Default: 0.
-
-    Returns:
-        np.ndarray: Labels with noise, int64 of shape (N,).
-
-    Raises:
-        ValueError: For a rate or a seed out of range.
+    The map is that of :func:`resolve_class_map`; else see :func:`flip_symmetric`.
     """
-    check_rate(rate)
-    check_seed(seed)
+    check_noise(rate, seed)
     noisy = labels.astype(np.int64)
     for source, target in class_map.items():
         members = np.flatnonzero(labels == source)
@@ -118,11 +98,13 @@ def resolve_class_map(class_map: str | Mapping[str | int, str | int], num_classe
             to itself, no class at all, and for 'cifar100' with other classes.
     """
     names = [str(name) for name in classes or ()]
-    if isinstance(class_map, str):
-        class_map = _named_map(class_map, num_classes, names)
+    if class_map == 'next':
+        class_map = {label: (label + 1) % num_classes for label in range(num_classes)}
+    elif class_map == 'cifar100':
+        class_map = _cifar100_map(names)
     if not isinstance(class_map, Mapping) or not class_map:
-        raise ValueError(f'class_map must be one of {NAMED_MAPS} or map at least one class to '
-                         f'another, but got {class_map!r}.')
+        raise ValueError("class_map must be 'next', 'cifar100' or a dict that maps at least one "
+                         f'class to another, but got {class_map!r}.')
     resolved: dict[int, int] = {}
     for key, value in class_map.items():
         source, target = (_class_number(name, num_classes, names) for name in (key, value))
@@ -134,20 +116,15 @@ def resolve_class_map(class_map: str | Mapping[str | int, str | int], num_classe
     return resolved
 
 
-def _named_map(name: str, num_classes: int, names: Sequence[str]) -> Mapping:
-    if name == 'next':
-        return {label: (label + 1) % num_classes for label in range(num_classes)}
-    if name != 'cifar100':
-        raise ValueError(f'class_map must be one of {NAMED_MAPS} or a dict, but got {name!r}.')
-    groups = SUPERCLASSES.values()
-    known = {kind for group in groups for kind in group}
-    unknown, missing = set(names) - known, known - set(names)
-    if unknown or missing:
-        raise ValueError("class_map='cifar100' needs the 100 class names of CIFAR-100; of the "
-                         f"data set's {len(names)} {len(unknown)} are unknown, and {len(missing)} "
-                         f'are missing, such as {min(unknown or missing)!r}.')
-    return {kind: group[(place + 1) % len(group)]
-            for group in groups for place, kind in enumerate(group)}
+def _cifar100_map(names: Sequence[str]) -> Mapping:
+    circular = {kind: group[(place + 1) % len(group)]
+                for group in SUPERCLASSES.values() for place, kind in enumerate(group)}
+    odd = sorted(set(names) ^ set(circular))
+    if odd:
+        raise ValueError("class_map='cifar100' needs the 100 class names of CIFAR-100, but of the "
+                         f'{len(names)} given, {len(odd)} are unknown or missing, such as '
+                         f'{odd[0]!r}.')
+    return circular
 
 
 def _class_number(name: str | int, num_classes: int, names: Sequence[str]) -> int:
@@ -160,13 +137,9 @@ def _class_number(name: str | int, num_classes: int, names: Sequence[str]) -> in
                      f'{num_classes - 1} or a name; {known}.')
 
 
-def check_rate(rate: float) -> None:
-    """Raise a ``ValueError`` unless a rate is a number in [0, 1]."""
+def check_noise(rate: float, seed: int) -> None:
+    """Raise a ``ValueError`` unless a rate is in [0, 1] and a seed an integer from 0."""
     if not isinstance(rate, Real) or not 0 <= rate <= 1:
         raise ValueError(f'rate must be a number from 0 to 1, but got {rate!r}.')
-
-
-def check_seed(seed: int) -> None:
-    """Raise a ``ValueError`` unless a seed is an integer and not negative."""
     if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f'seed must be a whole number and not negative, but got {seed!r}.')

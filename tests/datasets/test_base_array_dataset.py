@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-pytest.importorskip('mmpretrain')
-
-from mmips.datasets import ArrayDataset, BaseArrayDataset  # noqa: E402
-from mmips.datasets.base_array_dataset import check_images, check_labels  # noqa: E402
+from mmips.datasets import ArrayDataset, BaseArrayDataset
+from mmips.datasets.base_array_dataset import check_arrays
 
 
 @pytest.fixture
@@ -91,26 +89,22 @@ def test_repr_names_the_source(npy_pair):
     assert 'x.npy' in repr(build(npy_pair))
 
 
-@pytest.mark.parametrize('images, error, match', [
-    (np.zeros((2, 4, 4, 3)), TypeError, 'must be uint8 .* got float64'),
-    (np.zeros((2, 3, 4, 5), np.uint8), ValueError, r'\(2, 3, 4, 5\).*transpose'),
-    (np.zeros((2, 4), np.uint8), ValueError, r'shape .* got \(2, 4\)'),
-    (np.zeros((0, 4, 4, 3), np.uint8), ValueError, 'there are no images'),
-])
-def test_bad_images(images, error, match):
-    with pytest.raises(error, match='here.npz: .*' + match):
-        check_images(images, 'here.npz')
+IMAGES, LABELS = np.zeros((3, 4, 4, 3), np.uint8), np.zeros(3, int)
 
 
-@pytest.mark.parametrize('labels, error, match', [
-    (np.zeros(3), TypeError, 'must be integers, got float64'),
-    (np.eye(3, dtype=int), ValueError, r'shape \(3,\).* got \(3, 3\)'),
-    (np.zeros(2, int), ValueError, r'shape \(3,\).* got \(2,\)'),
-    (np.array([0, -1, 2]), ValueError, 'negative, got -1'),
+@pytest.mark.parametrize('images, labels, error, match', [
+    (np.zeros((2, 4, 4, 3)), LABELS, TypeError, 'must be uint8 .* got float64'),
+    (np.zeros((2, 3, 4, 5), np.uint8), LABELS, ValueError, r'\(2, 3, 4, 5\).*transpose'),
+    (np.zeros((2, 4), np.uint8), LABELS, ValueError, r'shape .* got \(2, 4\)'),
+    (np.zeros((0, 4, 4, 3), np.uint8), LABELS, ValueError, 'there are no images'),
+    (IMAGES, np.zeros(3), TypeError, 'must be integers, got float64'),
+    (IMAGES, np.eye(3, dtype=int), ValueError, r'shape \(3,\).* got \(3, 3\)'),
+    (IMAGES, np.zeros(2, int), ValueError, r'shape \(3,\).* got \(2,\)'),
+    (IMAGES, np.array([0, -1, 2]), ValueError, 'class number from 0 .* lowest -1'),
 ])
-def test_bad_labels(labels, error, match):
+def test_bad_arrays(images, labels, error, match):
     with pytest.raises(error, match='here.npz: .*' + match):
-        check_labels(labels, 3, 'here.npz')
+        check_arrays(images, labels, 'here.npz')
 
 
 def test_a_subclass_must_load_arrays():

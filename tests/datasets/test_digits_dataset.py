@@ -2,17 +2,15 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-pytest.importorskip('mmpretrain')
-sklearn_datasets = pytest.importorskip('sklearn.datasets')
-
-from mmips.datasets import DigitsDataset  # noqa: E402
-from mmips.registry import DATASETS  # noqa: E402
+from mmips.datasets import DigitsDataset
+from mmips.registry import DATASETS
 
 
 def rows(dataset):
-    infos = [super(DigitsDataset.__mro__[1], dataset).get_data_info(i) for i in range(len(dataset))]
-    return [info['row'] for info in infos]
+    return [info['row'] for info in map(
+        super(DigitsDataset.__mro__[1], dataset).get_data_info, range(len(dataset)))]
 
 
 def test_train_and_test_are_a_stratified_partition():
@@ -20,19 +18,16 @@ def test_train_and_test_are_a_stratified_partition():
     test = DigitsDataset('test')
     assert sorted(rows(train) + rows(test)) == list(range(1797))
     assert np.bincount(train.get_gt_labels()).tolist() == [10] * 10
-    assert len(train) == 100 and len(test) == 1697
     assert train.metainfo['classes'] == tuple('0123456789')
-
-
-def test_labels_belong_to_the_images():
-    target = sklearn_datasets.load_digits().target
-    test = DigitsDataset('test', per_class=30)
-    np.testing.assert_array_equal(test.get_gt_labels(), target[rows(test)])
+    np.testing.assert_array_equal(test.get_gt_labels(), load_digits().target[rows(test)])
+    assert 'per class' in repr(train)
 
 
 def test_seed_decides_the_split():
-    one, again, two = (rows(DigitsDataset(seed=seed)) for seed in (1, 1, 2))
-    assert one == again != two
+    first, again, other = (rows(DigitsDataset(seed=seed)) for seed in (0, 0, 2))
+    assert first == again != other
+    # Written down: the demo's accuracies hang on it.
+    assert first[:8] == [19, 48, 61, 108, 118, 142, 143, 155]
 
 
 def test_images_are_the_digits_enlarged():
@@ -40,7 +35,7 @@ def test_images_are_the_digits_enlarged():
     img = dataset[0]['img']
     assert img.shape == (16, 16, 3) and img.dtype == np.uint8
     assert (img[..., 0] == img[..., 1]).all() and (img[..., 0] == img[..., 2]).all()
-    original = sklearn_datasets.load_digits().images[rows(small)[0]]
+    original = load_digits().images[rows(small)[0]]
     np.testing.assert_array_equal(small[0]['img'][..., 0], np.round(original * 255 / 16))
     # Enlarging twofold keeps the mean of the picture up to its border.
     assert abs(img.mean() - small[0]['img'].mean()) < 8

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
+import scipy.io
 
-pytest.importorskip('mmpretrain')
-scipy_io = pytest.importorskip('scipy.io')
-
-from mmips.datasets import StanfordDogs  # noqa: E402
-from mmips.registry import DATASETS  # noqa: E402
+from mmips.datasets import StanfordDogs
+from mmips.registry import DATASETS
 
 BREEDS = ['n02085620-Chihuahua', 'n02085782-Japanese_spaniel', 'n02086240-Shih-Tzu']
 
@@ -19,7 +17,7 @@ def cells(items):
 
 def write(path, files, labels, compress=True):
     path.parent.mkdir(parents=True, exist_ok=True)
-    scipy_io.savemat(path, dict(
+    scipy.io.savemat(path, dict(
         file_list=cells(files), annotation_list=cells([file[:-4] for file in files]),
         labels=np.array(labels, dtype=np.float64).reshape(-1, 1)), do_compression=compress)
 
@@ -69,7 +67,7 @@ def test_missing_files_say_what_to_download(root, missing):
 @pytest.mark.parametrize('files, labels, match', [
     (['a-A/1.jpg', 'b-B/1.jpg'], [1, 3], r'from 1 to .* without a gap, got \[1, 3\]'),
     (['a-A/1.jpg', 'b-B/1.jpg'], [0, 1], r'got \[0, 1\]'),
-    (['a-A/1.jpg', 'b-B/1.jpg'], [1, 1], "label 1 is given to the folders 'a-A' and 'b-B'"),
+    (['a-A/1.jpg', 'b-B/1.jpg'], [1, 1], r'each with one folder .* got \[1, 1\]'),
     (['a-A/1.jpg', 'a-A/2.jpg'], [1], 'got 2 images and 1 labels'),
 ])
 def test_inconsistent_lists(root, files, labels, match):
@@ -79,14 +77,11 @@ def test_inconsistent_lists(root, files, labels, match):
 
 
 def test_other_files_are_refused(root):
-    scipy_io.savemat(root / 'train_list.mat', dict(something=1))
+    scipy.io.savemat(root / 'train_list.mat', dict(something=1))
     with pytest.raises(ValueError, match='not a Stanford Dogs list.*lists.tar'):
         StanfordDogs(str(root))
     (root / 'train_list.mat').write_text('<html>404</html>')
     with pytest.raises(ValueError, match='not a Stanford Dogs list.*lists.tar'):
         StanfordDogs(str(root))
-
-
-def test_unknown_split(root):
     with pytest.raises(ValueError, match="'train' or 'test', got 'val'"):
         StanfordDogs(str(root), split='val')

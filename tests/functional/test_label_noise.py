@@ -1,10 +1,8 @@
 """Exact counts, the distribution, and what the draw depends on."""
-from collections import Counter
-from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORIES
 from scipy.stats import chisquare
@@ -25,6 +23,7 @@ COARSE = [4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 1
           17, 4, 2, 0, 17, 4, 18, 17, 10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9,
           13, 15, 13, 16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13]
 
+examples = settings(max_examples=30)
 label_lists = st.lists(st.integers(0, 4), max_size=80).map(lambda x: np.array(x, dtype=np.int64))
 percent = st.integers(0, 100)
 seeds = st.integers(0, 2**70)
@@ -36,6 +35,7 @@ def half_up(hundredths, size):
 
 class TestCount:
 
+    @examples
     @given(percent, st.integers(0, 10**6))
     def test_rounds_half_up_on_the_decimal_number(self, hundredths, size):
         assert count_flips(hundredths / 100, size) == half_up(hundredths, size)
@@ -46,14 +46,10 @@ class TestCount:
     def test_halves(self, rate, size, number):
         assert count_flips(rate, size) == number
 
-    @given(st.floats(0, 1), st.integers(0, 1000))
-    def test_any_rate(self, rate, size):
-        exact = Decimal(repr(rate)) * size
-        assert count_flips(rate, size) == exact.quantize(Decimal(1), ROUND_HALF_UP)
-
 
 class TestSymmetric:
 
+    @examples
     @given(label_lists, percent, seeds)
     def test_exactly_so_many_of_each_class_and_never_their_own(self, labels, hundredths, seed):
         noisy = flip_symmetric(labels, 5, hundredths / 100, seed)
@@ -63,6 +59,7 @@ class TestSymmetric:
             members = labels == label
             assert (noisy[members] != label).sum() == half_up(hundredths, members.sum())
 
+    @examples
     @given(label_lists, seeds)
     def test_a_function_of_its_arguments(self, labels, seed):
         before, drawn = labels.copy(), []
@@ -74,6 +71,7 @@ class TestSymmetric:
         np.random.seed(0)
         assert drawn == [np.random.random()]
 
+    @examples
     @given(label_lists, label_lists, seeds)
     def test_images_of_other_classes_change_nothing(self, labels, others, seed):
         """Whether they stand before, between or behind."""
@@ -85,19 +83,12 @@ class TestSymmetric:
         np.testing.assert_array_equal(
             flip_symmetric(mixed, 5, .5, seed)[spots], flip_symmetric(mine, 5, .5, seed))
 
+    @examples
     @given(label_lists, percent, percent, seeds)
     def test_a_higher_rate_keeps_the_wrong_labels_of_a_lower_one(self, labels, a, b, seed):
         low, high = (flip_symmetric(labels, 5, x / 100, seed) for x in sorted((a, b)))
         wrong = low != labels
         np.testing.assert_array_equal(low[wrong], high[wrong])
-
-    def test_all_other_classes_are_equally_likely(self):
-        labels = np.repeat(np.arange(4), [3000, 6000, 0, 9000])
-        noisy = flip_symmetric(labels, 4, 1., seed=5)
-        for label in (0, 1, 3):
-            counts = Counter(noisy[labels == label].tolist())
-            assert set(counts) == set(range(4)) - {label}
-            assert chisquare(list(counts.values())).pvalue > 1e-3
 
     def test_all_images_and_targets_are_equally_likely_over_seeds(self):
         labels = np.array([0] * 6 + [1] * 6)
@@ -109,39 +100,30 @@ class TestSymmetric:
             assert targets.sum() == 2000 * 3
             assert chisquare(targets.ravel()).pvalue > 1e-3
 
-    def test_classes_and_seeds_draw_differently(self):
-        labels = np.repeat([0, 1], 100)
-        noisy = [flip_symmetric(labels, 2, .3, seed) != labels for seed in (0, 1)]
-        assert (noisy[0] != noisy[1]).any()
-        assert (noisy[0][:100] != noisy[0][100:]).any()
-
     def test_stays_as_it_is_published(self):
         """Results of other releases must remain comparable."""
         noisy = flip_symmetric(np.repeat(np.arange(3), 5), 3, .4, seed=0)
         assert noisy.tolist() == PUBLISHED
 
-    @pytest.mark.parametrize('rate', [-.1, 1.01, float('nan'), '0.2', None])
-    def test_refuses_a_rate(self, rate):
-        with pytest.raises(ValueError, match=f'number from 0 to 1, but got {rate!r}'):
-            flip_symmetric(np.arange(3), 3, rate)
-
-    @pytest.mark.parametrize('seed', [-1, .5, None, '1'])
-    def test_refuses_a_seed(self, seed):
-        with pytest.raises(ValueError, match=f'seed must be a whole number.*got {seed!r}'):
-            flip_symmetric(np.arange(3), 3, .2, seed)
-
-    def test_refuses_one_class(self):
-        with pytest.raises(ValueError, match='at least two classes, but there is 1'):
-            flip_symmetric(np.zeros(3, int), 1, .2)
-
-    @pytest.mark.parametrize('label', [-1, 3])
-    def test_refuses_labels_outside(self, label):
-        with pytest.raises(ValueError, match=f'Label {label} is not one of the 3 classes, 0 to 2'):
-            flip_symmetric(np.array([0, label]), 3, .2)
+    @pytest.mark.parametrize('labels, number, options, message', [
+        *(([0], 3, dict(rate=rate), f'number from 0 to 1, but got {rate!r}')
+          for rate in (-.1, 1.01, float('nan'), '0.2', None)),
+        *(([0], 3, dict(rate=.2, seed=seed), f'seed must be a whole number.*got {seed!r}')
+          for seed in (-1, .5, None, '1')),
+        ([0], 1, dict(rate=.2), 'at least two classes, but there is 1'),
+        *(([0, label], 3, dict(rate=.2), f'Label {label} is not one of the 3 classes, 0 to 2')
+          for label in (-1, 3))])
+    def test_refuses(self, labels, number, options, message):
+        with pytest.raises(ValueError, match=message):
+            flip_symmetric(np.array(labels), number, **options)
+        if number == 3 and len(labels) == 1:
+            with pytest.raises(ValueError, match=message):
+                flip_asymmetric(np.array(labels), {0: 1}, **options)
 
 
 class TestAsymmetric:
 
+    @examples
     @given(label_lists, percent, seeds,
            st.dictionaries(st.integers(0, 4), st.integers(1, 4), min_size=1))
     def test_exactly_so_many_of_each_mapped_class(self, labels, hundredths, seed, steps):
@@ -164,37 +146,23 @@ class TestAsymmetric:
         np.testing.assert_array_equal(first[labels == 1], alone[labels == 1])
         assert (first != flip_asymmetric(labels, {0: 1, 1: 0, 2: 3}, .3, 8)).any()
 
-    def test_swapped_classes_exchange_no_flipped_image_twice(self):
-        labels = np.repeat([0, 1], 10)
-        noisy = flip_asymmetric(labels, {0: 1, 1: 0}, 1)
-        assert noisy.tolist() == [1] * 10 + [0] * 10
-
     def test_all_images_are_equally_likely(self):
         labels = np.zeros(8, int)
         draws = sum(flip_asymmetric(labels, {0: 1}, .25, seed) for seed in range(2000))
         assert draws.sum() == 4000 and chisquare(draws).pvalue > 1e-3
 
-    @pytest.mark.parametrize('options', [dict(rate=2), dict(rate=.2, seed=-1)])
-    def test_refuses(self, options):
-        with pytest.raises(ValueError, match='must be'):
-            flip_asymmetric(np.arange(3), {0: 1}, **options)
-
 
 class TestClassMap:
 
-    def test_numbers_and_names(self):
+    def test_numbers_names_and_next(self):
         found = resolve_class_map({'cat': 'dog', 2: 'cat', 'dog': np.int64(2)}, 3,
                                   ['cat', 'dog', 'cow'])
         assert found == {0: 1, 2: 0, 1: 2} and {type(x) for x in found.values()} == {int}
-
-    def test_a_name_that_is_a_number(self):
         assert resolve_class_map({'1': '0'}, 2, ['1', '0']) == {0: 1}
-
-    def test_next(self):
         assert resolve_class_map('next', 3) == {0: 1, 1: 2, 2: 0}
 
     @pytest.mark.parametrize('class_map, message', [
-        ('previous', "must be one of .'next', 'cifar100'. or a dict, but got 'previous'"),
+        ('previous', "must be 'next', 'cifar100' or a dict .* but got 'previous'"),
         ({}, 'at least one class to another, but got {}'),
         ([0, 1], r'but got \[0, 1\]'),
         ({0: 0}, 'the class 0 to itself'), ({'a': 0}, "the class 'a' to itself"),
@@ -207,11 +175,9 @@ class TestClassMap:
         with pytest.raises(ValueError, match=message):
             resolve_class_map(class_map, 3, ['a', 'b', 'c'])
 
-    def test_refuses_names_where_there_are_none(self):
+    def test_refuses_names_where_there_are_none_and_next_of_one(self):
         with pytest.raises(ValueError, match="class 'a' does not exist.*they have no names"):
             resolve_class_map({'a': 1}, 3)
-
-    def test_refuses_next_of_one(self):
         with pytest.raises(ValueError, match='to itself'):
             resolve_class_map('next', 1)
 
@@ -237,9 +203,9 @@ class TestCifar100:
         assert names[found[names.index('whale')]] == 'beaver'
 
     @pytest.mark.parametrize('names, message', [
-        (CIFAR10_CATEGORIES, "10 10 are unknown, and 100 are missing, such as 'airplane'"),
-        (CIFAR100_CATEGORIES[:50], "50 0 are unknown, and 50 are missing, such as 'mouse'"),
-        (None, "0 0 are unknown, and 100 are missing, such as 'apple'")])
+        (CIFAR10_CATEGORIES, "the 10 given, 110 are unknown or missing, such as 'airplane'"),
+        (CIFAR100_CATEGORIES[:50], "the 50 given, 50 are unknown or missing, such as 'mouse'"),
+        (None, "the 0 given, 100 are unknown or missing, such as 'apple'")])
     def test_refuses_other_classes(self, names, message):
         with pytest.raises(ValueError, match=message):
             resolve_class_map('cifar100', len(names or ()), names)

@@ -1,0 +1,164 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Conversion of RUGD's colour annotations into label ids, for ``mmips.RUGDDataset``."""
+import functools
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from mmengine.utils import track_parallel_progress, track_progress
+from PIL import Image
+
+from mmips.errors import MissingFileError, UserError
+
+from .rugd_labels import COLOURS, SPLITS
+
+__all__ = ['convert', 'read_ids']
+
+COLOUR_MAP = 'RUGD_annotation-colormap.txt'
+UNKNOWN = 255
+WRITTEN, DONE = 'written', 'already done'
+
+
+def convert(root: Path, annotations: Path, frames: Path, workers: int = 1,
+            force: bool = False) -> tuple[str, list[str], list[str]]:
+    """Write ``root/labels`` from the published annotations and link ``root/frames``.
+
+    Args:
+        root (Path): Where the labels go.
+        annotations (Path): The folder of the published annotations.
+        frames (Path): The folder of their frames.
+        workers (int): Processes. Default: 1.
+        force (bool): Whether to convert what is done, too. Default: False.
+
+    Returns:
+        tuple[str, list[str], list[str]]: All counts in a line; what is odd; and what is wrong,
+        a line for each annotation that could not be converted.
+
+    Raises:
+        MissingFileError: If a folder is not there, or holds no annotation.
+        UserError: If the archive's colour map is another than ours; nothing is written then.
+    """
+    names, partners = _find(annotations, 'annotations'), _find(frames, 'frames')
+    if not names:
+        raise MissingFileError(f'{annotations} holds no <video>/*.png.')
+    notes = _check_colour_map(annotations / COLOUR_MAP)
+    notes += [f'{name}.png: frame without an annotation' for name in sorted(partners - names)]
+    videos, published = {os.path.dirname(name) for name in names}, set(sum(SPLITS.values(), ()))
+    for kind, odd in (('of the published splits that are not there', published - videos),
+                      ('of no published split, for an ann_file only', videos - published)):
+        notes += [f'videos {kind}: {", ".join(sorted(odd))}'] if odd else []
+    errors = _link(root / 'frames', frames)
+    errors += [f'{name}.png: annotation without a frame in {frames}'
+               for name in sorted(names - partners)]
+    tasks = sorted(names & partners)
+    work = functools.partial(_convert_image, root / 'labels', annotations, frames, force)
+    workers = min(workers, len(tasks))
+    results = (track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout)
+               if workers > 1 else track_progress(work, tasks, file=sys.stdout))
+    failed = [f'{name}.png: {result}' for name, result in zip(tasks, results)
+              if result not in (WRITTEN, DONE)]
+    errors += failed
+    count, videos = Counter(results), {os.path.dirname(name) for name in tasks}
+    return (f'{len(tasks)} annotations of {len(videos)} videos: {count[WRITTEN]} written, '
+            f'{count[DONE]} already done, {len(failed)} failed; {len(notes)} notes, '
+            f'{len(errors)} errors', notes, errors)
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """The label ids of one colour annotation, uint8 of shape (H, W); ValueError for others."""
+    with Image.open(path) as image:
+        if image.mode not in ('RGB', 'RGBA', 'P'):
+            raise ValueError(f'expected a colour image, got mode {image.mode}')
+        packed = _pack(np.asarray(image.convert('RGB')))
+    ids = _table()[packed]
+    if (ids == UNKNOWN).any():
+        colours, counts = np.unique(packed[ids == UNKNOWN], return_counts=True)
+        raise ValueError('unknown colour ' + ', '.join(
+            f'{colour >> 16} {colour >> 8 & 255} {colour & 255} ({count} pixels)'
+            for colour, count in zip(colours.tolist(), counts.tolist())))
+    return ids
+
+
+@functools.cache
+def _table() -> np.ndarray:
+    """The id of each of the 2^24 colours, made once in a process."""
+    table = np.full(1 << 24, UNKNOWN, np.uint8)
+    table[_pack(np.array(list(COLOURS.values())))] = range(len(COLOURS))
+    return table
+
+
+def _pack(rgb: np.ndarray) -> np.ndarray:
+    rgb = rgb.astype(np.uint32)
+    return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+
+
+def _convert_image(labels: Path, annotations: Path, frames: Path, force: bool, name: str) -> str:
+    """Convert one annotation; whatever is wrong with its files is told, not raised."""
+    source, target = annotations / f'{name}.png', labels / f'{name}.png'
+    if not force and _is_done(source, target):
+        return DONE
+    try:
+        ids = read_ids(source)
+        with Image.open(frames / f'{name}.png') as frame:
+            if frame.size != ids.shape[::-1]:
+                raise ValueError(f'the annotation is {ids.shape[1]}x{ids.shape[0]}, its frame '
+                                 f'{frame.width}x{frame.height} pixels')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f'.{target.name}.part')  # broken off, it never looks done
+        Image.fromarray(ids).save(part, 'PNG')
+        os.replace(part, target)
+        return WRITTEN
+    except Exception as error:  # a broken PNG fails in many ways, and the others shall go on
+        target.unlink(missing_ok=True)  # made from another source, it would pass for this one
+        return str(error) or type(error).__name__
+
+
+def _is_done(source: Path, target: Path) -> bool:
+    """Whether the target is a whole image of ids, not older than its source."""
+    try:
+        with Image.open(target) as image:
+            mode = image.mode
+            image.verify()  # its checksums, to the mark that closes a PNG
+        return mode == 'L' and target.stat().st_mtime >= source.stat().st_mtime
+    except (OSError, SyntaxError):  # not there, or broken
+        return False
+
+
+def _find(folder: Path, kind: str) -> set[str]:
+    """The images of all videos below a folder, as 'video/name'."""
+    if not folder.is_dir():
+        raise MissingFileError(
+            f'{folder} is no folder; unpack RUGD_annotations.zip and RUGD_frames-with-annotations'
+            f'.zip from http://rugd.vision/, or say with --{kind} where it is.')
+    return {f'{path.parent.name}/{path.stem}' for path in folder.glob('*/[!.]*.png')}
+
+
+def _check_colour_map(path: Path) -> list[str]:
+    """Compare the published colour map ('id name red green blue' a line) with our table."""
+    if not path.is_file():
+        return [f'{path} is not there, the built-in colours were not compared']
+    ours = {(str(number), name, *map(str, colour))
+            for number, (name, colour) in enumerate(COLOURS.items())}
+    theirs = {tuple(line.split()) for line in path.read_text(encoding='utf-8').splitlines()}
+    if ours != theirs - {()}:
+        # Other colours or ids than these would be other data: write nothing.
+        raise UserError(f'{path} is not the published one, but differs in '
+                        f'{sorted(ours ^ theirs - {()})}. Unpack RUGD_annotations.zip anew.')
+    return []
+
+
+def _link(link: Path, frames: Path) -> list[str]:
+    """Make ``link`` lead to the frames; returns what stands in the way."""
+    problem = 'it is something else'
+    try:
+        if not os.path.lexists(link):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(frames, link.parent), target_is_directory=True)
+        if link.exists() and link.samefile(frames):
+            return []
+    except OSError as error:
+        problem = str(error)
+    return [f'{link} does not lead to {frames} ({problem}); move one of the two, or give '
+            'RUGDDataset data_prefix=dict(img_path=...)']
