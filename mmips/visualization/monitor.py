@@ -1,172 +1,91 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Pictures of what the training monitors have logged: Figures 4 and 5 of the IPS paper."""
-import os
+from __future__ import annotations
+
 import os.path as osp
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-__all__ = ['MonitoredRun', 'draw_curves', 'draw_gradients', 'has_split']
+from mmips.visualization import style
 
-INK, FAINT, GRID = '#24292f', '#8c959f', '#e4e7eb'
-COLOURS = ('#8c959f', '#1f6feb', '#e8710a', '#1a7f37', '#8250df', '#cf222e', '#9a6700', '#bf3989')
-_DASHES = ('solid', (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ['draw_curves', 'draw_gradients']
+
 # Of one run: all pairs, the swapped ones, the others.
 _SPLIT = {'': ('solid', ''), '_swapped': ((0, (5, 2)), ', swapped pairs'),
           '_raw': ((0, (1.5, 1.5)), ', raw pairs')}
-_SMALL = 8.5
-# Inches, and the names of layers that fit into them.
-_WIDEST, _MOST_NAMES = 16.0, 110
+# Names of layers that fit below a picture.
+_MOST_NAMES = 110
 
 
-@dataclass
-class MonitoredRun:
-    """What a training run has logged.
-
-    Args:
-        name (str): How the pictures call it.
-        layers (Mapping[str, float]): Mean absolute gradient of each convolution, in the order
-            of the forward pass; empty if they were not logged.
-        curves (Mapping[str, Sequence[tuple[float, float]]]): Of each other quantity, by its
-            key in the log, the epochs and values, in the order of epochs.
-    """
-    name: str
-    layers: Mapping[str, float] = field(default_factory=dict)
-    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
-
-
-def draw_gradients(runs: Sequence[MonitoredRun], path: str, note: str = '',
-                   dpi: int = 130) -> str:
+def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
     """Draw the mean absolute gradient of each convolution, a line a run: Figure 4.
 
     Args:
-        runs (Sequence[MonitoredRun]): Those without layers are left out.
-        path (str): PNG file to write; its folder is made.
+        layers (DataFrame): A row a layer, in the order of the forward pass, and a column a run;
+            NaN where a run has no such layer.
         note (str): Below the title, such as the epochs averaged over. Defaults to ''.
-        dpi (int): Pixels an inch. Defaults to 130.
-
-    Returns:
-        str: ``path``.
-
-    Raises:
-        ValueError: If no run has layers.
     """
-    names = list(dict.fromkeys(name for run in runs for name in run.layers))
-    if not names:
+    if layers.empty:
         raise ValueError('No run has gradients of layers to draw.')
-    figure = _figure(min(max(7.0, 2.0 + 0.27 * len(names)), _WIDEST), 4.6)
+    number = len(layers)
+    figure = style.new_figure(min(max(7.0, 2.0 + 0.27 * number), 16.0), 4.6,
+                              'Gradient of each convolution', [note] if note else [])
     axes = figure.add_subplot()
-    positions = {name: place for place, name in enumerate(names)}
-    for number, run in enumerate(runs):
+    for place, run in enumerate(layers.dropna(axis=1, how='all')):
+        values = layers[run].dropna()
         # A layer without any gradient, which a logarithm cannot show, is a gap in the line.
-        shown = {name: value if value > 0 else float('nan')
-                 for name, value in run.layers.items()}
-        if shown:
-            axes.plot([positions[name] for name in shown], list(shown.values()),
-                      label=run.name, marker='o', markersize=3.5, linewidth=1.2,
-                      **_style(number))
+        axes.plot(layers.index.get_indexer(values.index), values.where(values > 0), label=run,
+                  marker='o', markersize=3.5, linewidth=1.2, **style.line_style(place))
+    style.tidy(axes, ylabel='mean |gradient|')
     axes.set_yscale('log')
-    # Of very many layers not every name has room.
-    step = -(-len(names) // _MOST_NAMES)
-    axes.set_xticks(range(0, len(names), step), _drop_common_start(names)[::step], rotation=90,
-                    fontsize=7.5 if len(names) < _MOST_NAMES / 2 else 6.5)
-    axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_ylabel('mean |gradient|', fontsize=_SMALL, color=INK)
-    _finish(axes, 'Gradient of each convolution' + (f'\n{note}' if note else ''))
-    axes.legend(fontsize=_SMALL, frameon=False)
-    return _save(figure, path, dpi)
-
-
-def draw_curves(runs: Sequence[MonitoredRun],
-                panels: Mapping[str, Sequence[str]],
-                path: str,
-                unit: str = 'epoch',
-                split: bool = False,
-                dpi: int = 130) -> str:
-    """Draw quantities over the training, a panel for each and a line a run: Figure 5.
-
-    Args:
-        runs (Sequence[MonitoredRun]): The runs.
-        panels (Mapping[str, Sequence[str]]): Title of each panel, and the keys of the log of
-            which a run's first that it has is drawn. Panels without any line are left out.
-        path (str): PNG file to write; its folder is made.
-        unit (str): What the curves run over. Defaults to 'epoch'.
-        split (bool): Draw also the lines of the swapped and of the raw pairs (keys with
-            ``_swapped`` and ``_raw``) of runs that have both. Defaults to False.
-        dpi (int): Pixels an inch. Defaults to 130.
-
-    Returns:
-        str: ``path``.
-
-    Raises:
-        ValueError: If no run has any of the keys.
-    """
-    shown = {title: keys for title, keys in panels.items()
-             if any(key in run.curves for run in runs for key in keys)}
-    if not shown:
-        raise ValueError(f'No run has any of {sorted(sum(map(list, panels.values()), []))}.')
-    figure = _figure(0.4 + 4.4 * len(shown), 4.2)
-    handles: dict[str, Any] = {}
-    for axes, (title, keys) in zip(_row(figure, len(shown)), shown.items()):
-        for number, run in enumerate(runs):
-            key = next((key for key in keys if key in run.curves), '')
-            handles |= _lines(axes, run, key, number, split and has_split(run, key)) if key else {}
-        axes.set_ylim(bottom=0)
-        axes.set_xlabel(unit, fontsize=_SMALL, color=INK)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.tick_params(axis='x', labelsize=_SMALL)
-        _finish(axes, title)
-    figure.legend(handles.values(), handles, loc='outside lower center', fontsize=_SMALL,
-                  frameon=False, ncols=min(len(handles), 3 if len(shown) > 1 else 2))
-    return _save(figure, path, dpi)
-
-
-def has_split(run: MonitoredRun, key: str) -> bool:
-    """Whether a run has both swapped and raw pairs, so that telling them apart says something."""
-    return f'{key}_swapped' in run.curves and f'{key}_raw' in run.curves
-
-
-def _lines(axes: Any, run: MonitoredRun, key: str, number: int, split: bool) -> dict[str, Any]:
-    handles = {}
-    for suffix, (dashes, label) in _SPLIT.items() if split else [('', ('solid', ''))]:
-        points = run.curves[key + suffix]
-        style = _style(number) if not split else dict(_style(number), linestyle=dashes)
-        handles[run.name + label], = axes.plot(
-            *zip(*points), linewidth=0.9 if suffix else 1.6,
-            # A single epoch would be a line without length.
-            marker='o' if len(points) == 1 else None, markersize=4, **style)
-    return handles
-
-
-def _style(number: int) -> dict[str, Any]:
-    """Colour and, where the colours are used up, dashes of a run."""
-    around, place = divmod(number, len(COLOURS))
-    return dict(color=COLOURS[place], linestyle=_DASHES[around % len(_DASHES)])
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # No pyplot: it would choose a window system and keep every figure in memory.
-    figure = Figure(figsize=(width, height), facecolor='white', layout='constrained')
-    FigureCanvasAgg(figure)
+    step = -(-number // _MOST_NAMES)
+    axes.set_xticks(range(0, number, step), _drop_common_start(layers.index)[::step], rotation=90,
+                    fontsize=7.5 if number < _MOST_NAMES / 2 else 6.5)
+    axes.set_xlim(-0.6, number - 0.4)
+    style.legend(axes)
     return figure
 
 
-def _row(figure: Any, columns: int) -> Iterable[Any]:
-    return figure.subplots(1, columns, squeeze=False)[0]
+def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit: str = 'epoch',
+                split: bool = False) -> Any:
+    """Draw quantities over the training, a panel for each and a line a run: Figure 5.
 
-
-def _finish(axes: Any, title: str) -> None:
-    axes.set_title(title, fontsize=10, color=INK, loc='left')
-    axes.grid(axis='y', color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK, width=0.6)
-    axes.tick_params(axis='y', which='both', labelsize=_SMALL)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ('left', 'bottom'))
-        spine.set_color(FAINT)
+    Args:
+        curves (DataFrame): ``run``, ``quantity``, ``value`` and a column named ``unit``.
+        panels (Mapping[str, Sequence[str]]): Title of each panel, and the quantities of which a
+            run's first that it has is drawn. Panels without any line are left out.
+        unit (str): What the curves run over. Defaults to 'epoch'.
+        split (bool): Draw also the lines of the swapped and of the raw pairs (quantities with
+            ``_swapped`` and ``_raw``) of runs that have both. Defaults to False.
+    """
+    shown = {title: keys for title, keys in panels.items() if curves['quantity'].isin(keys).any()}
+    if not shown:
+        raise ValueError(f'No run has any of {sorted(sum(map(list, panels.values()), []))}.')
+    figure = style.new_figure(0.4 + 4.4 * len(shown), 4.2)
+    handles: dict[str, Any] = {}
+    row = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, (title, keys) in zip(row, shown.items()):
+        for number, (run, frame) in enumerate(curves.groupby('run', sort=False)):
+            points = {key: part for key, part in frame.groupby('quantity')}
+            key = next((key for key in keys if key in points), None)
+            is_split = split and f'{key}_swapped' in points and f'{key}_raw' in points
+            for suffix in _SPLIT if is_split else ('',) if key else ():
+                dashes, label = _SPLIT[suffix]
+                look = {**style.line_style(number), **(dict(linestyle=dashes) if is_split else {})}
+                part = points[f'{key}{suffix}']
+                handles[f'{run}{label}'], = axes.plot(
+                    part[unit], part['value'], linewidth=0.9 if suffix else 1.6,
+                    # A single epoch would be a line without length.
+                    marker='o' if len(part) == 1 else None, markersize=4, **look)
+        style.tidy(axes, 'iteration' if unit == 'iter' else unit, title=title)
+        axes.set_ylim(bottom=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    style.legend(figure, handles=list(handles.values()), labels=list(handles),
+                 loc='outside lower center', ncols=min(len(handles), 3 if len(shown) > 1 else 2))
+    return figure
 
 
 def _drop_common_start(names: Sequence[str]) -> list[str]:
@@ -174,10 +93,3 @@ def _drop_common_start(names: Sequence[str]) -> list[str]:
     start = osp.commonprefix([name.split('.')[:-1] for name in names])
     cut = sum(len(part) + 1 for part in start)
     return [name[cut:] for name in names]
-
-
-def _save(figure: Any, path: str, dpi: int) -> str:
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    figure.savefig(f'{path}.part', dpi=dpi, format='png')
-    os.replace(f'{path}.part', path)
-    return path

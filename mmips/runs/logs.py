@@ -1,0 +1,89 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""The one reader of what mmengine logs of a run: ``<time>/vis_data/scalars.json``."""
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmips.errors import MissingFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ['find_runs', 'read_records', 'read_run']
+
+_LOG = 'vis_data/scalars.json'
+# Where a line stands, beside what it says.
+_PLACE = ('step', 'iter', 'epoch')
+
+
+def find_runs(root: str | os.PathLike) -> list[Path]:
+    """The work directories at and below a folder, seed9 before seed10; hidden ones left out."""
+    root = Path(root)
+    folders = {file.parents[2] for file in root.rglob(_LOG)
+               if not any(part.startswith('.') for part in file.relative_to(root).parts)}
+    return sorted(folders, key=lambda folder: [
+        int(part) if part.isdigit() else part for part in re.split(r'(\d+)', str(folder))])
+
+
+def read_records(file: str | os.PathLike) -> list[dict]:
+    """The lines of one log; a killed run may have left half of one."""
+    records = []
+    for line in Path(file).read_text(encoding='utf-8').splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records
+
+
+def read_run(folder: str | os.PathLike) -> pd.DataFrame:
+    """All numbers that a run has logged; a resumed run continues, one started anew replaces.
+
+    Args:
+        folder (str | PathLike): A work directory, which has a log for each start of the run.
+
+    Returns:
+        DataFrame: A row for each number, in the order of the logs: ``key``, ``value``, ``step``,
+        ``unit`` ('iteration' or 'epoch', what the step counts), ``epoch`` (NaN where the line
+        has none) and ``training`` (whether it is of a line of training).
+
+    Raises:
+        MissingFileError: There is no log, or no line in it.
+    """
+    import pandas as pd
+    files = sorted(Path(folder).glob(f'*/{_LOG}'))
+    records: list[dict] = []
+    for file in files:
+        records = _join(records, read_records(file))
+    if not records:
+        found = f'no line in {files[-1]}' if files else f'no */{_LOG}'
+        raise MissingFileError(f'{folder} holds {found}: give the work directory of a training '
+                               'run that has logged at least once.')
+    # A line of training holds its iteration; one of validation its step alone, which counts
+    # epochs, or iterations in runs that have no epochs.
+    training = [record for record in records if 'iter' in record]
+    validated = 'iteration' if training and 'epoch' not in training[0] else 'epoch'
+    rows = [(key, float(value), record.get('iter', record.get('step')),
+             'iteration' if 'iter' in record else validated, record.get('epoch'),
+             'iter' in record)
+            for record in records for key, value in record.items()
+            if key not in _PLACE and type(value) in (int, float)]
+    return pd.DataFrame(rows, columns=['key', 'value', 'step', 'unit', 'epoch', 'training'])
+
+
+def _join(old: list[dict], new: list[dict]) -> list[dict]:
+    """What counts of the lines so far and those of the next start."""
+    first = next((record for record in new if 'iter' in record), None)
+    if first is None:
+        return old + new
+    start = next((record['iter'] for record in old if 'iter' in record), 0)
+    if first.get('epoch') == 1 or first['iter'] <= start:
+        return new
+    # A resumed run repeats what it had not saved: the later one counts.
+    known = next((place for place, record in enumerate(old)
+                  if record.get('iter', 0) >= first['iter']), len(old))
+    return old[:known] + new

@@ -1,0 +1,91 @@
+import csv
+import json
+
+import pytest
+from helpers.logs import ips, line, write_run
+from matplotlib.image import imread
+
+from mmips.errors import UserError
+from mmips.evaluation.monitor import compare_monitors, read_quantities
+
+FILES = {'monitor.csv', 'monitor.json', 'monitor.md', 'monitor_gradients.png', 'monitor_kd.png',
+         'monitor_losses.png'}
+
+
+@pytest.fixture
+def two(tmp_path):
+    return {'no swap': write_run(tmp_path / 'plain', [ips(i, 2.) for i in range(1, 5)]),
+            'IPS': write_run(tmp_path / 'swap', [ips(i) for i in range(1, 5)] + [
+                {'accuracy/top1': 50., 'step': 2}])}
+
+
+def values(found, run, key='grad/backbone.conv1'):
+    part = found[(found['run'] == run) & (found['quantity'] == key)]
+    return dict(zip(part.iloc[:, 2], part['value']))
+
+
+def test_tables_and_pictures_of_two_runs(two, tmp_path, capsys):
+    out = tmp_path / 'new' / 'out'
+    compare_monitors(two, out)
+    assert {file.name for file in out.iterdir()} == FILES
+    with open(out / 'monitor.csv', newline='') as file:
+        header, *rows = csv.reader(file)
+    assert header == ['run', 'quantity', 'epoch', 'value']
+    # Iterations 1 and 2 are epoch 1, 3 and 4 epoch 2.
+    assert [row for row in rows if row[1] == 'grad/backbone.conv1'] == [
+        ['no swap', 'grad/backbone.conv1', '1', '3'], ['no swap', 'grad/backbone.conv1', '2', '7'],
+        ['IPS', 'grad/backbone.conv1', '1', '1.5'], ['IPS', 'grad/backbone.conv1', '2', '3.5']]
+    assert not any(row[1] in ('accuracy/top1', 'iter', 'step', 'epoch') for row in rows)
+    stored = json.loads((out / 'monitor.json').read_text())
+    assert stored['unit'] == 'epoch' and stored['means']['IPS']['grad/backbone.conv1'] == 2.5
+    assert stored['runs']['IPS']['kd_grad'] == {'1': 1., '2': 1.}
+    text = (out / 'monitor.md').read_text()
+    assert '| mean over the training | no swap | IPS | IPS / no swap |' in text
+    assert '| grad/backbone.conv1 | 5 | 2.5 | 0.50 |' in text
+    assert text in capsys.readouterr().out
+    assert all(imread(out / name).std() > 0 for name in FILES if name.endswith('.png'))
+
+
+def test_epochs(two):
+    assert values(read_quantities(two, (2, 2)), 'IPS') == {2: 3.5}
+    with pytest.raises(UserError, match='no swap holds nothing from 8 to 9, only epoch 1 to 2'):
+        read_quantities(two, (8, 9))
+
+
+def test_a_run_started_anew_replaces_the_old_one(tmp_path):
+    folder = write_run(tmp_path / 'run', [ips(i) for i in range(1, 5)], [ips(1, 10.), ips(2, 10.)])
+    assert values(read_quantities({'a': folder}), 'a', 'kd_grad') == {1: 10.}
+
+
+def test_hard_label_beside_ips_and_what_is_missing_is_said(two, tmp_path, capsys):
+    hard = write_run(tmp_path / 'hard', [line(i, **{'grad/backbone.conv1': 1.}) for i in (1, 2)])
+    bare = write_run(tmp_path / 'bare', [line(i) for i in (1, 2)])
+    compare_monitors(dict(hard=hard, bare=bare, swap=two['IPS']), tmp_path / 'out')
+    out = capsys.readouterr().out
+    assert "hard has logged no kd_grad: that is done by dict(type='mmips.SelfDistill" in out
+    assert "bare has logged no grad/: that is done by dict(type='mmips.GradientMonitor')." in out
+    assert 'swap has logged no' not in out and 'hard has logged no grad/' not in out
+    assert '| grad/backbone.conv1 | 1 |  | 2.5 |  | 2.50 |' in out
+    compare_monitors(dict(hard=hard), tmp_path / 'alone')
+    # Without pairs there is no picture of them.
+    assert {file.name for file in (tmp_path / 'alone').iterdir()} == FILES - {'monitor_kd.png'}
+
+
+def test_iteration_based_runs(tmp_path):
+    records = [{k: v for k, v in ips(i).items() if k != 'epoch'} for i in (10, 20)]
+    found = compare_monitors({'run': write_run(tmp_path / 'run', records)}, tmp_path / 'out')
+    assert list(found) == ['run', 'quantity', 'iter', 'value']
+    assert values(found, 'run') == {10: 10., 20: 20.}
+
+
+@pytest.mark.parametrize(('records', 'message'), [
+    ([{'accuracy/top1': 1., 'step': 1}], 'holds no line of training in'),
+    ([line(1)], "custom_hooks = [\n    dict(type='mmips.EpochSeedHook'),\n"
+     "    dict(type='mmips.SelfDistillMonitor'),  # not with a hard label\n"
+     "    dict(type='mmips.GradientMonitor'),\n]"),
+])
+def test_what_cannot_be_drawn_is_said(tmp_path, records, message):
+    with pytest.raises(UserError) as error:
+        compare_monitors({'run': write_run(tmp_path / 'run', records)}, tmp_path / 'out')
+    assert message in str(error.value)
+    assert not (tmp_path / 'out').exists()

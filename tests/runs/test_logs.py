@@ -1,0 +1,75 @@
+import math
+
+import pytest
+from helpers.logs import line, write_run
+
+from mmips.errors import MissingFileError
+from mmips.runs import logs
+
+VALIDATED = [{'top1': 12.5, 'step': epoch} for epoch in (1, 2)]
+# Killed in its fifth iteration, half a line behind.
+KILLED = [line(1), line(2), VALIDATED[0], line(3), line(4), VALIDATED[1], '{"loss": 2.0, "it']
+
+
+def curve(folder, key='loss'):
+    log = logs.read_run(folder)
+    log = log[log['key'] == key]
+    return list(zip(log['step'], log['value']))
+
+
+def test_a_run_has_what_was_logged(tmp_path):
+    log = logs.read_run(write_run(tmp_path, KILLED))
+    assert list(log[log['key'] == 'loss']['epoch']) == [1, 1, 2, 2]
+    assert set(log[log['key'] == 'loss']['unit']) == {'iteration'}
+    assert set(log[log['key'] == 'top1']['unit']) == {'epoch'}
+    assert curve(tmp_path, 'top1') == [(1, 12.5), (2, 12.5)]
+    assert list(log['training']) == [True, True, False, True, True, False]
+
+
+@pytest.mark.parametrize(('starts', 'expected', 'validated'), [
+    # Resumed from the end of the first epoch, started again in vain, and resumed once more.
+    ([KILLED, [line(3, loss=1.), line(4, loss=1.)], [], [line(5, loss=0.)]],
+     [(1, 2), (2, 2), (3, 1), (4, 1), (5, 0)], [1]),
+    # Started anew: nothing of the first attempt is left, however far it came.
+    ([KILLED, [line(1, loss=1.), line(2, loss=1.)]], [(1, 1), (2, 1)], []),
+    # Anew with another interval of logging, then resumed.
+    ([KILLED, [line(2, loss=1.), VALIDATED[0]], [line(3, loss=0.)]], [(2, 1), (3, 0)], [1]),
+    # Validated at once after a resume.
+    ([KILLED, [VALIDATED[1]]], [(1, 2), (2, 2), (3, 2), (4, 2)], [1, 2, 2]),
+])
+def test_resumed_runs_continue_and_new_ones_replace(tmp_path, starts, expected, validated):
+    write_run(tmp_path, *starts)
+    assert curve(tmp_path) == expected
+    assert [step for step, _ in curve(tmp_path, 'top1')] == validated
+
+
+def test_iteration_based_runs(tmp_path):
+    def lines(steps, loss):
+        return [{'loss': loss, 'iter': step, 'step': step} for step in steps]
+
+    write_run(tmp_path / 'anew', lines((10, 20), 2), lines((10, ), 1))
+    write_run(tmp_path / 'resumed', [*lines((10, ), 2), {'mIoU': 30., 'step': 10}],
+              lines((20, 30), 1))
+    assert curve(tmp_path / 'anew') == [(10, 1)]
+    assert curve(tmp_path / 'resumed') == [(10, 2), (20, 1), (30, 1)]
+    log = logs.read_run(tmp_path / 'resumed')
+    assert set(log['unit']) == {'iteration'} and log['epoch'].isna().all()
+
+
+def test_a_loss_that_is_no_number_is_kept(tmp_path):
+    write_run(tmp_path, [line(1), line(2, loss=float('nan'), done=True)])
+    assert math.isnan(curve(tmp_path)[-1][1]) and not curve(tmp_path, 'done')
+
+
+def test_runs_are_found_in_the_order_of_their_numbers(tmp_path):
+    for name in ('a/seed10', 'a/seed9', '.trash/seed0'):
+        write_run(tmp_path / name, [line(1)])
+    assert [folder.name for folder in logs.find_runs(tmp_path)] == ['seed9', 'seed10']
+    assert logs.find_runs(tmp_path / 'a/seed9') == [tmp_path / 'a/seed9']
+
+
+@pytest.mark.parametrize(('starts', 'message'), [
+    ([], r'holds no \*/vis_data/scalars.json: give'), ([[]], 'holds no line in')])
+def test_nothing_logged(tmp_path, starts, message):
+    with pytest.raises(MissingFileError, match=message):
+        logs.read_run(write_run(tmp_path, *starts))
