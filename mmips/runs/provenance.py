@@ -3,7 +3,6 @@
 
 Everything returned is plain (text, numbers, lists, dicts), without paths of the machine.
 """
-import json
 import math
 import os.path as osp
 import re
@@ -13,8 +12,9 @@ from typing import Any
 from mmips.config.colours import network_order
 from mmips.config.pair_checks import find_preprocessor
 from mmips.config.sources import iter_datasets, type_name
-from mmips.errors import UserError
+from mmips.errors import MissingFileError, UserError
 from mmips.runs.files import plain
+from mmips.runs.logs import read_records
 
 __all__ = ['describe', 'find_top1', 'read_config']
 
@@ -108,7 +108,9 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
     logger = (config.get('default_hooks') or {}).get('logger') or {}
     by_epoch = logger.get('log_metric_by_epoch', True) and meta.get('epoch')
     unit = 'epoch' if by_epoch else 'iter'
-    scores = _read_log(log)
+    if not osp.isfile(log):
+        raise MissingFileError(f'--log {log}: there is no such file.')
+    scores = [(record['step'], record[_TOP1]) for record in read_records(log) if _TOP1 in record]
     found = {score for at, score in scores if at == meta.get(unit)}
     if len(found) != 1:
         raise UserError(f'--log {log}: it holds {len(found)} values of {_TOP1} for {unit} '
@@ -127,13 +129,3 @@ def _saved_after_validation(info: Mapping, meta: Mapping) -> bool:
     paths = [str(path) for key, path in info.items() if key.startswith('best_ckpt')]
     named = [re.search(r'_(epoch|iter)_(\d+)\.pth$', path) for path in paths]
     return any(best and meta.get(best.group(1)) == int(best.group(2)) for best in named)
-
-
-def _read_log(path: str) -> list[tuple[int, float]]:
-    try:
-        with open(path, encoding='utf-8') as file:
-            entries = [json.loads(line) for line in file if line.strip()]
-        return [(int(entry['step']), float(entry[_TOP1])) for entry in entries if _TOP1 in entry]
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise UserError(f'--log {path} is not a scalars.json of mmengine, one JSON object a line '
-                        f'({type(error).__name__}: {error}).') from error

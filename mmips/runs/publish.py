@@ -13,19 +13,27 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from mmips.errors import UserError
 from mmips.runs import files, provenance
+from mmips.structures.state_dicts import choose_weights, compare, read_checkpoint
 from mmips.version import __version__
 
-__all__ = ['DEPTHS', 'FORMATS', 'find_network', 'flatten', 'prove_equal', 'publish', 'select']
+__all__ = ['find_network', 'flatten', 'prove_equal', 'publish', 'select']
 
-FORMATS = ('mmpretrain', 'torchvision', 'timm', 'hf-safetensors')
-#: The depths of ResNet that mmpretrain, torchvision and timm share.
-DEPTHS = (18, 34, 50, 101, 152)
 _PREFIX = 'backbone.'
-# Of the largest output; both networks compute in double precision.
-_TOLERANCE = 1e-6
 _OTHERWISE = 'Use --format mmpretrain, which keeps any network.'
+#: Format -> the line that loads it.
+_LOAD = {
+    'mmpretrain': "init_cfg=dict(type='Pretrained', checkpoint={path!r}, prefix='backbone.')",
+    'torchvision': 'm = torchvision.models.{architecture}({num}); {fc}'
+                   'm.load_state_dict(torch.load({path!r}, weights_only=True))',
+    'timm': 'm = timm.create_model({architecture!r}, num_classes={num_classes}, '
+            'checkpoint_path={path!r})',
+    'hf-safetensors': "m = timm.create_model('local-dir:{folder}', pretrained=True)",
+}
 
 
 def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: bool = False,
@@ -33,32 +41,20 @@ def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: boo
             ) -> tuple[str, str]:
     """Write the backbone of a checkpoint, and facts about it, for another library.
 
-    Args:
-        checkpoint (str): ``.pth`` file of a classifier, segmentor or detector of OpenMMLab.
-        out (str): A folder (existing, or with ``/`` at its end) or a file without its ending.
-        style (str): One of :data:`FORMATS`. Defaults to 'mmpretrain'.
-        keep_head (bool): Keep the classifier too. Defaults to False.
-        weights (str): 'ema', 'raw', or 'auto' (default): see ``state_dicts.choose_weights``.
-        log (str, optional): The run's scalars.json, to read the top-1 from. Defaults to None.
-        top1 (float, optional): The top-1 in per cent where it is known. Defaults to None.
-
-    Returns:
-        tuple[str, str]: The path of the weights, and a report on what was kept.
-
-    Raises:
-        UserError: Checkpoint, options and library do not fit each other; nothing is written.
+    The arguments are the options of ``tools/model_converters/publish_backbone.py``. Returned are
+    the path of the weights and a report. A UserError says what does not fit; nothing is written.
     """
-    import torch
-
-    from mmips.structures import state_dicts
-    content = state_dicts.read_checkpoint(checkpoint)
-    state, which = state_dicts.choose_weights(content, weights)
+    content = read_checkpoint(checkpoint)
+    state, which = choose_weights(content, weights)
     kept = select(state, keep_head)
     facts, config, notes = provenance.describe(content, checkpoint)
     facts.update(format=style, mmips_version=__version__, torch_version=str(torch.__version__),
                  **(dict(weights=which) if which else {}))
     notes += _add_top1(facts, content, config, log, top1)
     path = _write(_stem(out, facts), kept, facts, config.get('default_scope') or 'mmpretrain')
+    line = _LOAD[style].format(path=path, folder=osp.dirname(path), **{
+        'num': f'num_classes={facts.get("num_classes") or 1}',
+        'fc': '' if facts.get('num_classes') else 'm.fc = torch.nn.Identity(); ', **facts})
     return path, '\n'.join([
         f'kept      {_count(kept)} tensors',
         f'dropped   {_count(key for key in state if key not in kept)} tensors; entries '
@@ -66,8 +62,7 @@ def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: boo
         *([f'weights   {which} (the checkpoint holds ema and raw)'] if which else []),
         *([f'top-1     {facts["top1"]} % ({facts["top1_source"]})'] if 'top1' in facts else []),
         *(f'note      {note}' for note in notes),
-        f'written   {path} ({osp.getsize(path) / 1e6:.1f} MB)',
-        f'load      {_loading_line(path, facts)}'])
+        f'written   {path} ({osp.getsize(path) / 1e6:.1f} MB)\nload      {line}'])
 
 
 def _add_top1(facts: dict, content: Mapping, config: Any, log: str | None, top1: float | None
@@ -85,9 +80,14 @@ def _add_top1(facts: dict, content: Mapping, config: Any, log: str | None, top1:
     return []
 
 
-def select(state: Mapping[str, Any], keep_head: bool = False) -> dict[str, Any]:
+def _count(keys: Iterable[str]) -> str:
+    """How many tensors each part of a model has."""
+    counts = Counter(key.partition('.')[0] for key in keys)
+    return ', '.join(f'{part} {count}' for part, count in counts.items()) or 'no'
+
+
+def select(state: Mapping[str, Tensor], keep_head: bool = False) -> dict[str, Tensor]:
     """The backbone, on demand neck and head too, as contiguous tensors that share nothing."""
-    import torch
     wanted = (_PREFIX, 'neck.', 'head.') if keep_head else (_PREFIX, )
     for part in wanted[::2]:
         if not any(key.startswith(part) for key in state):
@@ -101,7 +101,7 @@ def select(state: Mapping[str, Any], keep_head: bool = False) -> dict[str, Any]:
             for key, value in state.items() if key.startswith(wanted)}
 
 
-def flatten(selected: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(selected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename to the keys of torchvision's and timm's ResNet: ``head.fc`` becomes ``fc``."""
     head = [key for key in selected if not key.startswith(_PREFIX)]
     if head and sorted(head) != ['head.fc.bias', 'head.fc.weight']:
@@ -112,11 +112,10 @@ def flatten(selected: Mapping[str, Any]) -> dict[str, Any]:
             for key, value in selected.items()}
 
 
-def find_network(flat: Mapping[str, Any], library: str) -> tuple[str, Any]:
+def find_network(flat: Mapping[str, Tensor], library: str) -> tuple[str, nn.Module]:
     """Name and module (on no device) of the library's ResNet that has exactly these tensors."""
-    from mmips.structures.state_dicts import compare
     tried = {}
-    for name in (f'resnet{depth}' for depth in DEPTHS):
+    for name in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'):
         net = _build(library, name, flat)
         tried[name] = compare(net.state_dict(), flat)
         if not tried[name]:
@@ -126,8 +125,7 @@ def find_network(flat: Mapping[str, Any], library: str) -> tuple[str, Any]:
                     f'of the tensors are\n{tried[name].text("library")}\n{_OTHERWISE}')
 
 
-def _build(library: str, name: str, flat: Mapping[str, Any], **options: Any) -> Any:
-    import torch
+def _build(library: str, name: str, flat: Mapping[str, Tensor]) -> nn.Module:
     classes = len(flat.get('fc.weight', ()))
     with torch.device('meta'):
         if library == 'timm':
@@ -136,22 +134,21 @@ def _build(library: str, name: str, flat: Mapping[str, Any], **options: Any) -> 
             except ImportError:
                 raise UserError('The formats timm and hf-safetensors need the package timm: '
                                 'pip install timm') from None
-            return timm.create_model(name, num_classes=classes, **options)
+            return timm.create_model(name, num_classes=classes)
         import torchvision
         net = getattr(torchvision.models, name)(num_classes=classes or 1)
         if not classes:
-            net.fc = torch.nn.Identity()
+            net.fc = nn.Identity()
         return net
 
 
-def prove_equal(flat: Mapping[str, Any], backbone: Mapping[str, Any], scope: str, library: str
+def prove_equal(flat: Mapping[str, Tensor], backbone: Mapping[str, Any], scope: str, library: str
                 ) -> str:
     """Name of the library's network, if it computes from ``flat`` what the backbone does.
 
     Without the config of the backbone, which the toolbox ``scope`` builds, names and shapes
     alone are compared.
     """
-    import torch
     name, net = find_network(flat, library)
     if not backbone:
         return name
@@ -160,21 +157,18 @@ def prove_equal(flat: Mapping[str, Any], backbone: Mapping[str, Any], scope: str
     body = {key: value for key, value in flat.items() if not key.startswith('fc.')}
     ours = _run(_build_ours(backbone, scope, body), body, images)[-1].mean((2, 3))
     if 'fc.weight' in flat:
-        ours = torch.nn.functional.linear(
-            ours, flat['fc.weight'].double(), flat['fc.bias'].double())
+        ours = nn.functional.linear(ours, flat['fc.weight'].double(), flat['fc.bias'].double())
     largest, difference = ours.abs().max(), (ours - _run(net, flat, images)).abs().max()
-    if not difference <= _TOLERANCE * largest:
+    if not difference <= 1e-6 * largest:
         raise UserError(f'{library} has no network that computes the same: with these tensors, '
                         f'outputs of its {name} up to {largest:.3g} differ by up to '
                         f'{difference:.3g}. The backbone is {dict(backbone)}. {_OTHERWISE}')
     return name
 
 
-def _build_ours(backbone: Mapping[str, Any], scope: str, body: Mapping[str, Any]) -> Any:
+def _build_ours(backbone: Mapping[str, Any], scope: str, body: Mapping[str, Tensor]) -> nn.Module:
     """The backbone that was trained, whose config must fit the tensors, with its last stage."""
     from mmengine.registry import MODELS
-
-    from mmips.structures.state_dicts import compare
     try:
         net = MODELS.build({'_scope_': scope, **backbone, 'out_indices': (3, )})
         problem = compare(net.state_dict(), body).text('config')
@@ -186,8 +180,8 @@ def _build_ours(backbone: Mapping[str, Any], scope: str, body: Mapping[str, Any]
     return net
 
 
-def _run(net: Any, state: Mapping[str, Any], images: Any) -> Any:
-    import torch
+def _run(net: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Any:
+    """The output in evaluation and double precision, where rounding hides no difference."""
     net.load_state_dict({key: value.double() if value.is_floating_point() else value
                          for key, value in state.items()}, assign=True)
     net.eval()  # Returns nothing in mmpretrain.
@@ -208,11 +202,11 @@ def _stem(out: str, facts: Mapping) -> str:
 
 def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
     """Write weights and what stands beside them; returns the path of the weights."""
-    style, classes = facts['format'], facts.pop('classes', None)
+    style, classes = facts['format'], facts.pop('classes', [])
     if style == 'mmpretrain':
         if classes and any(key.startswith('head.') for key in kept):
             facts['dataset_meta'] = dict(classes=classes)
-        return _write_pth(base, dict(state_dict=kept, meta=facts))
+        return _write_hashed(base, '.pth', _to_pth(dict(state_dict=kept, meta=facts)))
     library = 'torchvision' if style == 'torchvision' else 'timm'
     flat = flatten(kept)
     facts['architecture'] = prove_equal(flat, facts.get('backbone') or {}, scope, library)
@@ -220,68 +214,46 @@ def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
         raise UserError('The network was trained on images in BGR order (to_rgb=False), '
                         f'{library} reads RGB. {_OTHERWISE}')
     facts['num_classes'] = len(flat.get('fc.weight', ()))
-    if style == 'hf-safetensors':
-        return _write_hub(base, flat, facts, classes or [])
-    return _write_pth(base, flat, facts)
+    if style != 'hf-safetensors':
+        return _write_hashed(base, '.pth', _to_pth(flat), '.json', facts)
+    from safetensors.torch import save
+
+    # A second entry would make the header's order change from run to run.
+    return _write_hashed(base, '/model.safetensors', save(flat, metadata=dict(format='pt')),
+                         '/config.json', _hub_config(flat, facts, classes))
 
 
-def _write_pth(base: str, content: dict, facts: dict | None = None) -> str:
-    import torch
+def _to_pth(content: dict) -> bytes:
     # Into a file, torch would write the file's name as well: equal content gives equal bytes.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    base = _add_hash(base, buffer.getvalue())
-    os.makedirs(osp.dirname(base) or '.', exist_ok=True)
-    if facts:
-        files.write_json(f'{base}.json', facts)
+    return buffer.getvalue()
+
+
+def _write_hashed(base: str, ending: str, data: bytes, beside: str = '', facts: Any = None) -> str:
+    base = f'{base}-{hashlib.sha256(data).hexdigest()[:8]}'
+    os.makedirs(osp.dirname(base + ending) or '.', exist_ok=True)
+    if beside:
+        files.write_json(base + beside, facts)
     # The weights come last: where they are, the rest is.
-    with files.replacing(f'{base}.pth', 'wb') as file:
-        file.write(buffer.getvalue())
-    return f'{base}.pth'
+    with files.replacing(base + ending, 'wb') as file:
+        file.write(data)
+    return base + ending
 
 
-def _write_hub(base: str, flat: dict, facts: dict, classes: list[str]) -> str:
-    """A folder as timm and the Hugging Face hub know it."""
-    from safetensors.torch import save
-    from timm.models._hub import save_config_for_hf
-
-    # A second entry would make the header's order change from run to run.
-    data = save(flat, metadata=dict(format='pt'))
-    base = _add_hash(base, data)
-    os.makedirs(base, exist_ok=True)
-    # Of timm's own settings for the name (license, tag, papers) none holds for these weights.
-    settings = dict(first_conv='conv1', classifier='fc')
+def _hub_config(flat: Mapping[str, Tensor], facts: Mapping, classes: list[str]) -> dict:
+    """The config.json of timm and the Hugging Face hub; what is not known is timm's default."""
+    # timm.models.save_for_hf would add license, tag and papers of timm's own weights.
+    net: Any = _build('timm', facts['architecture'], flat)
+    settings: dict[str, Any] = dict(
+        custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
+        classifier='fc', num_classes=net.num_classes)
     settings.update({key: facts[key] for key in ('crop_pct', 'interpolation') if key in facts})
-    settings.update({key: tuple(round(value / 255, 6) for value in facts[key])
+    settings.update({key: [round(value / 255, 6) for value in facts[key]]
                      for key in ('mean', 'std') if key in facts})
     if 'input_size' in facts:
-        settings['input_size'] = (flat['conv1.weight'].shape[1], *facts['input_size'])
-    net = _build('timm', facts['architecture'], flat, pretrained_cfg=settings)
+        settings['input_size'] = [flat['conv1.weight'].shape[1], *facts['input_size']]
     labels = dict(label_names=classes) if len(classes) == net.num_classes else {}
-    save_config_for_hf(net, f'{base}/config.json', dict(facts=facts, **labels))
-    with files.replacing(f'{base}/model.safetensors', 'wb') as file:
-        file.write(data)
-    return f'{base}/model.safetensors'
-
-
-def _add_hash(base: str, data: bytes) -> str:
-    return f'{base}-{hashlib.sha256(data).hexdigest()[:8]}'
-
-
-def _count(keys: Iterable[str]) -> str:
-    """How many tensors each part of a model has."""
-    counts = Counter(key.partition('.')[0] for key in keys)
-    return ', '.join(f'{part} {count}' for part, count in counts.items()) or 'no'
-
-
-def _loading_line(path: str, facts: Mapping) -> str:
-    classes, name = facts.get('num_classes'), facts.get('architecture')
-    return {
-        'mmpretrain': f"init_cfg=dict(type='Pretrained', checkpoint={path!r}, prefix='backbone.')",
-        'torchvision': f'm = torchvision.models.{name}(num_classes={classes or 1}); '
-                       + ('' if classes else 'm.fc = torch.nn.Identity(); ')
-                       + f'm.load_state_dict(torch.load({path!r}, weights_only=True))',
-        'timm': f'm = timm.create_model({name!r}, num_classes={classes}, checkpoint_path={path!r})',
-        'hf-safetensors': f'm = timm.create_model({"local-dir:" + osp.dirname(path)!r}, '
-                          'pretrained=True)',
-    }[facts['format']]
+    return dict(architecture=facts['architecture'], num_classes=net.num_classes,
+                num_features=net.num_features, global_pool='avg', pretrained_cfg=settings,
+                facts=facts, **labels)

@@ -14,17 +14,8 @@ __all__ = ['Differences', 'check_state', 'choose_weights', 'compare', 'read_chec
 def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; one without ``state_dict`` is taken for a state dict.
 
-    A training checkpoint holds Python objects: like every tool of OpenMMLab this one
-    unpickles them, so read only files that you trust.
-
-    Args:
-        path (str): A ``.pth`` file, or whatever else mmengine loads.
-
-    Returns:
-        dict[str, Any]: The checkpoint; ``state_dict`` is a plain dict of its tensors.
-
-    Raises:
-        UserError: It is not there (MissingFileError), is no checkpoint, or holds no weights.
+    It unpickles Python objects, as every tool of OpenMMLab does: read only files that you trust.
+    ``state_dict`` of what is returned is a plain dict of tensors.
     """
     from mmengine.runner import CheckpointLoader
     from torch import Tensor
@@ -50,21 +41,10 @@ def read_state(path: str) -> dict[str, Any]:
 
 
 def choose_weights(checkpoint: Mapping, which: str = 'auto') -> tuple[dict[str, Any], str]:
-    """The averaged (EMA) or the raw weights.
+    """The 'ema' or 'raw' weights, or with 'auto' what ``state_dict`` holds, and which those are.
 
     mmengine's ``EMAHook`` swaps the two when it saves: ``state_dict`` is the average, and
-    ``ema_state_dict`` holds the raw weights as ``module.<key>``, and ``steps``.
-
-    Args:
-        checkpoint (Mapping): With ``state_dict`` and perhaps ``ema_state_dict``.
-        which (str): ``'ema'``, ``'raw'``, or ``'auto'`` for what ``state_dict`` holds.
-
-    Returns:
-        tuple[dict[str, Tensor], str]: The state dict, and ``'ema'``, ``'raw'``, or ``''``
-        where the checkpoint knows of no average.
-
-    Raises:
-        UserError: EMA or raw weights are asked for, and the checkpoint does not hold both.
+    ``ema_state_dict`` holds the raw weights as ``module.<key>``. Without it which is ''.
     """
     if which not in ('auto', 'ema', 'raw'):
         raise ValueError(f"weights must be 'auto', 'ema' or 'raw', got {which!r}")

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
 import mmips
-from mmips.errors import UserError
+from mmips.errors import MissingFileError, UserError
 from mmips.runs.provenance import describe, find_top1
 
 
@@ -98,12 +98,5 @@ def test_top1_of_the_log(log):
 def test_logs_that_do_not_belong_are_refused(log, given, words):
     with pytest.raises(UserError, match=words):
         find_top1(given, {}, log)
-
-
-@pytest.mark.parametrize('text', ['no json', '1', '{"accuracy/top1": 1.0}',
-                                  '{"accuracy/top1": "x", "step": 1}'])
-def test_files_that_are_no_log(tmp_path, text):
-    path = tmp_path / 'scalars.json'
-    path.write_text(text)
-    with pytest.raises(UserError, match='not a scalars.json'):
-        find_top1(checkpoint(epoch=1), {}, str(path))
+    with pytest.raises(MissingFileError, match='--log absent.json: there is no such file'):
+        find_top1(given, {}, 'absent.json')

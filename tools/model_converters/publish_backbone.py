@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Sequence
 
 from mmips.runs import cli
-from mmips.runs.publish import FORMATS, publish
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -19,7 +18,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='.pth file of a classifier, segmentor or detector')
     parser.add_argument('out', help='a folder (existing, or with / at its end), or a file without '
                         'its ending; -<hash> is added to the name')
-    parser.add_argument('--format', choices=FORMATS, default='mmpretrain',
+    parser.add_argument('--format', default='mmpretrain',
+                        choices=['mmpretrain', 'torchvision', 'timm', 'hf-safetensors'],
                         help='who is to load it (default: mmpretrain, also for mmseg and mmdet)')
     parser.add_argument('--keep-head', action='store_true', help='keep the classifier')
     parser.add_argument('--weights', choices=['auto', 'ema', 'raw'], default='auto',
@@ -38,6 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> str:
     """Publish and return the path of the weights."""
     args = parse_args(argv)
+    from mmips.runs.publish import publish  # torch, which --help does not wait for.
     path, report = publish(args.checkpoint, args.out, args.format, args.keep_head, args.weights,
                            args.log, args.top1)
     print(report)

@@ -1,6 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import fnmatch
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import NoReturn
 
 import torch
@@ -22,12 +22,10 @@ class CheckPretrained(Hook):
 
     mmengine loads ``init_cfg=dict(type='Pretrained')`` without strictness: a file of another
     depth, or the wrong ``prefix``, leaves the backbone as it was drawn, with a warning in the
-    log alone. This hook reads ``checkpoint`` and ``prefix`` from the backbone's own
-    ``init_cfg`` and compares, before the first step, every weight, bias and normalisation
-    statistic with the file. What else the file holds (a classifier head, stages that the
-    backbone leaves out) does not matter; further tensors inside the backbone's own parts, as
-    a deeper network has, do. A run that resumes, or starts from ``load_from``, takes its weights
-    from there and is not compared.
+    log alone. Before the first step this hook compares every weight, bias and normalisation
+    statistic with that file. What else the file holds (a head, stages that the backbone leaves
+    out) does not matter; further tensors inside the backbone's own parts, as a deeper network
+    has, do. A run that resumes, or starts from ``load_from``, is not compared.
 
     Args:
         allow (Sequence[str]): Tensors that need not come from the file, by their names in the
@@ -58,7 +56,7 @@ class CheckPretrained(Hook):
         tensors, state = read_checkpoint(path)['state_dict'], _floats(backbone.state_dict())
         self._source = _select(tensors, prefix)
         for name in self.allow:
-            if not any(fnmatchcase(key, name) for key in [*state, *self._source]):
+            if not fnmatch.filter([*state, *self._source], name):
                 raise UserError(f'CheckPretrained(allow=...): {name!r} is the name of no tensor '
                                 f'of the backbone, whose first is {next(iter(state), None)!r}. '
                                 'Correct it, or leave it out.')
@@ -76,9 +74,8 @@ class CheckPretrained(Hook):
                                'whole run, so the backbone is not compared with its init_cfg.')
             return
         whole = _floats(_backbone(runner).state_dict())
-        state = {key: value for key, value in whole.items() if not self._allows(key)}
-        problems = _problems(state, {
-            key: value for key, value in source.items() if not self._allows(key)})
+        state, source = self._drop_allowed(whole), self._drop_allowed(source)
+        problems = _problems(state, source)
         if problems:
             self._refuse('; '.join(problems))
         excepted = [key for key in whole if key not in state]
@@ -87,11 +84,12 @@ class CheckPretrained(Hook):
         runner.logger.info(f'CheckPretrained: all {len(whole)} tensors of the backbone come from '
                            f'its checkpoint{but}.')
 
+    def _drop_allowed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value for key, value in state.items()
+                if not any(fnmatch.fnmatchcase(key, name) for name in self.allow)}
+
     def _refuse(self, problem: str) -> NoReturn:
         raise UserError(f'The backbone is not the one in {self._file}: {problem}. {self._cause}')
-
-    def _allows(self, key: str) -> bool:
-        return any(fnmatchcase(key, name) for name in self.allow)
 
 
 def _backbone(runner: Runner) -> nn.Module:
@@ -142,23 +140,16 @@ def _problems(state: dict[str, Tensor], source: dict[str, Tensor]) -> list[str]:
 
 def _guess_cause(keys: set[str], tensors: dict[str, Tensor], prefix: str | None) -> str:
     """What to change: another prefix, if it finds more of the backbone's keys."""
-    beginnings = [key.removesuffix(name) for key in tensors for name in _ends(key) if name in keys]
-    there, best = set(_select(tensors, prefix)), prefix
-    for name in [None, *dict.fromkeys(beginnings)]:
-        found = set(_select(tensors, name))
-        if len(keys & found) > len(keys & set(_select(tensors, best))):
-            best = name
+    prefixes = [prefix, None, *(
+        '.'.join(words[:cut]) + '.' for words in (key.split('.') for key in tensors)
+        for cut in range(1, len(words)) if '.'.join(words[cut:]) in keys)]
+    found = {name: set(_select(tensors, name)) for name in dict.fromkeys(prefixes)}
+    best = max(found, key=lambda name: len(keys & found[name]))
     if best != prefix:
         return (f'Likely the wrong prefix: set prefix={best!r} in model.backbone.init_cfg '
                 f'(MMIPS_CKPT_PREFIX={best or "none"} for configs that read it).')
-    if any(key.startswith('stem.') for key in keys - there) and 'conv1.weight' in there:
+    if 'conv1.weight' in found[prefix] and 'stem.0.weight' in keys - found[prefix]:
         return ("Likely the deep stem of a ResNetV1c or V1d, which the file's network has not: set "
                 "type='ResNet' in model.backbone.")
     return ('Likely a checkpoint of another network or depth: give one of the same, or set '
             'model.backbone to what the checkpoint holds.')
-
-
-def _ends(key: str) -> list[str]:
-    """What remains of a name as leading words are taken off."""
-    words = key.split('.')
-    return ['.'.join(words[cut:]) for cut in range(1, len(words))]
