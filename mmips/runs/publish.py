@@ -1,339 +1,259 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Weights of a training checkpoint in the form that other libraries load.
 
-Pure functions on state dicts: choose (EMA or raw), select (backbone, classifier), rename, and
-compare with the network of the library that is to load them. Names alone prove nothing: keys
-and shapes are compared with the library's own network, and what neither shows (strides,
-dilations, the order of colours) with the config that the checkpoint holds.
+Equal names and shapes do not prove that another library's network computes the same, for
+strides and dilations show in neither. So it loads the weights strictly, and one random batch
+goes through it and through the backbone that the checkpoint's own config builds.
 """
+import hashlib
 import io
-import json
+import os
 import os.path as osp
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmips.config.sources import type_name
+from mmips.errors import UserError
+from mmips.runs import files, provenance
+from mmips.structures.state_dicts import choose_weights, compare, read_checkpoint
+from mmips.version import __version__
 
-__all__ = ['DEPTHS', 'FORMATS', 'check_network', 'choose_weights', 'count_parts', 'flatten',
-           'read_checkpoint', 'select', 'timm_config', 'to_pth', 'to_safetensors']
+__all__ = ['find_network', 'flatten', 'prove_equal', 'publish', 'select']
 
-FORMATS = ('mmpretrain', 'torchvision', 'timm', 'hf-safetensors')
-#: The depths of ResNet that mmpretrain, torchvision and timm share.
-DEPTHS = (18, 34, 50, 101, 152)
-PREFIX = 'backbone.'
-# Settings of a ResNet that change what it computes: those of the other libraries' network.
-_PLAIN: dict[str, Any] = dict(
-    style='pytorch', num_stages=4, strides=[1, 2, 2, 2], dilations=[1, 1, 1, 1])
-# Settings that either change nothing in evaluation or show in the tensors.
-_FREE = {'type', 'depth', 'in_channels', 'stem_channels', 'base_channels', 'expansion',
-         'out_indices', 'frozen_stages', 'norm_cfg', 'norm_eval', 'with_cp', 'init_cfg',
-         'pretrained', 'zero_init_residual', 'drop_path_rate', 'contract_dilation', '_scope_'}
+_PREFIX = 'backbone.'
+_OTHERWISE = 'Use --format mmpretrain, which keeps any network.'
+#: Format -> the line that loads it.
+_LOAD = {
+    'mmpretrain': "init_cfg=dict(type='Pretrained', checkpoint={path!r}, prefix='backbone.')",
+    'torchvision': 'm = torchvision.models.{architecture}({num}); {fc}'
+                   'm.load_state_dict(torch.load({path!r}, weights_only=True))',
+    'timm': 'm = timm.create_model({architecture!r}, num_classes={num_classes}, '
+            'checkpoint_path={path!r})',
+    'hf-safetensors': "m = timm.create_model('local-dir:{folder}', pretrained=True)",
+}
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """Read a training or a published checkpoint onto the CPU.
+def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: bool = False,
+            weights: str = 'auto', log: str | None = None, top1: float | None = None
+            ) -> tuple[str, str]:
+    """Write the backbone of a checkpoint, and facts about it, for another library.
 
-    A training checkpoint holds Python objects: like every tool of OpenMMLab this one
-    unpickles them, so read only files that you trust.
-
-    Args:
-        path (str): A ``.pth`` file.
-
-    Returns:
-        dict[str, Any]: The checkpoint, with ``state_dict``.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint, or one without ``state_dict``.
+    The arguments are the options of ``tools/model_converters/publish_backbone.py``. Returned are
+    the path of the weights and a report. A UserError says what does not fit; nothing is written.
     """
-    from mmengine.runner import CheckpointLoader
-    if not osp.isfile(path):
-        kind = 'is a folder, not a file' if osp.isdir(path) else 'does not exist'
-        raise FileNotFoundError(f'The checkpoint {path!r} {kind}. Give a .pth file that a '
-                                'training run has saved.')
-    try:
-        content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    except Exception as error:
-        raise ValueError(f'{path} is not a checkpoint that torch can read '
-                         f'({type(error).__name__}). Give a .pth file that a training run has '
-                         'saved.') from error
-    state = content.get('state_dict') if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not state:
-        first = list(content)[:3] if isinstance(content, Mapping) else type(content).__name__
-        raise ValueError(f'{path} is no checkpoint of mmengine: it has no state_dict, but {first}. '
-                         'Give a .pth file that a training run has saved.')
-    return dict(content)
+    content = read_checkpoint(checkpoint)
+    state, which = choose_weights(content, weights)
+    kept = select(state, keep_head)
+    facts, config, notes = provenance.describe(content, checkpoint)
+    facts.update(format=style, mmips_version=__version__, torch_version=str(torch.__version__),
+                 **(dict(weights=which) if which else {}))
+    notes += _add_top1(facts, content, config, log, top1)
+    path = _write(_stem(out, facts), kept, facts, config.get('default_scope') or 'mmpretrain')
+    line = _LOAD[style].format(path=path, folder=osp.dirname(path), **{
+        'num': f'num_classes={facts.get("num_classes") or 1}',
+        'fc': '' if facts.get('num_classes') else 'm.fc = torch.nn.Identity(); ', **facts})
+    return path, '\n'.join([
+        f'kept      {_count(kept)} tensors',
+        f'dropped   {_count(key for key in state if key not in kept)} tensors; entries '
+        + (', '.join(key for key in content if key not in ('state_dict', 'meta')) or 'none'),
+        *([f'weights   {which} (the checkpoint holds ema and raw)'] if which else []),
+        *([f'top-1     {facts["top1"]} % ({facts["top1_source"]})'] if 'top1' in facts else []),
+        *(f'note      {note}' for note in notes),
+        f'written   {path} ({osp.getsize(path) / 1e6:.1f} MB)\nload      {line}'])
 
 
-def choose_weights(checkpoint: Mapping, which: str = 'auto') -> tuple[dict[str, Tensor], str]:
-    """The averaged (EMA) or the raw weights.
-
-    mmengine's ``EMAHook`` swaps the two when it saves: ``state_dict`` is the average, and
-    ``ema_state_dict`` holds the raw weights as ``module.<key>``, and ``steps``.
-
-    Args:
-        checkpoint (Mapping): With ``state_dict`` and perhaps ``ema_state_dict``.
-        which (str): ``'ema'``, ``'raw'``, or ``'auto'`` for what ``state_dict`` holds.
-
-    Returns:
-        tuple[dict[str, Tensor], str]: The state dict, and ``'ema'``, ``'raw'``, or ``''``
-        where the checkpoint knows of no average.
-
-    Raises:
-        ValueError: EMA or raw weights are asked for, and the checkpoint does not hold both.
-    """
-    if which not in ('auto', 'ema', 'raw'):
-        raise ValueError(f"weights must be 'auto', 'ema' or 'raw', got {which!r}")
-    state, other = dict(checkpoint['state_dict']), checkpoint.get('ema_state_dict')
-    if not other:
-        if which != 'auto':
-            raise ValueError(f'--weights {which}: the checkpoint has no ema_state_dict, so it was '
-                             'trained without EMAHook or is published already, and holds one set '
-                             'of weights. Leave --weights out.')
-        return state, ''
-    if which != 'raw':
-        return state, 'ema'
-    lost = [key for key in state if f'module.{key}' not in other]
-    if lost:
-        raise ValueError(f'--weights raw: ema_state_dict lacks {len(lost)} of the {len(state)} '
-                         f'tensors, the first is {"module." + lost[0]!r}.')
-    return {key: other[f'module.{key}'] for key in state}, 'raw'
+def _add_top1(facts: dict, content: Mapping, config: Any, log: str | None, top1: float | None
+              ) -> list[str]:
+    if top1 is not None:
+        facts.update(top1=top1, top1_source='option')
+    elif facts.get('weights') == 'raw':
+        # EMAHook puts the average into the model for every validation.
+        return ['top-1 left out: the run has validated the average, not the raw weights']
+    elif found := provenance.find_top1(content, config, log):
+        facts.update(top1=round(found[0], 4), top1_source=found[1])
+    elif 'top1' not in facts:
+        return ['top-1 left out: the checkpoint does not know the score of its own epoch. '
+                'Give --log or --top1']
+    return []
 
 
-def select(state: Mapping[str, Any], keep_head: bool = False) -> dict[str, Tensor]:
-    """The backbone, and on demand neck and head, as tensors that share nothing.
+def _count(keys: Iterable[str]) -> str:
+    """How many tensors each part of a model has."""
+    counts = Counter(key.partition('.')[0] for key in keys)
+    return ', '.join(f'{part} {count}' for part, count in counts.items()) or 'no'
 
-    Args:
-        state (Mapping[str, Any]): A model's state dict.
-        keep_head (bool): Keep ``neck.`` and ``head.`` too. Defaults to False.
 
-    Returns:
-        dict[str, Tensor]: Keys as they were; contiguous copies on the CPU, dtypes kept.
-
-    Raises:
-        ValueError: There is no ``backbone.``, or no ``head.`` where one is to be kept.
-    """
-    wanted = (PREFIX, 'neck.', 'head.') if keep_head else (PREFIX, )
+def select(state: Mapping[str, Tensor], keep_head: bool = False) -> dict[str, Tensor]:
+    """The backbone, on demand neck and head too, as contiguous tensors that share nothing."""
+    wanted = (_PREFIX, 'neck.', 'head.') if keep_head else (_PREFIX, )
     for part in wanted[::2]:
         if not any(key.startswith(part) for key in state):
-            option = '' if part == PREFIX else '--keep-head: '
-            raise ValueError(f'{option}no key of the checkpoint starts with {part!r}; its first '
-                             f'keys are {list(state)[:3]}.{_hint(part, state)}')
-    return {key: _own(value) for key, value in state.items() if key.startswith(wanted)}
-
-
-def _hint(part: str, state: Mapping) -> str:
-    if part == PREFIX:
-        if 'conv1.weight' in state:
-            return ' It holds a bare network already, as torchvision and timm do.'
-        return ' Give the checkpoint of a classifier, segmentor or detector of OpenMMLab.'
-    return ' Only classifiers have one; leave --keep-head out.'
-
-
-def _own(value: Tensor) -> Tensor:
+            raise UserError(
+                f'No key of the checkpoint starts with {part!r}; its first keys are '
+                f'{list(state)[:3]}. Give the checkpoint of a classifier, segmentor or detector of '
+                'OpenMMLab (torchvision and timm save bare networks); --keep-head is for '
+                'classifiers alone.')
     # A clone of its own storage: torch.save writes the whole storage that a view looks at.
-    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
-
-
-def count_parts(keys: Any) -> dict[str, int]:
-    """How many tensors each part of a model (``backbone``, ``head``, ...) has."""
-    return dict(Counter(key.partition('.')[0] for key in keys))
+    return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for key, value in state.items() if key.startswith(wanted)}
 
 
 def flatten(selected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename to the keys of torchvision's and timm's ResNet: ``head.fc`` becomes ``fc``.
-
-    Args:
-        selected (Mapping[str, Tensor]): What :func:`select` returns.
-
-    Returns:
-        dict[str, Tensor]: Without prefix.
-
-    Raises:
-        ValueError: Neck or head hold more than one linear layer.
-    """
-    head = [key for key in selected if not key.startswith(PREFIX)]
-    extra = [key for key in head if key not in ('head.fc.weight', 'head.fc.bias')]
-    if extra or len(head) == 1:
-        raise ValueError('--keep-head: the classifier of torchvision and timm is one linear layer '
-                         f'(head.fc with a bias), this one has {(extra or head)[:3]}. Leave '
-                         '--keep-head out, or use --format mmpretrain.')
-    return {key.removeprefix(PREFIX).removeprefix('head.'): value
+    """Rename to the keys of torchvision's and timm's ResNet: ``head.fc`` becomes ``fc``."""
+    head = [key for key in selected if not key.startswith(_PREFIX)]
+    if head and sorted(head) != ['head.fc.bias', 'head.fc.weight']:
+        raise UserError('--keep-head: the classifier of torchvision and timm is one linear layer '
+                        f'(head.fc with a bias), this one has {head[:3]}. Leave --keep-head out, '
+                        'or use --format mmpretrain.')
+    return {key.removeprefix(_PREFIX).removeprefix('head.'): value
             for key, value in selected.items()}
 
 
-def check_network(flat: Mapping[str, Tensor], backbone: Mapping | None, library: str,
-                  channel_order: str | None = None) -> str:
-    """Refuse weights that a library's own ResNet would not take, or would read otherwise.
+def find_network(flat: Mapping[str, Tensor], library: str) -> tuple[str, nn.Module]:
+    """Name and module (on no device) of the library's ResNet that has exactly these tensors."""
+    tried = {}
+    for name in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'):
+        net = _build(library, name, flat)
+        tried[name] = compare(net.state_dict(), flat)
+        if not tried[name]:
+            return name, net
+    name = min(tried, key=lambda name: len(tried[name]))
+    raise UserError(f'{library} has no network that these weights fit; compared with its {name}, '
+                    f'of the tensors are\n{tried[name].text("library")}\n{_OTHERWISE}')
 
-    Args:
-        flat (Mapping[str, Tensor]): What :func:`flatten` returns.
-        backbone (Mapping, optional): The backbone's config; ``None`` where it is not known,
-            the depth is then found from the tensors.
-        library (str): ``'torchvision'`` or ``'timm'``. timm is asked only where it is
-            installed; its keys are torchvision's.
-        channel_order (str, optional): ``'RGB'`` or ``'BGR'``. Defaults to None, unknown.
 
-    Returns:
-        str: The network's name in both libraries, such as ``'resnet50'``.
+def _build(library: str, name: str, flat: Mapping[str, Tensor]) -> nn.Module:
+    classes = len(flat.get('fc.weight', ()))
+    with torch.device('meta'):
+        if library == 'timm':
+            try:
+                import timm
+            except ImportError:
+                raise UserError('The formats timm and hf-safetensors need the package timm: '
+                                'pip install timm') from None
+            return timm.create_model(name, num_classes=classes)
+        import torchvision
+        net = getattr(torchvision.models, name)(num_classes=classes or 1)
+        if not classes:
+            net.fc = nn.Identity()
+        return net
 
-    Raises:
-        ValueError: Naming each setting and the first tensors that do not fit.
+
+def prove_equal(flat: Mapping[str, Tensor], backbone: Mapping[str, Any], scope: str, library: str
+                ) -> str:
+    """Name of the library's network, if it computes from ``flat`` what the backbone does.
+
+    Without the config of the backbone, which the toolbox ``scope`` builds, names and shapes
+    alone are compared.
     """
-    depth = (backbone or {}).get('depth')
-    if depth not in DEPTHS:
-        depth = max(DEPTHS, key=lambda depth: _overlap(flat, depth))
-    classes = len(flat['fc.weight']) if 'fc.weight' in flat else 0
-    problems = _unlike(backbone or {}, depth)
-    for build in (_torchvision, _timm) if library == 'timm' else (_torchvision, ):
-        target = build(depth, classes)
-        problems += [text for text in _misfits(flat, target) if text not in problems]
-    if channel_order == 'BGR':
-        problems.append('it was trained on images in BGR order (to_rgb=False), the library reads '
-                        'RGB')
-    if problems:
-        raise ValueError(f'{library} has no network that these weights fit; compared with its '
-                         f'resnet{depth}:\n  ' + '\n  '.join(problems)
-                         + '\n  Use --format mmpretrain, which keeps any network.')
-    return f'resnet{depth}'
-
-
-def _unlike(backbone: Mapping, depth: int) -> list[str]:
-    """Settings by which the network computes something else with equal tensors."""
+    name, net = find_network(flat, library)
     if not backbone:
-        return []
-    kind = type_name(backbone)
-    problems = [] if kind == 'ResNet' else [f'its type is {kind}, not ResNet']
-    for key, value in backbone.items():
-        plain = _PLAIN.get(key)
-        # The blocks of the shallow networks have one place for the stride: no style.
-        free = key in _FREE or (key == 'style' and depth < 50)
-        usual = list(value) == plain if isinstance(plain, list) else value in (plain, None, False)
-        if key == 'conv_cfg':
-            usual = type_name(value or {}) in ('', 'Conv', 'Conv2d')
-        if not free and not usual:
-            problems.append(f'{key}={value!r}, expected {plain!r}')
-    eps = (backbone.get('norm_cfg') or {}).get('eps', 1e-5)
-    return problems + ([f'norm_cfg.eps={eps}, expected 1e-05'] if eps != 1e-5 else [])
+        return name
+    images = torch.randn(2, 3, 64, 64, dtype=torch.double,
+                         generator=torch.Generator().manual_seed(0))
+    body = {key: value for key, value in flat.items() if not key.startswith('fc.')}
+    ours = _run(_build_ours(backbone, scope, body), body, images)[-1].mean((2, 3))
+    if 'fc.weight' in flat:
+        ours = nn.functional.linear(ours, flat['fc.weight'].double(), flat['fc.bias'].double())
+    largest, difference = ours.abs().max(), (ours - _run(net, flat, images)).abs().max()
+    if not difference <= 1e-6 * largest:
+        raise UserError(f'{library} has no network that computes the same: with these tensors, '
+                        f'outputs of its {name} up to {largest:.3g} differ by up to '
+                        f'{difference:.3g}. The backbone is {dict(backbone)}. {_OTHERWISE}')
+    return name
 
 
-def _torchvision(depth: int, classes: int) -> dict[str, Tensor] | None:
-    import torchvision
-    with torch.device('meta'):
-        build = getattr(torchvision.models, f'resnet{depth}')
-        return _without_fc(build(num_classes=classes or 1).state_dict(), classes)
-
-
-def _timm(depth: int, classes: int) -> dict[str, Tensor] | None:
+def _build_ours(backbone: Mapping[str, Any], scope: str, body: Mapping[str, Tensor]) -> nn.Module:
+    """The backbone that was trained, whose config must fit the tensors, with its last stage."""
+    from mmengine.registry import MODELS
     try:
-        import timm
-    except ImportError:
-        return None
-    with torch.device('meta'):
-        return timm.create_model(f'resnet{depth}', num_classes=classes).state_dict()
+        net = MODELS.build({'_scope_': scope, **backbone, 'out_indices': (3, )})
+        problem = compare(net.state_dict(), body).text('config')
+    except Exception as error:  # Whatever a class of the user's makes of it.
+        problem = f'  {type(error).__name__}: {error}'
+    if problem:
+        raise UserError('The stored config does not build the network of these tensors, so that '
+                        f'nothing proves that another computes the same:\n{problem}\n{_OTHERWISE}')
+    return net
 
 
-def _without_fc(state: Mapping[str, Tensor], classes: int) -> dict[str, Tensor]:
-    return {key: value for key, value in state.items() if classes or not key.startswith('fc.')}
+def _run(net: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Any:
+    """The output in evaluation and double precision, where rounding hides no difference."""
+    net.load_state_dict({key: value.double() if value.is_floating_point() else value
+                         for key, value in state.items()}, assign=True)
+    net.eval()  # Returns nothing in mmpretrain.
+    with torch.no_grad():
+        return net(images)
 
 
-def _overlap(flat: Mapping[str, Tensor], depth: int) -> int:
-    target = _torchvision(depth, 0) or {}
-    same = sum(key in target and target[key].shape == value.shape for key, value in flat.items())
-    # Of two networks that hold all of it, the one with less besides.
-    return 2 * same - len(target)
+def _stem(out: str, facts: Mapping) -> str:
+    """The path without hash and ending."""
+    folder, name = osp.split(out)
+    if osp.isdir(out) or not name:
+        run = facts.get('config') or osp.splitext(facts['source'])[0]
+        folder, name = out, f'{run}_{facts["format"]}'
+    name = name.removesuffix('.pth').removesuffix('.safetensors')
+    # torch.hub takes what stands between the first '-' with digits and the next '.' for the hash.
+    return osp.join(folder, name.replace('.', '_'))
 
 
-def _misfits(flat: Mapping[str, Tensor], target: Mapping[str, Tensor] | None) -> list[str]:
-    """What a strict load would complain about, each kind with its first keys."""
-    if target is None:
-        return []
-    kinds = {
-        # Weights of old versions have no such counters, and torch does without.
-        'missing': [key for key in target if key not in flat
-                    and not key.endswith('num_batches_tracked')],
-        'not in its network': [key for key in flat if key not in target],
-        'of another shape': [f'{key} {tuple(flat[key].shape)} instead of {tuple(value.shape)}'
-                             for key, value in target.items()
-                             if key in flat and flat[key].shape != value.shape],
-    }
-    return [f'{len(keys)} tensors are {kind}: {", ".join(keys[:3])}'
-            + (', ...' if len(keys) > 3 else '') for kind, keys in kinds.items() if keys]
+def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
+    """Write weights and what stands beside them; returns the path of the weights."""
+    style, classes = facts['format'], facts.pop('classes', [])
+    if style == 'mmpretrain':
+        if classes and any(key.startswith('head.') for key in kept):
+            facts['dataset_meta'] = dict(classes=classes)
+        return _write_hashed(base, '.pth', _to_pth(dict(state_dict=kept, meta=facts)))
+    library = 'torchvision' if style == 'torchvision' else 'timm'
+    flat = flatten(kept)
+    facts['architecture'] = prove_equal(flat, facts.get('backbone') or {}, scope, library)
+    if facts.get('channel_order') == 'BGR':
+        raise UserError('The network was trained on images in BGR order (to_rgb=False), '
+                        f'{library} reads RGB. {_OTHERWISE}')
+    facts['num_classes'] = len(flat.get('fc.weight', ()))
+    if style != 'hf-safetensors':
+        return _write_hashed(base, '.pth', _to_pth(flat), '.json', facts)
+    from safetensors.torch import save
+
+    # A second entry would make the header's order change from run to run.
+    return _write_hashed(base, '/model.safetensors', save(flat, metadata=dict(format='pt')),
+                         '/config.json', _hub_config(flat, facts, classes))
 
 
-def to_pth(content: Mapping[str, Any]) -> bytes:
-    """The bytes of ``torch.save``: equal content gives equal bytes, whatever the file's name.
-
-    Args:
-        content (Mapping[str, Any]): Tensors and plain types alone, so that
-            ``torch.load(weights_only=True)`` reads it.
-    """
-    # Into a file, torch would write the file's name as well.
+def _to_pth(content: dict) -> bytes:
+    # Into a file, torch would write the file's name as well: equal content gives equal bytes.
     buffer = io.BytesIO()
-    torch.save(dict(content), buffer)
+    torch.save(content, buffer)
     return buffer.getvalue()
 
 
-def to_safetensors(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
-    """The bytes of a safetensors file.
-
-    Args:
-        tensors (Mapping[str, Tensor]): The weights.
-        meta (Mapping[str, Any]): Facts about them; the format knows text alone, so that
-            everything else is written as JSON. ``format`` becomes ``'pt'``, which the
-            readers of the hub ask for.
-
-    Raises:
-        ImportError: safetensors is not installed.
-    """
-    try:
-        from safetensors.torch import save
-    except ImportError:
-        raise ImportError('--format hf-safetensors needs the package safetensors: '
-                          'pip install safetensors') from None
-    texts = {key: value if isinstance(value, str) else json.dumps(value)
-             for key, value in {**meta, 'format': 'pt'}.items()}
-    data = save(dict(tensors), metadata=texts)
-    # The library writes the facts in an order that changes from run to run.
-    size = int.from_bytes(data[:8], 'little')
-    header = json.loads(data[8:8 + size])
-    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
-    text = json.dumps(header, separators=(',', ':')).encode()
-    text += b' ' * (-len(text) % 8)
-    return len(text).to_bytes(8, 'little') + text + data[8 + size:]
+def _write_hashed(base: str, ending: str, data: bytes, beside: str = '', facts: Any = None) -> str:
+    base = f'{base}-{hashlib.sha256(data).hexdigest()[:8]}'
+    os.makedirs(osp.dirname(base + ending) or '.', exist_ok=True)
+    if beside:
+        files.write_json(base + beside, facts)
+    # The weights come last: where they are, the rest is.
+    with files.replacing(base + ending, 'wb') as file:
+        file.write(data)
+    return base + ending
 
 
-def timm_config(architecture: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
-                ) -> dict[str, Any]:
-    """The ``config.json`` that timm and the Hugging Face hub expect beside the weights.
-
-    Args:
-        architecture (str): timm's name of the network.
-        tensors (Mapping[str, Tensor]): The weights, with or without ``fc``.
-        facts (Mapping[str, Any]): May hold ``mean``, ``std`` (for images in 0..255),
-            ``input_size`` (height, width), ``crop_pct``, ``interpolation`` and ``classes``.
-
-    Returns:
-        dict[str, Any]: Plain types; what is not known is left to timm's defaults.
-    """
-    classes = len(tensors['fc.weight']) if 'fc.weight' in tensors else 0
-    features = tensors['layer4.0.conv1.weight'].shape[0] * (4 if 'layer1.0.conv3.weight' in tensors
-                                                            else 1)
+def _hub_config(flat: Mapping[str, Tensor], facts: Mapping, classes: list[str]) -> dict:
+    """The config.json of timm and the Hugging Face hub; what is not known is timm's default."""
+    # timm.models.save_for_hf would add license, tag and papers of timm's own weights.
+    net: Any = _build('timm', facts['architecture'], flat)
     settings: dict[str, Any] = dict(
-        custom_load=False, fixed_input_size=False, first_conv='conv1', classifier='fc',
-        pool_size=None, num_classes=classes)
-    if 'input_size' in facts:
-        settings['input_size'] = [tensors['conv1.weight'].shape[1], *facts['input_size']]
-    for key in ('mean', 'std'):
-        if key in facts:
-            settings[key] = [round(value / 255, 6) for value in facts[key]]
+        custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
+        classifier='fc', num_classes=net.num_classes)
     settings.update({key: facts[key] for key in ('crop_pct', 'interpolation') if key in facts})
-    config = dict(architecture=architecture, num_classes=classes, num_features=features,
-                  global_pool='avg', pretrained_cfg=settings)
-    if classes and len(facts.get('classes') or ()) == classes:
-        config['label_names'] = facts['classes']
-    return config
+    settings.update({key: [round(value / 255, 6) for value in facts[key]]
+                     for key in ('mean', 'std') if key in facts})
+    if 'input_size' in facts:
+        settings['input_size'] = [flat['conv1.weight'].shape[1], *facts['input_size']]
+    labels = dict(label_names=classes) if len(classes) == net.num_classes else {}
+    return dict(architecture=facts['architecture'], num_classes=net.num_classes,
+                num_features=net.num_features, global_pool='avg', pretrained_cfg=settings,
+                facts=facts, **labels)

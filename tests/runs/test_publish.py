@@ -1,44 +1,102 @@
+import hashlib
+import json
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
-from mmengine.config import ConfigDict
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader, load_checkpoint
+from torch import nn
 
-from mmips.runs import publish
-from mmips.runs.publish import check_network, choose_weights, flatten, select
+import mmips
+from mmips.errors import UserError
+from mmips.runs.publish import find_network, flatten, prove_equal, publish, select
 
-PLAIN = dict(type='ResNet', depth=18, num_stages=4, out_indices=(3, ), style='pytorch',
-             init_cfg=dict(type='Pretrained', checkpoint='x.pth'), frozen_stages=1,
-             norm_cfg=dict(type='SyncBN'), strides=(1, 2, 2, 2))
-
-
-def weights(depth=18, classes=5):
-    """A classifier's state dict in the keys of mmpretrain, values that tell tensors apart."""
-    net = getattr(torchvision.models, f'resnet{depth}')(num_classes=classes)
-    return {('head.' if key.startswith('fc.') else 'backbone.') + key: value
-            for key, value in net.state_dict().items()}
+FORMATS = ('mmpretrain', 'torchvision', 'timm', 'hf-safetensors')
+PLAIN = 'ips/resnet50_hard_in1k.py'
+CLASSES = ('a', 'b', 'c', 'd', 'e')
 
 
-@pytest.mark.parametrize('which, value, label', [
-    ('auto', 1., 'ema'), ('ema', 1., 'ema'), ('raw', 2., 'raw')])
-def test_weights_of_a_checkpoint_with_ema(which, value, label):
-    checkpoint = dict(state_dict={'a': torch.ones(1)},
-                      ema_state_dict={'steps': torch.tensor(3), 'module.a': 2 * torch.ones(1)})
-    state, found = choose_weights(checkpoint, which)
-    assert (float(state['a']), list(state), found) == (value, ['a'], label)
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
-def test_weights_of_a_checkpoint_without_ema():
-    checkpoint = dict(state_dict={'a': torch.ones(1)})
-    assert choose_weights(checkpoint) == (checkpoint['state_dict'], '')
-    for which in ('ema', 'raw'):
-        with pytest.raises(ValueError, match=f'--weights {which}: .* no ema_state_dict'):
-            choose_weights(checkpoint, which)
-    with pytest.raises(ValueError, match="'auto', 'ema' or 'raw', got 'best'"):
-        choose_weights(checkpoint, 'best')
-    half = dict(state_dict={'a': torch.ones(1), 'b': torch.ones(1)},
-                ema_state_dict={'module.a': torch.ones(1)})
-    with pytest.raises(ValueError, match="lacks 1 of the 2 tensors, the first is 'module.b'"):
-        choose_weights(half, 'raw')
+def build(name=PLAIN, depth=18, **backbone):
+    """A classifier of 5 classes whose normalisation does something, and its config."""
+    from mmpretrain.registry import MODELS
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(mmips.cfg(name))
+    cfg.model.backbone.update(depth=depth, **backbone)
+    cfg.model.head.update(num_classes=5, topk=(1, ), in_channels=512 if depth < 50 else 2048)
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -.2, .2)
+            nn.init.uniform_(module.running_var, .5, 2.)
+            nn.init.uniform_(module.weight, .5, 1.)
+            nn.init.uniform_(module.bias, -.2, .2)
+            module.num_batches_tracked.fill_(7)
+    nn.init.normal_(model.head.fc.weight)
+    return model, cfg
+
+
+def save(model, cfg, path='epoch_3.pth', **more):
+    """Save as a training run does, with things that a published file must not hold."""
+    meta = dict(epoch=3, iter=300, seed=0, time='20260102_030405',
+                experiment_name='my_run_20260102_030405', dataset_meta=dict(classes=CLASSES))
+    if cfg is not None:
+        meta['cfg'] = cfg.pretty_text
+    torch.save(dict(
+        meta=meta, state_dict=model.state_dict(), optimizer=dict(state={0: torch.ones(1000)}),
+        message_hub=dict(log_scalars={}, runtime_info=dict(last_ckpt='/home/me/epoch_2.pth')),
+        **more), path)
+    return str(path)
+
+
+class Trained:
+    """A saved classifier, an image, its stages, pooled features and logits."""
+
+    def __init__(self, folder):
+        torch.manual_seed(0)
+        self.model, cfg = build()
+        self.path = save(self.model, cfg, folder / 'epoch_3.pth')
+        self.image = torch.randn(2, 3, 64, 64)
+        with torch.no_grad():
+            self.stages = self.model.backbone(self.image)
+            self.features = self.model.neck(self.stages)[0]
+            self.logits = self.model.head(self.model.neck(self.stages))
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory):
+    return Trained(tmp_path_factory.mktemp('r18'))
+
+
+def close(net, image, expected):
+    assert expected.abs().max() > 0.1
+    net.eval()
+    with torch.no_grad():
+        given = net(image)
+    given = given[-1] if isinstance(given, tuple) else given
+    torch.testing.assert_close(given, expected, rtol=1e-5, atol=1e-5)
+
+
+def read(path):
+    if path.endswith('.safetensors'):
+        return pytest.importorskip('safetensors.torch', reason='reads the file').load_file(path)
+    content = torch.load(path, weights_only=True)
+    return content.get('state_dict', content)
+
+
+def facts_of(path):
+    if path.endswith('.safetensors'):
+        return json.loads((Path(path).parent / 'config.json').read_text())['facts']
+    beside = Path(path).with_suffix('.json')
+    return json.loads(beside.read_text()) if beside.exists() else torch.load(path)['meta']
 
 
 def test_selected_tensors_share_nothing():
@@ -58,116 +116,241 @@ def test_selected_tensors_share_nothing():
 
 
 @pytest.mark.parametrize('state, keep_head, words', [
-    ({'conv1.weight': 0, 'bn1.bias': 0}, False, r"starts with 'backbone\.'.*'conv1.weight'.*bare"),
-    ({'model.x': 0}, False, r"starts with 'backbone\.'; its first keys are \['model.x'\].*OpenMM"),
-    ({'backbone.x': 0, 'decode_head.y': 0}, True, r"--keep-head: .* starts with 'head\.'"),
+    ({'conv1.weight': 0}, False, r"starts with 'backbone\.'; its first keys are \['conv1.w.*bare"),
+    ({'backbone.x': 0, 'decode_head.y': 0}, True, r"starts with 'head\.'.*--keep-head is for"),
 ])
 def test_missing_parts_are_named(state, keep_head, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         select(state, keep_head)
-
-
-@pytest.mark.parametrize('depth', publish.DEPTHS)
-def test_networks_of_every_depth_are_found_and_fit(depth):
-    with torch.device('meta'):
-        state = weights(depth)
-    flat = flatten(state)
-    assert check_network(flat, dict(PLAIN, depth=depth), 'torchvision') == f'resnet{depth}'
-    assert check_network(flat, None, 'timm') == f'resnet{depth}'
-    bare = {key: value for key, value in flat.items() if not key.startswith('fc.')}
-    assert check_network(bare, None, 'timm') == f'resnet{depth}'
-
-
-@pytest.mark.parametrize('library', ['torchvision', 'timm'])
-@pytest.mark.parametrize('depth, change, words', [
-    (50, dict(style='caffe'), "style='caffe', expected 'pytorch'"),
-    (50, dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)), 'strides=.*\n.*dilations='),
-    (50, dict(dilations=(1, 1, 1, 2)), r'dilations=.*expected \[1, 1, 1, 1\]'),
-    (50, dict(type='mmpretrain.ResNetV1c'), 'its type is ResNetV1c'),
-    (50, dict(norm_cfg=dict(type='BN', eps=1e-3)), 'norm_cfg.eps=0.001'),
-    (50, dict(conv_cfg=dict(type='ConvWS')), 'conv_cfg='),
-    (50, dict(dcn=dict(type='DCNv2')), 'dcn='),
-    (18, dict(depth=50), 'missing: .*layer1.0.conv3.weight.*\n.*another shape: '),
-])
-def test_networks_that_compute_something_else_are_refused(library, depth, change, words):
-    with torch.device('meta'):
-        flat = flatten(weights(depth))
-    with pytest.raises(ValueError, match=words) as caught:
-        check_network(flat, {**PLAIN, 'depth': depth, **change}, library)
-    assert f'{library} has no network' in str(caught.value)
-    assert '--format mmpretrain' in str(caught.value)
-
-
-def test_settings_that_change_nothing_are_let_through():
-    with torch.device('meta'):
-        flat = flatten(weights(18))
-    free = ConfigDict(PLAIN, style='caffe', conv_cfg=dict(type='Conv2d'), avg_down=False, dcn=None,
-                      with_cp=True, norm_eval=True, zero_init_residual=False)
-    assert check_network(flat, free, 'torchvision', 'RGB') == 'resnet18'
-    with pytest.raises(ValueError, match='BGR order'):
-        check_network(flat, free, 'torchvision', 'BGR')
-
-
-def test_tensors_that_do_not_fit_are_named():
-    flat = flatten(weights(18))
-    wide = {**flat, 'conv1.weight': torch.zeros(64, 3, 3, 3)}
-    with pytest.raises(ValueError, match=r'1 tensors are of another shape: conv1.weight '
-                       r'\(64, 3, 3, 3\) instead of \(64, 3, 7, 7\)'):
-        check_network(wide, None, 'torchvision')
-    with pytest.raises(ValueError, match='1 tensors are not in its network: gate.weight'):
-        check_network({**flat, 'gate.weight': torch.zeros(1)}, PLAIN, 'torchvision')
-    lacking = {key: value for key, value in flat.items() if 'layer4.1' not in key}
-    with pytest.raises(ValueError, match='are missing: layer4.1.conv1.weight, .*, ...'):
-        check_network(lacking, PLAIN, 'torchvision')
-    # Counters that old versions did not have are not asked for.
-    old = {key: value for key, value in flat.items() if 'num_batches' not in key}
-    assert check_network(old, PLAIN, 'torchvision') == 'resnet18'
 
 
 @pytest.mark.parametrize('extra', [
     {'head.layers.0.fc.weight': 0}, {'neck.fc.weight': 0}, {'head.fc.weight': 0}])
 def test_classifiers_of_other_forms_are_refused(extra):
-    with pytest.raises(ValueError, match='one linear layer.*' + next(iter(extra))):
+    with pytest.raises(UserError, match='one linear layer.*' + next(iter(extra))):
         flatten({'backbone.x': torch.ones(1), **extra})
 
 
-@pytest.mark.parametrize('depth, features', [(18, 512), (50, 2048)])
-def test_timm_config_agrees_with_timm(depth, features):
-    timm = pytest.importorskip('timm', reason='the config is compared with timm itself')
+@pytest.mark.parametrize('library', ['torchvision', 'timm'])
+@pytest.mark.parametrize('depth', [18, 34, 50, 101, 152])
+def test_networks_of_every_depth_are_found(depth, library):
+    pytest.importorskip(library, reason='its network is built')
     with torch.device('meta'):
-        state = flatten(weights(depth))
-        net = timm.create_model(f'resnet{depth}', num_classes=5)
-    config = publish.timm_config(f'resnet{depth}', state, dict(
-        mean=[127.5, 0., 255.], input_size=[64, 32], classes=list('abcde')))
-    assert config['num_features'] == net.num_features == features
-    assert config['num_classes'] == 5 and config['label_names'] == list('abcde')
+        flat = getattr(torchvision.models, f'resnet{depth}')(num_classes=5).state_dict()
+    # Counters that old versions did not have are not asked for.
+    flat = {key: value for key, value in flat.items() if 'num_batches' not in key}
+    assert find_network(flat, library)[0] == f'resnet{depth}'
+
+
+def test_tensors_that_do_not_fit_are_named(trained):
+    flat = flatten(select(trained.model.state_dict()))
+    with pytest.raises(UserError, match=r'its resnet18, .*\n  1 unknown to the library: gate\n  1 '
+                       r'of another shape: conv1.weight \(1,\) instead of \(64, 3, 7, 7\)\n'):
+        find_network({**flat, 'conv1.weight': torch.ones(1), 'gate': torch.ones(1)}, 'torchvision')
+    lacking = {key: value for key, value in flat.items() if 'layer4.1' not in key}
+    with pytest.raises(UserError, match=r'missing in the file: layer4.1.conv1.weight, .* \.\.\.'):
+        find_network(lacking, 'torchvision')
+
+
+@pytest.mark.parametrize('library', ['torchvision', 'timm'])
+def test_settings_that_change_nothing_are_let_through(library):
+    pytest.importorskip(library, reason='its network is built')
+    model, cfg = build(depth=50, out_indices=(0, 1), frozen_stages=1, norm_eval=True, with_cp=True,
+                       norm_cfg=dict(type='SyncBN'), drop_path_rate=0.2)
+    flat = flatten(select(model.half().state_dict(), keep_head=True))
+    assert prove_equal(flat, cfg.model.backbone, 'mmpretrain', library) == 'resnet50'
+
+
+@pytest.mark.parametrize('depth, change, words', [
+    (50, dict(style='caffe'), "of its resnet50 .*differ by up to .*'style': 'caffe'"),
+    (18, dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)), "differ by.*'dilations': "),
+    (18, dict(dilations=(1, 1, 1, 2)), "differ by up to .*'dilations': "),
+    (18, dict(norm_cfg=dict(type='BN', eps=1e-3)), "differ by up to .*'eps': 0.001"),
+    (18, dict(conv_cfg=dict(type='ConvWS')), "differ by up to .*'ConvWS'"),
+    (18, dict(dcn=dict(type='DCNv2')), 'config does not build .*\n  TypeError: .*dcn'),
+    (18, dict(type='mmpretrain.ResNetV1c'), r'config does not build .*\n.*missing .*: stem\.'),
+    (18, dict(depth=50), 'config does not build .*\n.*missing.*: layer1.0.conv3.weight'),
+])
+def test_networks_that_compute_something_else_are_refused(depth, change, words):
+    model, cfg = build(depth=depth)
+    flat = flatten(select(model.state_dict()))
+    with pytest.raises(UserError, match=f'(?s){words}.*Use --format mmpretrain'):
+        prove_equal(flat, {**cfg.model.backbone, **change}, 'mmpretrain', 'torchvision')
+
+
+@pytest.mark.parametrize('keep_head', [False, True])
+@pytest.mark.parametrize('style', FORMATS[1:])
+def test_the_printed_line_loads_what_computes_the_same(trained, style, keep_head):
+    library = 'torchvision' if style == 'torchvision' else 'timm'
+    space = {library: pytest.importorskip(library, reason='loads the file'), 'torch': torch}
+    _, report = publish(trained.path, 'out/', style, keep_head)
+    exec(re.search(r'^load +(.*)$', report, re.MULTILINE).group(1), space)
+    close(space['m'], trained.image, trained.logits if keep_head else trained.features)
+
+
+def test_mmpretrain_loads_by_init_cfg_and_by_load_from(trained):
+    bare, _ = publish(trained.path, 'out/')
+    assert {key.partition('.')[0] for key in read(bare)} == {'backbone'}
+    assert set(CheckpointLoader.load_checkpoint(bare)) == {'state_dict', 'meta'}
+    net, _ = build(init_cfg=dict(type='Pretrained', checkpoint=bare, prefix='backbone.'))
+    net.init_weights()
+    close(net.backbone, trained.image, trained.stages[0])
+    whole, _ = publish(trained.path, 'out/', keep_head=True)
+    content = load_checkpoint(build()[0], whole, strict=True)
+    assert content['meta']['dataset_meta']['classes'] == list(CLASSES)
+
+
+@pytest.mark.parametrize('toolbox', ['mmseg', 'mmdet'])
+def test_mmseg_and_mmdet_load_it_and_theirs_is_published(trained, toolbox):
+    models = pytest.importorskip(f'{toolbox}.models', reason='its ResNet loads the file')
+    path, _ = publish(trained.path, 'out/')
+    net = models.backbones.ResNet(18, init_cfg=dict(
+        type='Pretrained', checkpoint=path, prefix='backbone.'))
+    net.init_weights()
+    close(net, trained.image, trained.stages[0])
+    # Without a scope the type is that of the config's toolbox, as the settings are.
+    own = dict(contract_dilation=True) if toolbox == 'mmseg' else dict(dcn=None)
+    cfg = Config(dict(default_scope=toolbox, model=dict(backbone=dict(
+        type='ResNet', depth=18, init_cfg=dict(checkpoint='/home/me/x.pth'), **own))))
+    path, report = publish(save(nn.ModuleDict(dict(backbone=net)), cfg), 'out/', 'torchvision')
+    assert facts_of(path)['architecture'] == 'resnet18' and 'no config' not in report
+
+
+@pytest.mark.parametrize('style', FORMATS)
+def test_the_file_is_small_plain_named_by_its_hash_and_repeatable(trained, style, monkeypatch):
+    if style == 'hf-safetensors':
+        pytest.importorskip('timm', reason='writes the file')
+    path = publish(trained.path, 'out/', style, top1=77.85)[0]
+    named = Path(path).parent if style == 'hf-safetensors' else Path(path)
+    data = Path(path).read_bytes()
+    assert named.name.removesuffix('.pth') == \
+        f'my_run_{style}-{hashlib.sha256(data).hexdigest()[:8]}'
+    tensors = read(path)
+    size = sum(value.numel() * value.element_size() for value in tensors.values())
+    assert size < len(data) < 1.005 * size
+    # Nothing of the machine, nothing of the training.
+    assert b'/home' not in data and str(Path(trained.path).parent).encode() not in data
+    before = {file: file.read_bytes() for file in Path('out').rglob('*') if file.is_file()}
+    assert publish(trained.path, 'out/', style, top1=77.85)[0] == path
+    assert before == {f: f.read_bytes() for f in Path('out').rglob('*') if f.is_file()}
+    facts = facts_of(path)
+    assert facts.items() >= dict(
+        config='my_run', dataset='ImageNet', source='epoch_3.pth', epoch=3, iter=300, top1=77.85,
+        top1_source='option', mmips_version=mmips.__version__, input_size=[224, 224],
+        torch_version=torch.__version__, format=style).items()
+    assert not {'cfg', 'time', 'experiment_name', 'classes'} & set(facts)
+    if style != 'hf-safetensors':
+        monkeypatch.setenv('TORCH_HOME', 'hub')
+        torch.hub.load_state_dict_from_url(Path(path).absolute().as_uri(), check_hash=True,
+                                           progress=False)
+
+
+def test_config_for_timm(trained):
+    timm = pytest.importorskip('timm', reason='the config is compared with timm itself')
+    path, _ = publish(trained.path, 'out/', 'hf-safetensors', keep_head=True)
+    config = json.loads((Path(path).parent / 'config.json').read_text())
+    net = timm.create_model('resnet18', num_classes=5)
+    assert config['architecture'] == 'resnet18' and config['num_features'] == net.num_features
+    assert config['num_classes'] == 5 and config['label_names'] == list(CLASSES)
     settings = config['pretrained_cfg']
-    assert settings['mean'] == [0.5, 0., 1.] and settings['input_size'] == [3, 64, 32]
-    assert 'std' not in settings and 'crop_pct' not in settings
-    for key in ('first_conv', 'classifier'):
-        assert settings[key] == net.pretrained_cfg[key]
+    assert settings['input_size'] == [3, 224, 224] and settings['crop_pct'] == 0.875
+    assert settings['mean'] == [0.485, 0.456, 0.406]
+    assert all(settings[key] == net.pretrained_cfg[key] for key in ('first_conv', 'classifier'))
 
 
-def test_safetensors_bytes_do_not_depend_on_the_order_of_facts():
-    load = pytest.importorskip('safetensors.torch', reason='the format is its own').load
-    facts = {name: number for number, name in enumerate('abcdefgh')}
-    tensors = {'x': torch.arange(3.), 'y': torch.ones(2, 2).half()}
-    data = publish.to_safetensors(tensors, facts)
-    assert data == publish.to_safetensors(tensors, dict(reversed(facts.items())))
-    back = load(data)
-    assert all(torch.equal(back[key], value) for key, value in tensors.items())
-    assert back['y'].dtype == torch.float16
+def test_a_published_file_can_be_published_again(trained):
+    first, _ = publish(trained.path, 'out/', top1=70)
+    again, _ = publish(first, 'out/', 'torchvision')
+    direct, _ = publish(trained.path, 'other/', 'torchvision')
+    assert Path(again).read_bytes() == Path(direct).read_bytes()
+    facts = facts_of(again)
+    assert (facts['top1'], facts['source'], facts['format']) == (70, 'epoch_3.pth', 'torchvision')
 
 
-def test_read_checkpoint_names_what_it_got(tmp_path):
-    (tmp_path / 'text.pth').write_text('no checkpoint')
-    torch.save({'conv1.weight': torch.ones(1)}, tmp_path / 'flat.pth')
-    torch.save([1, 2], tmp_path / 'list.pth')
-    for name, error, words in [
-            ('absent.pth', FileNotFoundError, 'does not exist'),
-            ('', FileNotFoundError, 'is a folder'),
-            ('text.pth', ValueError, 'not a checkpoint that torch can read'),
-            ('flat.pth', ValueError, r"no state_dict, but \['conv1.weight'\]"),
-            ('list.pth', ValueError, 'no state_dict, but list')]:
-        with pytest.raises(error, match=words):
-            publish.read_checkpoint(str(tmp_path / name))
+@pytest.mark.parametrize('out, name', [
+    ('there', r'there/my_run_mmpretrain-\w{8}\.pth'),
+    ('new/', r'new/my_run_mmpretrain-\w{8}\.pth'),
+    ('new/net-1.0', r'new/net-1_0-\w{8}\.pth'), ('net.pth', r'net-\w{8}\.pth')])
+def test_out_is_a_folder_or_a_stem(out, name):
+    Path('there').mkdir()
+    path, _ = publish(save(nn.ModuleDict(dict(backbone=nn.Linear(2, 2))), None), out)
+    # What torch.hub takes for the hash is the hash.
+    assert re.fullmatch(name, path)
+    assert re.search(r'-([a-f0-9]*)\.', Path(path).name).group(1) == \
+        hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
+
+
+def test_networks_that_others_lack_are_refused_and_kept_for_mmpretrain():
+    model, cfg = build('ips/resnet18_hard_cifar100.py')
+    save(model, cfg)
+    with pytest.raises(UserError, match=r'conv1.weight \(64, 3, 3, 3\) instead of'):
+        publish('epoch_3.pth', 'out/', 'torchvision')
+    assert not Path('out').exists()
+    state = read(publish('epoch_3.pth', 'out/')[0])
+    assert state.keys() == {f'backbone.{key}' for key in model.backbone.state_dict()}
+
+
+def test_images_in_bgr_order_are_refused(trained):
+    cfg = build()[1]
+    cfg.data_preprocessor.to_rgb = False
+    with pytest.raises(UserError, match='in BGR order .*torchvision reads RGB'):
+        publish(save(trained.model, cfg), 'out/', 'torchvision')
+
+
+def test_without_a_stored_config_the_tensors_tell_the_depth(trained):
+    path, report = publish(save(trained.model, None), 'out/', 'torchvision')
+    assert facts_of(path)['architecture'] == 'resnet18'
+    assert 'strides and style do not show in tensors' in report
+    assert f'kept      backbone {len(trained.model.backbone.state_dict())} tensors' in report
+    assert 'dropped   head 2 tensors; entries optimizer, message_hub' in report
+    assert 'top-1 left out' in report
+
+
+def test_scores_and_averages_of_a_real_run(make_runner, monkeypatch):
+    """Three epochs with EMAHook and save_best: weights and scores go where they belong."""
+    from mmengine.hooks import Hook
+    from mmpretrain.evaluation import Accuracy
+    scores = {1: 30, 2: 20, 3: 40}
+    given = iter(scores.values())
+    monkeypatch.setattr(Accuracy, 'compute_metrics', lambda *_: dict(top1=float(next(given))))
+    raw, average = {}, {}
+
+    class Watcher(Hook):
+        def after_train_epoch(self, runner):
+            ema = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
+            for kept, model in ((raw, ema.src_model), (average, ema.ema_model.module)):
+                kept[runner.epoch + 1] = select({
+                    key: value.clone() for key, value in model.state_dict().items()})
+
+    runner = make_runner(
+        'ips/resnet-s_hard_npz.py', custom_hooks=[dict(type='EMAHook', momentum=0.5)],
+        **{'default_hooks.checkpoint.save_best': 'accuracy/top1',
+           'default_hooks.checkpoint.max_keep_ckpts': -1})
+    runner.register_hook(Watcher(), priority='NORMAL')
+    runner.train()
+    log, = Path(runner.work_dir).glob('*/vis_data/scalars.json')
+    best, = Path(runner.work_dir).glob('best_*.pth')
+    assert not same(raw[3], average[3])
+    for epoch, score in scores.items():
+        path = f'{runner.work_dir}/epoch_{epoch}.pth'
+        # mmengine writes the checkpoint of a best epoch anew after its validation; that of
+        # epoch 2 knows the score of epoch 1 alone.
+        known = None if epoch == 2 else score
+        for which in ('auto', 'ema', 'raw'):
+            out, report = publish(path, 'out/', weights=which)
+            facts, is_raw = facts_of(out), which == 'raw'
+            assert same(read(out), (raw if is_raw else average)[epoch])
+            assert facts['weights'] == ('raw' if is_raw else 'ema')
+            assert (facts.get('top1'), facts['epoch']) == (None if is_raw else known, epoch)
+            assert ('validated the average, not the raw' in report) == is_raw
+        logged = facts_of(publish(path, 'out/', log=str(log))[0])
+        assert (logged['top1'], logged['top1_source']) == (score, 'log')
+    out, _ = publish(str(best), 'out/')
+    facts = facts_of(out)
+    assert same(read(out), average[3])
+    assert (facts['top1'], facts['epoch'], facts['config']) == (40, 3, 'run')
+
+
+def same(state, other):
+    return state.keys() == other.keys() and all(
+        torch.equal(state[key], value) for key, value in other.items())

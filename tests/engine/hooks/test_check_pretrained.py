@@ -1,21 +1,27 @@
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.models import ResNet_CIFAR
 
-TINY = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2, ),
+from mmips.engine.hooks import CheckPretrained
+from mmips.errors import UserError
+
+TINY = dict(depth=18, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2, ),
             stem_channels=4, base_channels=4, zero_init_residual=False)
+FOUR_STAGES = dict(num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1), out_indices=(3, ))
 
 
 @pytest.fixture
 def published(tmp_path):
     """Function: path of a checkpoint with a backbone of some depth below some prefix."""
 
-    def save(prefix='backbone.', depth=18, **options):
+    def save(prefix='backbone.', drop=(), **options):
         torch.manual_seed(1)
-        state = ResNet_CIFAR(depth, **{**TINY, **options}).state_dict()
-        state = {prefix + key: value for key, value in state.items()}
+        state = ResNet_CIFAR(**{**TINY, **options}).state_dict()
+        state = {prefix + key: value for key, value in state.items() if key not in drop}
         # Heads are nobody's business here.
         state['head.fc.weight' if prefix else 'fc.weight'] = torch.zeros(7, 16)
         torch.save(dict(state_dict=state), tmp_path / 'published.pth')
@@ -25,33 +31,34 @@ def published(tmp_path):
 
 
 @pytest.fixture
-def from_checkpoint(make_runner, caplog):
-    """Function: a runner that starts from a checkpoint; its log is in ``caplog``."""
+def check(caplog):
+    """Function: what the hook says of a tiny backbone that starts from a file."""
 
-    def make(path, prefix='backbone.', **options):
-        runner = make_runner(**{
-            'model.backbone.init_cfg': dict(type='Pretrained', checkpoint=path, prefix=prefix),
-            'custom_hooks': [dict(type='mmips.CheckPretrained')], 'train_cfg.max_epochs': 1,
-            **options})
-        runner.logger.addHandler(caplog.handler)
-        caplog.set_level(logging.INFO, logger=runner.logger.name)
-        return runner
+    def start(path, prefix='backbone.', allow=(), load=True):
+        torch.manual_seed(0)
+        backbone = ResNet_CIFAR(**TINY, init_cfg=dict(
+            type='Pretrained', checkpoint=path, prefix=prefix))
+        runner = SimpleNamespace(
+            model=SimpleNamespace(backbone=backbone), iter=0, logger=logging.getLogger('hook'),
+            _train_loop=object.__new__(EpochBasedTrainLoop))
+        caplog.set_level(logging.INFO, logger='hook')
+        hook = CheckPretrained(allow)
+        hook.before_run(runner)
+        if load:
+            backbone.init_weights()
+        hook.before_train(runner)
+        return [said.getMessage() for said in caplog.records if said.name == 'hook']
 
-    return make
+    return start
 
 
 @pytest.mark.parametrize('there, prefix', [
     ('backbone.', 'backbone.'), ('backbone.', 'backbone'), ('', None), ('module.', None),
     ('model.backbone.', 'model.backbone.')])
-def test_says_in_one_line_that_all_is_well(published, from_checkpoint, caplog, there, prefix):
-    runner = from_checkpoint(published(there), prefix)
-    runner.train()
-    assert runner.iter == 3
-    tensors = sum(value.is_floating_point() for value in
-                  runner.model.backbone.state_dict().values())
-    said = [r.getMessage() for r in caplog.records if 'CheckPretrained: ' in r.getMessage()]
-    assert said == [f'CheckPretrained: all {tensors} tensors of the backbone come from its '
-                    'checkpoint.']
+def test_says_in_one_line_that_all_is_well(published, check, there, prefix):
+    tensors = sum(value.is_floating_point() for value in ResNet_CIFAR(**TINY).state_dict().values())
+    assert check(published(there), prefix) == [
+        f'CheckPretrained: all {tensors} tensors of the backbone come from its checkpoint.']
 
 
 @pytest.mark.parametrize('there, prefix, message', [
@@ -61,88 +68,77 @@ def test_says_in_one_line_that_all_is_well(published, from_checkpoint, caplog, t
      'prefix=None.*MMIPS_CKPT_PREFIX=none '),
     ('model.', 'head.', r"tensors are missing in the file.*set prefix='model\.'"),
 ])
-def test_wrong_prefix(published, from_checkpoint, there, prefix, message):
-    runner = from_checkpoint(published(there), prefix)
-    with pytest.raises(ValueError, match=message):
-        runner.train()
-    assert runner.iter == 0
+def test_wrong_prefix(published, check, there, prefix, message):
+    with pytest.raises(UserError, match=message):
+        check(published(there), prefix, load=prefix != 'head.')
 
 
 @pytest.mark.parametrize('options, message', [
     (dict(depth=34), r"\d+ tensors are too many in the file, the first is 'layer1\.2\.conv1\."),
     (dict(depth=50), r"of another shape, the first is 'layer1\.0\.conv1\.weight' \(\(4, 4, 1, 1\) "
-     r"in the file, \(4, 4, 3, 3\) in the model\); .*too many.*'layer1\.0\.conv3\.weight'"),
-    (dict(depth=18, base_channels=8), "tensors are of another shape, the first is 'layer1"),
+     r"instead of \(4, 4, 3, 3\)\); .*too many.*'layer1\.0\.conv3\.weight'"),
+    (dict(base_channels=8), "tensors are of another shape, the first is 'layer1"),
 ])
-def test_another_network(published, from_checkpoint, options, message):
-    runner = from_checkpoint(published(**options))
-    with pytest.raises(ValueError, match=message) as caught:
-        runner.train()
-    assert 'another network or depth' in str(caught.value) and runner.iter == 0
+def test_another_network(published, check, options, message):
+    with pytest.raises(UserError, match=message + '.*another network or depth'):
+        check(published(**options))
 
 
-def test_a_stage_that_the_backbone_leaves_out_does_not_matter(published, from_checkpoint):
-    path = published(num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1), out_indices=(3, ))
-    runner = from_checkpoint(path)
-    runner.train()
-    assert runner.iter == 3
+def test_a_stage_that_the_backbone_leaves_out_does_not_matter(published, check):
+    assert 'come from its checkpoint' in check(published(**FOUR_STAGES))[0]
 
 
-def allowing(path, *names):
-    hook = dict(type='mmips.CheckPretrained', allow=list(names))
-    return dict(path=path, custom_hooks=[hook])
-
-
-def test_exceptions_are_named_and_counted(published, from_checkpoint, caplog):
-    path = published()
-    content = torch.load(path)
-    del content['state_dict']['backbone.conv1.weight']
-    del content['state_dict']['backbone.layer1.0.bn1.running_var']
-    torch.save(content, path)
-    runner = from_checkpoint(**allowing(path, 'conv1.weight'))
-    with pytest.raises(ValueError, match="1 tensors are missing in the file, the first is "
+def test_exceptions_are_named_and_counted(published, check):
+    path = published(drop=['conv1.weight', 'layer1.0.bn1.running_var'])
+    with pytest.raises(UserError, match="1 tensors are missing in the file, the first is "
                        "'layer1.0.bn1.running_var'"):
-        runner.train()
-    caplog.clear()
-    from_checkpoint(**allowing(path, 'conv1.weight', 'layer1.*.running_var')).train()
-    said, = [r.getMessage() for r in caplog.records if 'CheckPretrained: ' in r.getMessage()]
+        check(path, allow=['conv1.weight'])
     # Two blocks of two, of which one was missing: the name allows all of them.
+    said, = check(path, allow=['conv1.weight', 'layer1.*.running_var'])
     assert "but for 5 that are allowed not to, the first is 'conv1.weight'" in said
 
 
-@pytest.mark.parametrize('allow, message', [
-    (['stem.*'], r"'stem\.\*' is the name of no tensor of the backbone, whose first is "
-     r"'conv1\.weight'. Correct it"),
-    ('conv1.weight', r"allow must be a list of names, got 'conv1\.weight'")])
-def test_refuses_an_exception_that_is_none(published, from_checkpoint, allow, message):
-    with pytest.raises(ValueError, match=message):
-        from_checkpoint(published(), custom_hooks=[
-            dict(type='mmips.CheckPretrained', allow=allow)]).train()
+def test_refuses_an_exception_that_is_none(published, check):
+    with pytest.raises(UserError, match=r"'stem\.\*' is the name of no tensor of the backbone, "
+                       r"whose first is 'conv1\.weight'. Correct it"):
+        check(published(), allow=['stem.*'])
+    with pytest.raises(ValueError, match=r"allow must be a list of names, got 'conv1\.weight'"):
+        CheckPretrained('conv1.weight')
 
 
-def test_a_file_that_was_never_loaded(published, from_checkpoint):
-    runner = from_checkpoint(published())
-    runner.model.backbone.init_weights = lambda: None
-    with pytest.raises(ValueError, match='tensors are of another value than in the file, the '
+def test_a_file_that_was_never_loaded(published, check):
+    with pytest.raises(UserError, match='tensors are of another value than in the file, the '
                        "first is 'conv1.weight'"):
-        runner.train()
+        check(published(), load=False)
 
 
-def test_a_resumed_run_is_not_compared(published, from_checkpoint, caplog):
+def from_checkpoint(make_runner, path, prefix='backbone.', **options):
+    return make_runner(**{
+        'model.backbone.init_cfg': dict(type='Pretrained', checkpoint=path, prefix=prefix),
+        'custom_hooks': [dict(type='mmips.CheckPretrained')], 'train_cfg.max_epochs': 1, **options})
+
+
+def test_a_run_ends_before_its_first_step_and_a_resumed_one_is_not_compared(
+        published, make_runner, caplog):
     path = published()
-    from_checkpoint(path).train()
-    caplog.clear()
-    resumed = from_checkpoint(path, resume=True, **{'train_cfg.max_epochs': 2})
+    runner = from_checkpoint(make_runner, path, prefix=None)
+    with pytest.raises(UserError, match='wrong prefix'):
+        runner.train()
+    assert runner.iter == 0
+    from_checkpoint(make_runner, path).train()
+    resumed = from_checkpoint(make_runner, path, resume=True, **{'train_cfg.max_epochs': 2})
+    resumed.logger.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, logger=resumed.logger.name)
     resumed.train()
     assert resumed.iter == 6
     assert 'not compared with its init_cfg' in caplog.text and 'come from' not in caplog.text
 
 
-def test_a_test_does_not_need_the_file(from_checkpoint):
-    assert 'accuracy/top1' in from_checkpoint('nowhere.pth').test()
+def test_a_test_does_not_need_the_file(make_runner):
+    assert 'accuracy/top1' in from_checkpoint(make_runner, 'nowhere.pth').test()
 
 
 def test_refuses_a_model_without_checkpoint(make_runner):
     runner = make_runner(custom_hooks=[dict(type='mmips.CheckPretrained')])
-    with pytest.raises(ValueError, match='found no init_cfg=.*Set it, or remove the hook'):
+    with pytest.raises(UserError, match='found no init_cfg=.*Set it, or remove the hook'):
         runner.train()

@@ -1,0 +1,39 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""The order of an image's colours, said by a config: in the pipeline, and at the network.
+
+mmcv reads files as BGR, which the data preprocessor turns round where it is told to. Sets of
+arrays, such as CIFAR, are RGB and left alone.
+"""
+from collections.abc import Mapping
+
+from mmips.config.pair_checks import find_preprocessor
+from mmips.config.sources import iter_datasets, type_name
+
+__all__ = ['network_order', 'pipeline_order']
+
+
+def pipeline_order(cfg: Mapping, split: str) -> str:
+    """The order between loading and packing, 'bgr' or 'rgb'.
+
+    Args:
+        cfg (Mapping): The whole config.
+        split (str): 'test', 'val' or 'train'; of several data sets in a wrapper the first counts.
+    """
+    return 'bgr' if _from_files(cfg, split) or _turned_round(cfg) else 'rgb'
+
+
+def network_order(cfg: Mapping, split: str) -> str:
+    """The order in which the network gets the colours, 'bgr' or 'rgb'; arguments as above."""
+    return 'bgr' if _from_files(cfg, split) and not _turned_round(cfg) else 'rgb'
+
+
+def _from_files(cfg: Mapping, split: str) -> bool:
+    dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+    _, data = next(iter_datasets(dataset, ''), ('', {}))
+    return any(type_name(step).startswith('LoadImage') for step in data.get('pipeline') or ())
+
+
+def _turned_round(cfg: Mapping) -> bool:
+    preprocessor = find_preprocessor(cfg)
+    # mmpretrain's name for it, and mmengine's, mmseg's and mmdet's.
+    return bool(preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'))
