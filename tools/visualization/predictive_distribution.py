@@ -185,12 +185,13 @@ def load_pictures(cfg: Any, model: Any, loader: Any, chosen: Sequence[int], spli
     """The chosen images as the network sees them, (N, H, W, 3) uint8 RGB."""
     import torch
 
-    from mmips.visualization import denormalize, is_bgr
+    from mmips.config.colours import network_order
+    from mmips.visualization import denormalize
     preprocessor = model.data_preprocessor
     with torch.no_grad():
         inputs = [preprocessor(loader.collate_fn([loader.dataset[place]]), False)['inputs']
                   for place in chosen]
-    bgr = is_bgr(cfg[f'{split}_dataloader'].dataset, preprocessor)
+    bgr = network_order(cfg, split) == 'bgr'
     return [denormalize(one, preprocessor, bgr)[0] for one in inputs]
 
 

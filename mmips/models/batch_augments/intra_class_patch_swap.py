@@ -66,6 +66,8 @@ class IntraClassPatchSwap:
         self._rng = RankRng(seed)
         self._counts: Tensor | None = None
         self._swapped: Tensor | None = None
+        #: Cells exchanged in the last batch, bool (P, rows, cols) on its device; None before.
+        self.last_mask: Tensor | None = None
 
     @property
     def prob(self) -> float:
@@ -99,6 +101,7 @@ class IntraClassPatchSwap:
         mask = self.draw_mask(len(matched)).to(batch_input.device, non_blocking=True)
         mask &= matched.to(batch_input.device)[:, None, None]
         swap_patches(batch_input, mask, inplace=True)
+        self.last_mask = mask
         self._count(mask)
         return batch_input, batch_score if batch_score.is_floating_point() else batch_score.float()
 
