@@ -26,10 +26,7 @@ class CIFARCDataset(ArrayDataset):
 
     The folder has ``<corruption>.npy``, uint8 RGB of shape (5 N, H, W, 3): N test images at
     severity 1, the same in the same order at severity 2, and so on; and ``labels.npy``, (5 N,)
-    integers. Files are memory-mapped: one severity costs no more than it has.
-
-    Source: Hendrycks and Dietterich, https://arxiv.org/abs/1903.12261; downloads below. The IPS
-    paper's Tables 10 and 11 are on CIFAR-100-C.
+    integers. Files are memory-mapped. Source: https://arxiv.org/abs/1903.12261.
 
     Args:
         data_root: The folder.
@@ -70,24 +67,17 @@ class CIFARCDataset(ArrayDataset):
 
 
 def read_cifar_c(folder: str, corruption: str) -> tuple[np.ndarray, np.ndarray]:
-    """A corruption's mapped images, uint8 (5 N, H, W, 3), and labels (5 N,), both checked."""
+    """A corruption's mapped images, uint8 (5 N, H, W, 3), and labels (5 N,)."""
     labels_path, path = (osp.join(folder, name) for name in ('labels.npy', f'{corruption}.npy'))
     labels, images = _load(labels_path), _load(path)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise _broken(path, 'uint8 of shape (5 N, height, width, 3)', images)
-    if not len(images) or len(images) % len(SEVERITIES):
-        raise _broken(path, 'a multiple of 5 images, N for each of 5 severities', images)
-    if labels.shape != (len(images), ) or not np.issubdtype(labels.dtype, np.integer):
-        raise _broken(labels_path, f'integers of shape ({len(images)},), one for each image of '
-                      f'{corruption}.npy', labels)
-    labels = np.array(labels)
-    if labels.min() < 0:
-        raise UserError(f'{labels_path} has the label {labels.min()}, but classes count from 0.')
-    parts = labels.reshape(len(SEVERITIES), -1)
-    if (parts != parts[0]).any():
+    if not images.size or len(images) % len(SEVERITIES) or labels.shape != images.shape[:1]:
+        raise UserError(f'{path} must have 5 N images, N for each of 5 severities, and '
+                        f'{labels_path} as many labels, got the shapes {images.shape} and '
+                        f'{labels.shape}.')
+    if (labels.reshape(len(SEVERITIES), -1) != labels[:len(labels) // len(SEVERITIES)]).any():
         raise UserError(f'{labels_path}: the five severities have different labels, but each must '
-                        f'hold the same {parts.shape[1]} images in the same order.')
-    return images, labels
+                        'hold the same images in the same order.')
+    return images, np.array(labels)
 
 
 def _load(path: str) -> np.ndarray:
@@ -99,7 +89,3 @@ def _load(path: str) -> np.ndarray:
     except Exception as error:  # Whatever a broken file makes of itself.
         raise UserError(f'{path} cannot be read as an array ({error}): cut off or damaged. Fetch '
                         f'it again: {_ADDRESSES}.') from error
-
-
-def _broken(path: str, expected: str, found: np.ndarray) -> UserError:
-    return UserError(f'{path}: expected {expected}, got {found.dtype} of shape {found.shape}.')

@@ -31,20 +31,15 @@ class CorruptImage(BaseTransform):
 
     Corruptions and severities are those of ImageNet-C (https://arxiv.org/abs/1903.12261), made
     for 224 pixels, by the package imagecorruptions-imaug. CIFAR-10-C and CIFAR-100-C have milder
-    severities: numbers are comparable only within one kind. Table 11 of the IPS paper is on
-    CIFAR-100-C.
+    severities: numbers are comparable only within one kind.
 
     Belongs behind the resizing and cropping of a test pipeline and before normalisation and
-    packing: ImageNet-C was made so, from crops of 224 pixels, and a pipeline that does not resize,
-    such as CIFAR's, has the image's own pixels there too. Where small images are enlarged for
-    the network, the place matters: before ``Resize`` a blur is as wide as in CIFAR-100-C in the
-    image's own pixels, behind it as wide in the enlarged ones, which harms less.
+    packing, as ImageNet-C was made. Before ``Resize`` a blur is as wide as in CIFAR-100-C in the
+    image's own pixels; in enlarged ones it harms less.
 
     An image's corruption depends on seed, corruption, severity and its ``sample_idx`` alone, not
-    on workers, batches or order. Random states of NumPy are left as they were.
-
-    Needs ``img``, uint8 (H, W, 3), or (H, W) and (H, W, 1), which keep their shape, of at least 32
-    pixels a side, and ``sample_idx``, which every dataset of mmengine gives. Changes ``img``.
+    on workers, batches or order. Random states of NumPy are left as they were. Changes ``img``,
+    uint8 (H, W, 3), (H, W, 1) or (H, W), of at least 32 pixels a side.
 
     Args:
         corruption (str): A name of :data:`mmips.functional.corruptions.CORRUPTIONS`.
