@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mmips.evaluation.corruptions import SEVERITIES, check_corruption, check_severity
+from mmips.errors import MissingFileError, UserError
+from mmips.functional.corruptions import SEVERITIES, check_corruption, check_severity
 from mmips.registry import DATASETS
 
 from .array_dataset import ArrayDataset
@@ -25,23 +26,19 @@ class CIFARCDataset(ArrayDataset):
 
     The folder has ``<corruption>.npy``, uint8 RGB of shape (5 N, H, W, 3): N test images at
     severity 1, the same in the same order at severity 2, and so on; and ``labels.npy``, (5 N,)
-    integers. Files are memory-mapped: one severity costs no more than it has.
-
-    Source: Hendrycks and Dietterich, https://arxiv.org/abs/1903.12261. Downloads:
-    https://zenodo.org/records/3555552 (CIFAR-100-C), https://zenodo.org/records/2535967
-    (CIFAR-10-C). The IPS paper's Tables 10 and 11 are on CIFAR-100-C.
+    integers. Files are memory-mapped. Source: https://arxiv.org/abs/1903.12261.
 
     Args:
         data_root: The folder.
-        corruption: A name of :data:`mmips.evaluation.corruptions.CORRUPTIONS`.
+        corruption: A name of :data:`mmips.functional.corruptions.CORRUPTIONS`.
         severity: From 1 to 5.
         channel_order: 'bgr' turns the images round, for configs that load BGR from files and
             set ``to_rgb=True``. Defaults to 'rgb', as in mmpretrain's CIFAR datasets.
         **kwargs: ``pipeline``, ``max_classes`` and other arguments of :class:`ArrayDataset`.
 
     Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: For arguments that cannot be, and for files of another format.
+        MissingFileError: If a file is missing.
+        UserError: For arguments that cannot be, and for files of another format.
     """
 
     def __init__(self, data_root: str, corruption: str, severity: int,
@@ -70,48 +67,25 @@ class CIFARCDataset(ArrayDataset):
 
 
 def read_cifar_c(folder: str, corruption: str) -> tuple[np.ndarray, np.ndarray]:
-    """Map a corruption's images and read the labels; everything but pixels is checked.
-
-    Args:
-        folder (str): The unpacked set.
-        corruption (str): Name of the file, without ``.npy``.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Images, uint8 (5 N, H, W, 3), and labels (5 N,).
-
-    Raises:
-        FileNotFoundError: If a file is missing; it says where the sets are published.
-        ValueError: If a file is not of the format; it says what was expected.
-    """
+    """A corruption's mapped images, uint8 (5 N, H, W, 3), and labels (5 N,)."""
     labels_path, path = (osp.join(folder, name) for name in ('labels.npy', f'{corruption}.npy'))
     labels, images = _load(labels_path), _load(path)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise _broken(path, 'uint8 of shape (5 N, height, width, 3)', images)
-    if not len(images) or len(images) % len(SEVERITIES):
-        raise _broken(path, 'a multiple of 5 images, N for each of 5 severities', images)
-    if labels.shape != (len(images), ) or not np.issubdtype(labels.dtype, np.integer):
-        raise _broken(labels_path, f'integers of shape ({len(images)},), one for each image of '
-                      f'{corruption}.npy', labels)
-    labels = np.array(labels)
-    if labels.min() < 0:
-        raise ValueError(f'{labels_path} has the label {labels.min()}, but classes count from 0.')
-    parts = labels.reshape(len(SEVERITIES), -1)
-    if (parts != parts[0]).any():
-        raise ValueError(f'{labels_path}: the five severities have different labels, but each must '
-                         f'hold the same {parts.shape[1]} images in the same order.')
-    return images, labels
+    if not images.size or len(images) % len(SEVERITIES) or labels.shape != images.shape[:1]:
+        raise UserError(f'{path} must have 5 N images, N for each of 5 severities, and '
+                        f'{labels_path} as many labels, got the shapes {images.shape} and '
+                        f'{labels.shape}.')
+    if (labels.reshape(len(SEVERITIES), -1) != labels[:len(labels) // len(SEVERITIES)]).any():
+        raise UserError(f'{labels_path}: the five severities have different labels, but each must '
+                        'hold the same images in the same order.')
+    return images, np.array(labels)
 
 
 def _load(path: str) -> np.ndarray:
     if not osp.isfile(path):
-        raise FileNotFoundError(f'{osp.abspath(path)} does not exist. {_ADDRESSES}, which holds '
-                                f'labels.npy and {osp.basename(path)}.')
+        raise MissingFileError(f'{osp.abspath(path)} does not exist. {_ADDRESSES}, which holds '
+                               f'labels.npy and {osp.basename(path)}.')
     try:
         return np.load(path, mmap_mode='r')
     except Exception as error:  # Whatever a broken file makes of itself.
-        raise ValueError(f'{path} cannot be read as an array ({error}): cut off or damaged. Fetch '
-                         f'it again: {_ADDRESSES}.') from error
-
-
-def _broken(path: str, expected: str, found: np.ndarray) -> ValueError:
-    return ValueError(f'{path}: expected {expected}, got {found.dtype} of shape {found.shape}.')
+        raise UserError(f'{path} cannot be read as an array ({error}): cut off or damaged. Fetch '
+                        f'it again: {_ADDRESSES}.') from error

@@ -1,15 +1,19 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """A split of a classification config, its images corrupted."""
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mmips.config import sources
+from mmips.config.colours import pipeline_order
+from mmips.datasets.transforms import CorruptImage
+from mmips.errors import UserError
 from mmips.runs import loaders
+from mmips.visualization import denormalize
 
-__all__ = ['CLEAN', 'Condition', 'CorruptedSplit', 'channel_order', 'insert_step']
+__all__ = ['CLEAN', 'Condition', 'CorruptedSplit', 'insert_step']
 
 #: Corruption and severity; ('clean', 0) is the images as they are.
 Condition = tuple[str, int]
@@ -19,63 +23,45 @@ CLEAN: Condition = ('clean', 0)
 class CorruptedSplit:
     """The split in any condition. A data set is built once, however often it is corrupted.
 
-    Args:
-        cfg (Config): The whole config, as
-            :func:`mmips.evaluation.predictions.load_classifier_config` returns it.
-        split (str): 'test', 'val' or 'train'.
-        max_images (int, optional): So many images, evenly spread. Defaults to None, all.
-        cifar_c (str, optional): Folder of CIFAR-100-C or CIFAR-10-C, read instead of corrupting
-            the config's images. Defaults to None.
-        where (str): Corrupt images 'packed', as the network gets them, or 'loaded', before
-            resizing and cropping. Defaults to 'packed'.
-        seed (int): Of the corruptions. Defaults to 0.
+    The config is one of :func:`mmips.evaluation.predictions.load_classifier_config`. Images are
+    corrupted 'packed', as the network gets them, or 'loaded', before resizing and cropping; with
+    a folder ``cifar_c``, its CIFAR-10-C or CIFAR-100-C is read instead.
     """
 
     def __init__(self, cfg: Any, split: str, max_images: int | None = None,
                  cifar_c: str | None = None, where: str = 'packed', seed: int = 0) -> None:
         self.cfg, self.split, self.max_images = cfg, split, max_images
         self.cifar_c, self.where, self.seed = cifar_c, where, seed
+        self.order = pipeline_order(cfg, split)
         self._loaders: dict[Condition | None, Any] = {}
 
     def config(self, condition: Condition) -> Any:
-        """A copy of the config whose split has the corrupted images.
-
-        Raises:
-            ValueError: If the pipeline has no place for the corruption.
-        """
+        """A copy of the config whose split has the corrupted images."""
         cfg = copy.deepcopy(self.cfg)
         if condition == CLEAN:
             return cfg
-        corruption, severity = condition
         loader = cfg[f'{self.split}_dataloader']
         # Workers that live on would not learn of the next condition.
         loader.persistent_workers = False
         datasets = [dataset for _, dataset in sources.iter_datasets(loader.dataset, '')]
-        order = channel_order(cfg, datasets[0])
+        settings = dict(zip(('corruption', 'severity'), condition), channel_order=self.order)
         if self.cifar_c:
             pipeline = [step for step in datasets[0].get('pipeline', [])
                         if not sources.type_name(step).startswith('Load')]
-            loader.dataset = dict(
-                type='mmips.CIFARCDataset', data_root=self.cifar_c, corruption=corruption,
-                severity=severity, channel_order=order, pipeline=pipeline,
-                max_classes=datasets[0].get('max_classes'))
+            loader.dataset = dict(type='mmips.CIFARCDataset', data_root=self.cifar_c, **settings,
+                                  pipeline=pipeline, max_classes=datasets[0].get('max_classes'))
             return cfg
         for dataset in datasets:
-            step = dict(type='mmips.CorruptImage', corruption=corruption, severity=severity,
-                        seed=self.seed, channel_order=order)
+            step = dict(type='mmips.CorruptImage', seed=self.seed, **settings)
             dataset['pipeline'] = insert_step(dataset.get('pipeline', []), step, self.where)
         return cfg
 
     def loader(self, condition: Condition) -> Any:
-        """The data loader; another condition may change it.
-
-        Raises:
-            ValueError: If a wrapper does not show the pipelines of its data sets.
-        """
+        """The data loader; another condition may change it."""
         key = condition if condition == CLEAN or self.cifar_c else None
         if key not in self._loaders:
             self._loaders[key] = loaders.build_loader(self.config(condition), self.split,
-                                                        self.max_images)
+                                                      self.max_images)
         if key is None:
             for step in self._steps(self._loaders[key].dataset):
                 step.corruption, step.severity = condition
@@ -86,39 +72,19 @@ class CorruptedSplit:
         settings = self.cfg[f'{self.split}_dataloader'].dataset
         if len(steps) != len(list(sources.iter_datasets(settings, ''))):
             # Left alone, they would go on with the first condition.
-            raise ValueError(f'{settings.get("type")} of the {self.split} split does not show '
-                             "the pipelines of what it wraps, as mmengine's wrappers do in their "
-                             'dataset or datasets. Evaluate the wrapped data set itself.')
+            raise UserError(f'{settings.get("type")} of the {self.split} split does not show the '
+                            "pipelines of what it wraps, as mmengine's wrappers do in their "
+                            'dataset or datasets. Evaluate the wrapped data set itself.')
         return steps
 
     def example(self, condition: Condition) -> np.ndarray:
         """An image from the middle of the split as it is packed, (H, W, 3) uint8 RGB."""
-        from mmips.visualization import denormalize
-        order = channel_order(self.cfg, next(sources.iter_datasets(
-            self.cfg[f'{self.split}_dataloader'].dataset, ''))[1])
         images = self.loader(condition).dataset
-        return denormalize(images[len(images) // 2]['inputs'][None], bgr=order == 'bgr')[0]
-
-
-def channel_order(cfg: Any, dataset: Mapping[str, Any]) -> str:
-    """The order of the colours between loading and packing, 'bgr' or 'rgb'.
-
-    Args:
-        cfg (Config): The whole config.
-        dataset (Mapping): Config of one of its data sets.
-    """
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    from_files = any(sources.type_name(step).startswith('LoadImage')
-                     for step in dataset.get('pipeline', []))
-    return 'bgr' if from_files or preprocessor.get('to_rgb') else 'rgb'
+        return denormalize(images[len(images) // 2]['inputs'][None], bgr=self.order == 'bgr')[0]
 
 
 def insert_step(pipeline: Sequence[dict], step: dict, where: str) -> list[dict]:
-    """The pipeline with the step behind loading ('loaded') or before packing ('packed').
-
-    Raises:
-        ValueError: If there is no packing.
-    """
+    """The pipeline with the step behind loading ('loaded') or before packing ('packed')."""
     names = [sources.type_name(part) for part in pipeline]
     if where == 'loaded':
         place = max((number + 1 for number, name in enumerate(names) if name.startswith('Load')),
@@ -126,15 +92,13 @@ def insert_step(pipeline: Sequence[dict], step: dict, where: str) -> list[dict]:
     elif 'PackInputs' in names:
         place = names.index('PackInputs')
     else:
-        raise ValueError('The pipeline of the split has no PackInputs before which images could '
-                         f'be corrupted, only {", ".join(names) or "nothing"}. Give --where '
-                         'loaded.')
+        raise UserError('The pipeline of the split has no PackInputs before which images could be '
+                        f'corrupted, only {", ".join(names) or "nothing"}. Give --where loaded.')
     return [*pipeline[:place], step, *pipeline[place:]]
 
 
 def _corrupting_steps(dataset: Any) -> list[Any]:
     """Every CorruptImage in the pipelines of a data set and of those that it wraps."""
-    from mmips.datasets.transforms import CorruptImage
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     wrapped = [getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())]
     return [step for step in steps if isinstance(step, CorruptImage)] + [

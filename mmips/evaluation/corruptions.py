@@ -1,215 +1,250 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Robustness to corruptions: which there are, the mean corruption error, and tables.
+"""Robustness to corruptions: accuracies, the mean corruption error, tables and pictures.
 
 Hendrycks and Dietterich, https://arxiv.org/abs/1903.12261; Tables 10 and 11 of the IPS paper.
+
+Scores are a DataFrame of accuracies in percent: a column for each network, a row for each
+(corruption, severity), the first of which is ('clean', 0).
 """
-import difflib
-import os
+import argparse
+import copy
+import importlib.metadata
+import os.path as osp
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from mmips.runs import files
+from mmips.datasets.cifar_c_dataset import read_cifar_c
+from mmips.datasets.transforms.corrupt_image import load_library
+from mmips.errors import UserError
+from mmips.evaluation import predictions
+from mmips.evaluation.corrupted_split import CLEAN, Condition, CorruptedSplit
+from mmips.functional.corruptions import check_severity, expand_corruptions
+from mmips.runs import files, fingerprints
+from mmips.runs.tables import Table, to_markdown
 
-__all__ = ['CORRUPTIONS', 'PRESETS', 'SEVERITIES', 'CorruptionScores', 'check_corruption',
-           'check_severity', 'corruption_errors', 'corruption_table', 'expand_corruptions',
-           'relative_corruption_errors', 'summarise', 'write_tables']
+__all__ = ['corruption_errors', 'corruption_tables', 'count_images', 'eval_corruptions',
+           'relative_corruption_errors', 'summarise']
 
-#: All corruptions, also the names of CIFAR-100-C's files; the first 15 make up the mean
-#: corruption error of Hendrycks and Dietterich, the last four are meant for validation.
-CORRUPTIONS = ('gaussian_noise', 'shot_noise', 'impulse_noise', 'defocus_blur', 'glass_blur',
-               'motion_blur', 'zoom_blur', 'snow', 'frost', 'fog', 'brightness', 'contrast',
-               'elastic_transform', 'pixelate', 'jpeg_compression', 'speckle_noise',
-               'gaussian_blur', 'spatter', 'saturate')
-#: Groups by name. 'paper' are the ten of the IPS paper's Table 11, DB, GB, MB, GB, SN, FR, FO,
-#: BR, CO, ET. It spells none of them out: GB after DB is taken for glass blur, and GB after MB for
-#: zoom blur, which stands there in the order of Hendrycks and Dietterich; by its letters
-#: it could be gaussian_blur too.
-PRESETS = {'paper': CORRUPTIONS[3:13], 'common': CORRUPTIONS[:15], 'all': CORRUPTIONS}
-SEVERITIES = (1, 2, 3, 4, 5)
+_LIBRARY = 'imagecorruptions-imaug'
+#: Correct and all images, by network and condition.
+Counts = dict[str, dict[Condition, Sequence[int]]]
 
 
-@dataclass(frozen=True)
-class CorruptionScores:
-    """How one network fares.
+def eval_corruptions(args: argparse.Namespace) -> pd.DataFrame:
+    """Do what ``tools/analysis_tools/eval_corruptions.py`` is asked for.
 
-    Args:
-        clean (float): Accuracy without corruption, percent.
-        accuracy (np.ndarray): Percent, shape (corruptions, severities).
+    What is finished is kept in ``corruptions_done.json`` of the folder ``args.out`` (clean images
+    beside the checkpoints): after an interruption the same call goes on from there.
+
+    Returns the scores; raises a UserError for options, data or checkpoints that cannot be.
     """
-    clean: float
-    accuracy: np.ndarray
+    _check_options(args)
+    cfg = predictions.load_classifier_config(args)
+    split = CorruptedSplit(cfg, args.split, args.max_images, args.cifar_c, args.where, args.seed)
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    # First, for it meets whatever is wrong with the images.
+    _draw_examples(split, args, folder / 'corruption_examples.png')
+    conditions = [(corruption, severity) for corruption in args.corruptions
+                  for severity in args.severities]
+    counts = count_images(split, dict(zip(args.names, args.checkpoints)), conditions,
+                          folder / 'corruptions_done.json', args.device)
+    scores = pd.DataFrame({name: {condition: 100 * correct / images for condition, (
+        correct, images) in found.items()} for name, found in counts.items()})
+    _write(scores, counts, args, folder)
+    return scores
 
-    @property
-    def errors(self) -> np.ndarray:
-        """Error of each corruption in percent, the mean over the severities."""
-        return 100 - self.accuracy.mean(1)
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse what cannot be before any work, and fill in what follows from other options."""
+    args.reference = args.reference or args.names[0]
+    args.corruptions = expand_corruptions(args.corruptions)
+    args.severities = sorted({check_severity(number) for number in args.severities})
+    if args.reference not in args.names:
+        raise UserError(f'--reference must be one of {args.names}, got {args.reference!r}.')
+    if args.seed < 0:
+        raise UserError(f'--seed must be at least 0, got {args.seed}.')
+    if args.cifar_c and args.split == 'train':
+        raise UserError('--cifar-c holds corrupted test images: leave out --split train.')
+    if args.cifar_c and args.where != 'packed':
+        raise UserError('--cifar-c holds images that are corrupted already: leave out --where.')
+    if not args.cifar_c:
+        load_library()
+    for corruption in args.corruptions if args.cifar_c else ():
+        read_cifar_c(args.cifar_c, corruption)
 
 
-def check_corruption(name: Any) -> str:
-    """Return the name of a corruption.
+def _describe_source(args: argparse.Namespace) -> tuple[str, str]:
+    """Where the corrupted images come from: in a few words, and what their severities mean."""
+    if args.cifar_c:
+        name = osp.basename(osp.abspath(args.cifar_c))
+        return f'{name} files', f'Severities: those of the files in {name}.'
+    place = ('after resizing and cropping, as the network gets them' if args.where == 'packed'
+             else 'as loaded, before resizing and cropping')
+    version = importlib.metadata.version(_LIBRARY)
+    return (f"imagecorruptions {version}, ImageNet-C's severities",
+            f"Severities: ImageNet-C's, imagecorruptions {version}. Those of CIFAR-10-C and "
+            'CIFAR-100-C are milder: these numbers do not compare with numbers on them. Images '
+            f'corrupted {place}; seed {args.seed}.')
 
-    Raises:
-        ValueError: There is none of that name; the nearest is suggested.
+
+def _draw_examples(split: CorruptedSplit, args: argparse.Namespace, path: Path) -> None:
+    """Draw one image under the corruptions: mildest, middle and strongest severity."""
+    from mmips.visualization.corruptions import draw_examples
+    levels = args.severities
+    chosen = sorted({levels[0], levels[len(levels) // 2], levels[-1]})
+    images = {corruption: {severity: split.example((corruption, severity)) for severity in chosen}
+              for corruption in args.corruptions}
+    original = split.example(CLEAN)
+    height, width = original.shape[:2]
+    note = f'{_describe_source(args)[0]}; {width} x {height} pixels for the network'
+    files.write_picture(path, draw_examples(original, images, note))
+
+
+def count_images(split: CorruptedSplit, checkpoints: Mapping[str, str],
+                 conditions: Sequence[Condition], path: Path,
+                 device: str | None = None) -> Counts:
+    """Correct and all images of each checkpoint (a path by name) in each condition, clean first.
+
+    ``path`` keeps what is finished, and is read where it is there.
     """
-    if name not in CORRUPTIONS:
-        raise ValueError(f'There is no corruption {name!r}.{_nearest(name, CORRUPTIONS)} Known '
-                         f'are {", ".join(CORRUPTIONS)}.')
-    return name
+    clean = predictions.predict_split(split.cfg, split.split, list(checkpoints.values()),
+                                      list(checkpoints), split.max_images, device)
+    counts: Counts = {name: {CLEAN: (
+        int((found.probs.argmax(1) == found.labels).sum()), len(found.labels))}
+        for name, found in clean.items()}
+    done = files.read_results(path)
+    models: dict[str, Any] = {}
+    library = '' if split.cifar_c else importlib.metadata.version(_LIBRARY)
+    for number, condition in enumerate(conditions, 1):
+        current = split.config(condition)
+        keys = {name: fingerprints.result_key(current, split.split, checkpoint, library=library,
+                                              max_images=split.max_images)
+                for name, checkpoint in checkpoints.items()}
+        missing = [name for name, key in keys.items() if key not in done]
+        if missing:
+            models = models or _load_models(split.cfg, checkpoints, device)
+            found = _count_correct({name: models[name] for name in missing},
+                                   split.loader(condition), f'{number}/{len(conditions)} '
+                                   f'{condition[0]} {condition[1]}')
+            done.update({keys[name]: found[name] for name in missing})
+            files.write_json(path, done)
+        for name, key in keys.items():
+            counts[name][condition] = done[key]
+    return counts
 
 
-def check_severity(severity: Any) -> int:
-    """Return a severity.
-
-    Raises:
-        ValueError: It is none of 1, 2, 3, 4, 5.
-    """
-    if isinstance(severity, bool) or severity not in SEVERITIES:
-        raise ValueError('A severity is an integer from 1 (mild) to 5 (strong), got '
-                         f'{severity!r}.')
-    return int(severity)
+def _load_models(cfg: Any, checkpoints: Mapping[str, str], device: str | None) -> dict[str, Any]:
+    """A model for each checkpoint: all see the same images, which are corrupted once."""
+    model = predictions.build_model(cfg, device)
+    return {name: copy.deepcopy(model) for name in predictions.each_checkpoint(
+        model, list(checkpoints.values()), list(checkpoints))}
 
 
-def expand_corruptions(names: Sequence[str]) -> tuple[str, ...]:
-    """Corruptions by name, presets of :data:`PRESETS` spelled out, each once.
-
-    Raises:
-        ValueError: For a name that is neither.
-    """
-    found: dict[str, None] = {}
-    for name in names:
-        if name not in PRESETS and name not in CORRUPTIONS:
-            known = (*PRESETS, *CORRUPTIONS)
-            raise ValueError(f'There is no corruption and no group {name!r}.'
-                             f'{_nearest(name, known)} Known are {", ".join(known)}.')
-        found.update(dict.fromkeys(PRESETS.get(name, (name, ))))
-    return tuple(found)
-
-
-def _nearest(name: Any, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), known, 1)
-    return f' Did you mean {near[0]!r}?' if near else ''
+def _count_correct(models: Mapping[str, Any], loader: Any, title: str
+                   ) -> dict[str, tuple[int, int]]:
+    """How many images each model classifies correctly, and of how many; one pass for all."""
+    import torch
+    correct, images = dict.fromkeys(models, 0), 0
+    with torch.no_grad():
+        for batch in predictions.iter_batches(loader, title):
+            for name, model in models.items():
+                samples = model.test_step(batch)
+                predictions.check_labels([sample.gt_label for sample in samples],
+                                         samples[0].pred_score.numel())
+                correct[name] += sum(int(sample.pred_score.argmax()) == int(sample.gt_label)
+                                     for sample in samples)
+            images += len(samples)
+    return {name: (number, images) for name, number in correct.items()}
 
 
-def corruption_errors(scores: CorruptionScores, reference: CorruptionScores) -> np.ndarray:
-    """CE of each corruption: errors summed over severities, relative to the reference's.
+def corruption_errors(scores: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """CE of each corruption: errors summed over severities, in percent of the reference's.
 
     Their mean is the mean corruption error, mCE. Section 4.2 of Hendrycks and Dietterich, whose
-    reference is AlexNet.
-
-    Args:
-        scores (CorruptionScores): Of a network.
-        reference (CorruptionScores): Of the network that has 100 % by definition.
-
-    Returns:
-        np.ndarray: Percent, lower is better, shape (corruptions,); NaN where the reference makes
-        no error.
+    reference is AlexNet. NaN where the reference makes no error.
     """
-    return _ratio(100 - scores.accuracy, 100 - reference.accuracy)
+    return _ratio(100 - scores.drop(index=CLEAN), reference)
 
 
-def relative_corruption_errors(scores: CorruptionScores,
-                               reference: CorruptionScores) -> np.ndarray:
-    """Relative CE of each corruption: the same of what errors exceed those on clean images.
-
-    Args:
-        scores (CorruptionScores): Of a network.
-        reference (CorruptionScores): Of the network that has 100 % by definition.
-
-    Returns:
-        np.ndarray: Percent, lower is better, shape (corruptions,); NaN where the corruption does
-        the reference no harm.
-    """
-    return _ratio(scores.clean - scores.accuracy, reference.clean - reference.accuracy)
+def relative_corruption_errors(scores: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Relative CE: the same of what errors exceed those on clean images."""
+    return _ratio(scores.loc[CLEAN] - scores.drop(index=CLEAN), reference)
 
 
-def _ratio(values: np.ndarray, base: np.ndarray) -> np.ndarray:
-    sums = base.sum(1)
+def _ratio(values: pd.DataFrame, reference: str) -> pd.DataFrame:
+    sums = values.groupby(level=0, sort=False).sum()
     # Above rounding: accuracies are quotients of small numbers.
-    known = sums > 1e-9
-    return 100 * np.divide(values.sum(1), sums, out=np.full(len(sums), np.nan), where=known)
+    base = sums[reference].where(sums[reference] > 1e-9)
+    return 100 * sums.div(base, axis=0)
 
 
-def summarise(scores: Mapping[str, CorruptionScores], reference: str) -> dict[str, dict]:
-    """The numbers of each network that stand for all corruptions and severities.
+def summarise(scores: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """A row of means for each network: accuracies (higher is better), mCEs (lower is better).
 
-    Args:
-        scores (Mapping[str, CorruptionScores]): By the networks' names.
-        reference (str): One of the names, that of mCE.
-
-    Returns:
-        dict[str, dict]: For each name ``clean`` and ``accuracy`` (mean over corruptions and
-        severities; higher is better), ``mce`` and ``relative_mce`` (lower is better), in
-        percent. The latter are means over the corruptions where they are defined, NaN if none.
+    The latter are over the corruptions where they are defined, NaN if nowhere.
     """
-    return {name: dict(clean=one.clean, accuracy=float(one.accuracy.mean()),
-                       mce=_mean(corruption_errors(one, scores[reference])),
-                       relative_mce=_mean(relative_corruption_errors(one, scores[reference])))
-            for name, one in scores.items()}
+    return pd.DataFrame(dict(
+        clean=scores.loc[CLEAN], accuracy=scores.drop(index=CLEAN).mean(),
+        mce=corruption_errors(scores, reference).mean(),
+        relative_mce=relative_corruption_errors(scores, reference).mean()))
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float('nan')
-
-
-def corruption_table(scores: Mapping[str, CorruptionScores], corruptions: Sequence[str],
-                     severities: Sequence[int], reference: str) -> str:
-    """Markdown tables as the IPS paper's Table 11: errors by corruption, then by severity.
-
-    Args:
-        scores (Mapping[str, CorruptionScores]): By the networks' names.
-        corruptions (Sequence[str]): C names, the rows of ``accuracy``.
-        severities (Sequence[int]): S numbers, its columns.
-        reference (str): One of the names, that of mCE.
-
-    Returns:
-        str: Percent with two digits; the best of a row is in bold where there are several.
-    """
+def corruption_tables(scores: pd.DataFrame, reference: str) -> list[Table]:
+    """Tables as the IPS paper's Table 11: errors by corruption, means, accuracy by severity."""
     means = summarise(scores, reference)
-    lines = _heading('error %, lower is better', scores)
-    lines.append(_row('clean', [100 - one.clean for one in scores.values()], min))
-    for number, corruption in enumerate(corruptions):
-        lines.append(_row(corruption, [one.errors[number] for one in scores.values()], min))
-    lines.append(_row('mean of the corruptions',
-                      [100 - one['accuracy'] for one in means.values()], min))
-    lines += ['', *_heading(f'all {len(corruptions)} corruptions', scores)]
-    for label, key, better in (('accuracy %, higher is better', 'accuracy', max),
-                               ('mCE %, lower is better', 'mce', min),
-                               ('relative mCE %, lower is better', 'relative_mce', min)):
-        lines.append(_row(label, [one[key] for one in means.values()], better))
-    lines += ['', *_heading('accuracy %, higher is better', scores)]
-    for number, severity in enumerate(severities):
-        lines.append(_row(f'severity {severity}',
-                          [one.accuracy[:, number].mean() for one in scores.values()], max))
-    return '\n'.join(lines) + '\n'
+    errors = 100 - scores.groupby(level=0, sort=False).mean()
+    errors.loc['mean of the corruptions'] = 100 - means.accuracy
+    levels = scores.drop(index=CLEAN).groupby(level=1).mean()
+    return [
+        _table('error %, lower is better', [(label, row, min) for label, row in errors.iterrows()]),
+        _table(f'all {len(errors) - 2} corruptions', [
+            ('accuracy %, higher is better', means.accuracy, max),
+            ('mCE %, lower is better', means.mce, min),
+            ('relative mCE %, lower is better', means.relative_mce, min)]),
+        _table('accuracy %, higher is better', [
+            (f'severity {level}', row, max) for level, row in levels.iterrows()])]
 
 
-def _heading(title: str, names: Mapping[str, Any]) -> list[str]:
-    cells = [title, *(name.replace('|', '\\|') for name in names)]
-    return ['| ' + ' | '.join(cells) + ' |', '|---' * len(cells) + '|']
+def _table(title: str, rows: Sequence[tuple[Any, pd.Series, Any]]) -> Table:
+    """Percent with two digits; the best of a row is in bold where there are several."""
+    table = Table('', [title, *rows[0][1].index], 1)
+    for number, (label, row, better) in enumerate(rows):
+        shown = row.round(2)
+        table.rows.append([str(label), *('\u2013' if pd.isna(value) else f'{value:.2f}'
+                                         for value in shown)])
+        if len(shown) > 1 and shown.notna().any():
+            best = better(shown.dropna())
+            table.bold |= {(number, place) for place, value in enumerate(shown, 1)
+                           if value == best}
+    return table
 
 
-def _row(label: str, values: Sequence[float], better: Any) -> str:
-    shown = [round(float(value), 2) for value in values]
-    known = [value for value in shown if not np.isnan(value)]
-    best = better(known) if len(values) > 1 and known else None
-    cells = ['\u2013' if np.isnan(value) else f'**{value:.2f}**' if value == best else
-             f'{value:.2f}' for value in shown]
-    return f'| {label} | ' + ' | '.join(cells) + ' |'
-
-
-def write_tables(folder: str | os.PathLike, markdown: str, rows: Sequence[Mapping[str, Any]]
-                 ) -> None:
-    """Write ``corruptions.md`` and ``corruptions.csv``, each in one step.
-
-    Args:
-        folder (str): Where to; it is there.
-        markdown (str): What the page holds.
-        rows (Sequence[Mapping]): One for each number, all with the same keys, the columns.
-    """
-    files.write_text(Path(folder) / 'corruptions.md', markdown)
-    files.write_csv(Path(folder) / 'corruptions.csv', rows[0], (row.values() for row in rows))
+def _write(scores: pd.DataFrame, counts: Counts, args: argparse.Namespace, folder: Path) -> None:
+    """Write tables and picture."""
+    from mmips.visualization.corruptions import draw_accuracies
+    source, severities = _describe_source(args)
+    rows = [dict(checkpoint=name, corruption=condition[0], severity=condition[1], images=images,
+                 accuracy=round(100 * correct / images, 4), source=source)
+            for name, found in counts.items() for condition, (correct, images) in found.items()]
+    images, levels = rows[-1]['images'], ', '.join(map(str, args.severities))
+    note = (f'{osp.basename(args.config)}, {args.split} split, {images} images for each corruption '
+            f'and severity ({levels}). {severities} mCE: errors summed over severities '
+            f'relative to those of {args.reference}, mean over the corruptions.')
+    page = to_markdown('Accuracy under corruptions', corruption_tables(scores, args.reference))
+    files.write_text(folder / 'corruptions.md', f'{page}\n{note}\n')
+    files.write_csv(folder / 'corruptions.csv', rows[0], (row.values() for row in rows))
+    files.write_json(folder / 'corruptions.json', files.plain(dict(
+        config=args.config, split=args.split, source=source, note=note, seed=args.seed,
+        where=None if args.cifar_c else args.where, reference=args.reference,
+        checkpoints=dict(zip(args.names, args.checkpoints)), corruptions=args.corruptions,
+        severities=args.severities,
+        summary=summarise(scores, args.reference).to_dict('index'),
+        corruption_errors=corruption_errors(scores, args.reference).to_dict(), scores=rows)))
+    files.write_picture(folder / 'corruptions.png', draw_accuracies(
+        scores, f'{source}; bar: mean over severities {levels}, line: their range; '
+        f'{images} images each'))
+    print(f'{page}\n{note}\n\n{folder / "corruptions.md"}, .csv, .json, .png')

@@ -1,6 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Pictures of what a config does to images."""
-from .denormalize import denormalize, is_bgr
+from .denormalize import denormalize
 from .pairs import draw_pairs
 
-__all__ = ['denormalize', 'draw_pairs', 'is_bgr']
+__all__ = ['denormalize', 'draw_pairs']

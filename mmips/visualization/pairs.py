@@ -1,58 +1,27 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """A picture of pairs before and after the patch swap."""
-import os
-import os.path as osp
-from collections.abc import Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mmips.functional.patch_swap import cell_edges
 from mmips.structures import split_pairs
+from mmips.visualization import style
 
-__all__ = ['Confidence', 'draw_pairs', 'fit_text']
+__all__ = ['draw_pairs']
 
-QUERY, PARTNER = '#1f6feb', '#e8710a'
-INK, FAINT, EMPTY = '#24292f', '#8c959f', '#e6e9ed'
-# Pictures below this size show their pixels; larger ones are smoothed to fit.
-_SMALL = 96
-# Inches: the side of a picture, the room of a pair, the top margin.
-_TILE, _PAIR_WIDTH, _PAIR_HEIGHT, _TOP = 1.6, 8.3, 2.25, 1.1
-_STEP, _GAP = 1.06 * _TILE, 0.6 * _TILE
-_ROW_WIDTH = 3 * _STEP + _GAP + _TILE
-# Inches: a line of bars below the pictures, a line of the caption, a bar.
-_LINE, _CAPTION_LINE, _BAR_WIDTH, _BAR_HEIGHT = 0.21, 0.23, 0.8, 0.11
+QUERY, PARTNER = style.BLUE, style.ORANGE
+# Of an image's side: a line of bars below it, a bar.
+_LINE, _BAR = 0.13, (0.5, 0.07)
+# Widths of a pair's places: two pictures, what happened to them, two pictures, a gap.
+_WIDTHS = (1, 1, 0.9, 1, 1, 0.15)
 
 
-@dataclass(frozen=True)
-class Confidence:
-    """What one network makes of the pictures.
-
-    Args:
-        name (str): Of the network, such as 'epoch 10'.
-        before (np.ndarray): Probability of each picture's class before the swap, (2P,), from
-            0 to 1.
-        after (np.ndarray): The same after the swap.
-        note (str): More about it for the caption. Defaults to ''.
-    """
-    name: str
-    before: np.ndarray
-    after: np.ndarray
-    note: str = ''
-
-
-def draw_pairs(before: np.ndarray,
-               after: np.ndarray,
-               mask: np.ndarray | None,
-               labels: Sequence[str],
-               prob: float | None,
-               path: str,
-               title: str = 'Pairs before and after the patch swap',
-               note: str = '',
-               columns: int | None = None,
-               dpi: int = 110,
-               confidences: Sequence[Confidence] = ()) -> str:
+def draw_pairs(before: np.ndarray, after: np.ndarray, mask: np.ndarray | None,
+               labels: Sequence[str], notes: Sequence[str] = (), columns: int | None = None,
+               confidences: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None) -> Any:
     """Draw pairs before and after the swap, with the grid and the cells that came across.
 
     A query is framed in blue and its partner in orange; each cell that the swap brought
@@ -63,204 +32,64 @@ def draw_pairs(before: np.ndarray,
     Args:
         before (np.ndarray): Pictures (2P, H, W, 3), uint8 RGB, pairs interleaved.
         after (np.ndarray): The same after the swap.
-        mask (np.ndarray, optional): Cells exchanged, bool (P, rows, cols); None draws no
-            grid.
+        mask (np.ndarray, optional): Cells exchanged, bool (P, rows, cols); None draws no grid.
         labels (Sequence[str]): P names, one for each pair.
-        prob (float, optional): The probability of a swap, for the caption.
-        path (str): PNG file to write; its folder is made.
-        title (str): Defaults to 'Pairs before and after the patch swap'.
-        note (str): More caption. Defaults to ''.
-        columns (int, optional): Pairs side by side. Defaults to None: two from four
-            pairs on, else one.
-        dpi (int): Pixels an inch. Defaults to 110.
-        confidences (Sequence[Confidence]): A line of bars for each. Defaults to none.
-
-    Returns:
-        str: ``path``.
-
-    Raises:
-        ValueError: For shapes that do not fit each other.
+        notes (Sequence[str]): Lines below the title.
+        columns (int, optional): Pairs side by side. Defaults to two from four pairs on, else one.
+        confidences (Mapping[str, tuple], optional): For each network's name, the probability
+            of each picture's class before and after the swap, (2P,) each.
     """
-    pairs = _check(before, after, mask, labels)
-    _check_confidences(confidences, len(before))
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    columns = columns or (2 if pairs > 3 else 1)
-    rows = -(-pairs // columns)
-    bars = len(confidences) * _LINE + 0.1 if confidences else 0
-    top = _TOP + (_CAPTION_LINE * (1 + len(confidences)) + 0.1 if confidences else 0)
-    pair_height = _PAIR_HEIGHT + bars
-    width, height = columns * _PAIR_WIDTH, rows * pair_height + top
-    # No pyplot: it would choose a window system and keep every figure in memory.
-    figure = Figure(figsize=(width, height), facecolor='white')
-    FigureCanvasAgg(figure)
-    _caption(figure, height, title, _subtitle(mask, prob, note))
-    _confidence_caption(figure, confidences)
+    confidences = confidences or {}
+    columns = columns or (2 if len(labels) > 3 else 1)
+    figure, axes = style.image_grid(
+        -(-len(labels) // columns), len(_WIDTHS) * columns, 'Pairs before and after the patch swap',
+        notes, ('query', 'partner', '', 'query', 'partner', '') * columns, tile=1.3,
+        line=0.45 + 1.5 * _LINE * len(confidences))
+    for place, colour in zip(axes[0], (QUERY, PARTNER, 'none') * 2 * columns):
+        place.title.set_color(colour)
+    axes[0, 0].get_gridspec().set_width_ratios(_WIDTHS * columns)
+    places = axes.reshape(-1, len(_WIDTHS))
     for number, images in enumerate(zip(*split_pairs(before), *split_pairs(after))):
-        row, column = divmod(number, columns)
-        left = column * _PAIR_WIDTH + (_PAIR_WIDTH - _ROW_WIDTH) / 2
-        bottom = height - top - (row + 1) * pair_height + 0.25 + bars
-        _draw_pair(figure, (left, bottom), images, None if mask is None else mask[number],
-                   labels[number])
-        for line, confidence in enumerate(confidences):
-            _draw_confidence(figure, (left, bottom - 0.17 - line * _LINE), confidence, number,
-                             confidence.name if len(confidences) > 1 else '')
-    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    figure.savefig(path, dpi=dpi)
-    return path
+        _draw_pair(places[number], images, None if mask is None else mask[number], labels[number])
+        for line, (name, values) in enumerate(confidences.items()):
+            pair = slice(2 * number, 2 * number + 2)
+            _draw_confidence(places[number], line, [value[pair] for value in values],
+                             name if len(confidences) > 1 else '')
+    for place in (*places[len(labels):].flat, *places[:, 2], *places[:, 5]):
+        place.set_axis_off()
+    return figure
 
 
-def _check(before: np.ndarray, after: np.ndarray, mask: np.ndarray | None,
-           labels: Sequence[str]) -> int:
-    pairs, odd = divmod(len(before), 2)
-    if odd or not pairs or before.ndim != 4 or before.shape[-1] != 3:
-        raise ValueError('before must hold pairs of pictures, shape (2P, H, W, 3) with P >= 1, '
-                         f'got {before.shape}.')
-    if after.shape != before.shape:
-        raise ValueError(f'after has the shape {after.shape}, but before {before.shape}.')
-    if len(labels) != pairs:
-        raise ValueError(f'Expected {pairs} labels, one for each pair, got {len(labels)}.')
-    if mask is not None and (mask.ndim != 3 or len(mask) != pairs):
-        raise ValueError(f'mask must have the shape ({pairs}, rows, cols), got {mask.shape}.')
-    return pairs
-
-
-def _check_confidences(confidences: Sequence[Confidence], number: int) -> None:
-    for one in confidences:
-        for field in ('before', 'after'):
-            values = np.asarray(getattr(one, field))
-            if values.shape != (number, ) or not ((values >= 0) & (values <= 1)).all():
-                raise ValueError(f'{field} of {one.name!r} must hold {number} probabilities, one '
-                                 f'for each picture, got {values}.')
-
-
-def _subtitle(mask: np.ndarray | None, prob: float | None, note: str) -> str:
-    parts = [] if mask is None else [f'grid {mask.shape[1]}\u2009\u00d7\u2009{mask.shape[2]}']
-    if prob is not None:
-        parts.append(f'prob = {prob:g}')
-    return ',  '.join([*parts, *([note] if note else [])])
-
-
-def _caption(figure: Any, height: float, title: str, subtitle: str) -> None:
-    inch = 1 / height
-    figure.text(0.5, 1 - 0.26 * inch, title, ha='center', va='center', fontsize=15,
-                weight='bold', color=INK)
-    figure.text(0.5, 1 - 0.55 * inch, subtitle, ha='center', va='center', fontsize=10.5, color=INK)
-    figure.text(0.49, 1 - 0.83 * inch, '\u25a0 query', ha='right', va='center', fontsize=10,
-                color=QUERY)
-    figure.text(0.51, 1 - 0.83 * inch, '\u25a0 partner', ha='left', va='center', fontsize=10,
-                color=PARTNER)
-
-
-def _confidence_caption(figure: Any, confidences: Sequence[Confidence]) -> None:
-    """Say what the bars are, and a line about each network."""
-    if not confidences:
-        return
-    width, height = figure.get_size_inches()
-    lines = ['bars: p, the probability of the class; their mark: p before the swap; '
-             '\u25b2 easier after it, \u25bc harder']
-    lines += [': '.join(filter(None, (one.name, one.note))) for one in confidences]
-    for number, line in enumerate(lines):
-        y = 1 - (_TOP - 0.02 + number * _CAPTION_LINE) / height
-        fit_text(figure, (0.5, y), line, width - 0.3, ha='center', va='center',
-                 fontsize=9 if number else 8.5, color=INK if number else FAINT)
-
-
-def _draw_confidence(figure: Any, corner: tuple[float, float], confidence: Confidence, pair: int,
-                     name: str) -> None:
-    """Draw one network's bars below the four pictures of a pair, and its name between them."""
-    left, y = corner
-    width, height = figure.get_size_inches()
-    before, after = (values[2 * pair:2 * pair + 2]
-                     for values in (confidence.before, confidence.after))
-    for place, (old, new, colour) in enumerate(zip(
-            (*before, *before), (*before, *after), (QUERY, PARTNER) * 2)):
-        x = left + place * _STEP + (_GAP if place > 1 else 0)
-        _draw_bar(figure, (x, y), new, old if place > 1 else None, colour)
-        # Compared as printed: no arrow between two equal numbers.
-        change = round(float(new), 2) - round(float(old), 2)
-        sign = '\u25b2' if change > 0 else '\u25bc' if change < 0 else ''
-        figure.text((x + _BAR_WIDTH + 0.07) / width, y / height, f'p = {new:.2f} {sign}'.strip(),
-                    ha='left', va='center', fontsize=8, color=INK)
-    middle = left + (_STEP + _TILE + 2 * _STEP + _GAP) / 2
-    fit_text(figure, (middle / width, y / height), name, 0.95 * _GAP, ha='center', va='center',
-             fontsize=8, color=INK)
-
-
-def _draw_bar(figure: Any, corner: tuple[float, float], value: float, mark: float | None,
-              colour: str) -> None:
-    from matplotlib.patches import Rectangle
-    x, y = corner
-    width, height = figure.get_size_inches()
-    for start, end, fill, high in ((0, 1, EMPTY, 1), (0, value, colour, 1), *(
-            [(mark - 0.012, mark + 0.012, INK, 1.5)] if mark is not None else [])):
-        figure.add_artist(Rectangle(
-            ((x + start * _BAR_WIDTH) / width, (y - high * _BAR_HEIGHT / 2) / height),
-            (end - start) * _BAR_WIDTH / width, high * _BAR_HEIGHT / height, color=fill,
-            linewidth=0))
-
-
-def fit_text(figure: Any, place: tuple[float, float], text: str, width: float,
-             keep: str = 'end', **style: Any) -> None:
-    """Write a text into a figure, shortened to a width.
-
-    Args:
-        figure (Figure): With an Agg canvas.
-        place (tuple[float, float]): As shares of the figure's width and height.
-        text (str): What to write.
-        width (float): Room in inches.
-        keep (str): Which part of a text that is too wide is kept, its 'end' (of a path) or its
-            'start'. Defaults to 'end'.
-        **style: As ``Figure.text``.
-    """
-    artist = figure.text(*place, text, **style)
-    renderer, short = figure.canvas.get_renderer(), text
-    while short and artist.get_window_extent(renderer).width > width * figure.dpi:
-        short = short[1:] if keep == 'end' else short[:-1]
-        artist.set_text(f'\u2026{short}' if keep == 'end' else f'{short.rstrip()}\u2026')
-
-
-def _draw_pair(figure: Any, corner: tuple[float, float], images: Sequence[np.ndarray],
-               mask: np.ndarray | None, label: str) -> None:
-    """Draw four pictures in a row, before and after, and the label above them."""
-    left, bottom = corner
-    width, height = figure.get_size_inches()
-    swapped = mask is not None and bool(mask.any())
-    for place, (image, own, other) in enumerate(zip(
-            images, (QUERY, PARTNER) * 2, (PARTNER, QUERY) * 2)):
-        x = left + place * _STEP + (_GAP if place > 1 else 0)
-        axes = figure.add_axes((x / width, bottom / height, _TILE / width, _TILE / height))
-        _draw_image(axes, image, own)
+def _draw_pair(places: Sequence[Any], images: Sequence[np.ndarray], mask: np.ndarray | None,
+               label: str) -> None:
+    """Draw the four pictures of a pair, and what happened to them between them."""
+    around = (*places[:2], *places[3:5])
+    for number, (axes, image) in enumerate(zip(around, images)):
+        own, other = ((QUERY, PARTNER), (PARTNER, QUERY))[number % 2]
+        style.show_image(axes, image)
+        axes.spines[:].set(color=own, linewidth=2.2)
         if mask is not None:
-            _draw_grid(axes, mask, image.shape[:2], other if place > 1 else None)
-    figure.text(left / width, (bottom + _TILE + 0.17) / height, label, ha='left', va='center',
-                fontsize=10.5, weight='bold', color=INK)
-    middle = left + (_STEP + _TILE + 2 * _STEP + _GAP) / 2
+            _draw_grid(axes, mask, image.shape[:2], other if number > 1 else None)
+    swapped = mask is not None and bool(mask.any())
     # Changed pictures without a mask, or by mixing, deserve the arrow as well.
     changed = swapped or any((images[i] != images[i + 2]).any() for i in (0, 1))
-    figure.text(middle / width, (bottom + _TILE / 2) / height, '\u2192' if changed else '=',
-                ha='center', va='center', fontsize=19, color=INK if changed else FAINT)
     words = f'{int(mask.sum())} of {mask.size} cells' if mask is not None and swapped else (
         'changed' if changed else 'not swapped')
-    figure.text((left + _ROW_WIDTH) / width, (bottom + _TILE + 0.17) / height, words,
-                ha='right', va='center', fontsize=9, color=INK if changed else FAINT)
-
-
-def _draw_image(axes: Any, image: np.ndarray, colour: str) -> None:
-    height, width = image.shape[:2]
-    small = max(height, width) < _SMALL
-    axes.imshow(image, interpolation='nearest' if small else 'antialiased',
-                extent=(0, width, height, 0))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=2.2)
+    name = textwrap.shorten(label, 54, placeholder='\u2026')
+    middle, height = places[2], images[0].shape[0] / images[0].shape[1]
+    middle.set_box_aspect(height / _WIDTHS[2])
+    for y, text, options in ((0.8, textwrap.fill(name, 18), dict(fontsize=9, weight='bold')),
+                             (0.48, '\u2192' if changed else '=', dict(fontsize=19)),
+                             (0.25, words, dict(fontsize=8.5))):
+        middle.text(0.5, y, text, ha='center', va='center', transform=middle.transAxes,
+                    color=style.INK if changed or y > 0.5 else style.FAINT, **options)
 
 
 def _draw_grid(axes: Any, mask: np.ndarray, size: tuple[int, int], colour: str | None) -> None:
     """Draw the cells' borders and, in ``colour``, those of the cells that came across."""
     from matplotlib.patches import Rectangle
-    ys, xs = (_edges(length, cells) for length, cells in zip(size, mask.shape))
+    ys, xs = ([int(edge) for edge in cell_edges(length, cells)]
+              for length, cells in zip(size, mask.shape))
     for draw, edges in ((axes.axhline, ys), (axes.axvline, xs)):
         for edge in edges[1:-1]:
             # Dark below light: the line shows on any picture.
@@ -275,5 +104,24 @@ def _draw_grid(axes: Any, mask: np.ndarray, size: tuple[int, int], colour: str |
                                  fill=False, edgecolor=colour, linewidth=2, joinstyle='miter'))
 
 
-def _edges(length: int, cells: int) -> list[int]:
-    return [int(edge) for edge in cell_edges(length, cells)]
+def _draw_confidence(places: Sequence[Any], line: int, values: Sequence[np.ndarray],
+                     name: str) -> None:
+    """Draw one network's bars below the four pictures of a pair, and its name between them."""
+    bottom = -_LINE * (line + 1)
+    places[2].text(0.5, bottom + _BAR[1] / 2, style.shorten(name, 22), ha='center', va='center',
+                   transform=places[2].transAxes, fontsize=8, color=style.INK)
+    old = [float(value) for value in values[0]]
+    for axes, value, mark, colour in zip(
+            (*places[:2], *places[3:5]), (*old, *map(float, values[1])), (None, None, *old),
+            (QUERY, PARTNER) * 2):
+        bar = axes.inset_axes((0, bottom, *_BAR))
+        bar.barh([0, 0], [1, value], 1, color=[style.GRID, colour])
+        if mark is not None:
+            bar.axvline(mark, color=style.INK, linewidth=2, clip_on=False)
+        bar.set(xlim=(0, 1), ylim=(-0.5, 0.5))
+        bar.set_axis_off()
+        # Compared as printed: no arrow between two equal numbers.
+        change = 0 if mark is None else round(value, 2) - round(mark, 2)
+        sign = '\u25b2' if change > 0 else '\u25bc' if change < 0 else ''
+        axes.text(_BAR[0] + 0.04, bottom + _BAR[1] / 2, f'p = {value:.2f} {sign}'.strip(),
+                  va='center', transform=axes.transAxes, fontsize=8, color=style.INK)

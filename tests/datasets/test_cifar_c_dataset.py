@@ -7,6 +7,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from mmips.datasets import CIFARCDataset
 from mmips.datasets.cifar_c_dataset import read_cifar_c
+from mmips.errors import UserError
 
 
 @pytest.fixture
@@ -23,9 +24,9 @@ def folder(tmp_path):
     return root
 
 
-@pytest.mark.parametrize('corruption, first', [('fog', 0), ('snow', 100)])
-@pytest.mark.parametrize('severity', [1, 3, 5])
-def test_a_severity_is_its_fifth_of_the_file(folder, corruption, severity, first):
+@pytest.mark.parametrize('corruption, first, severity', [
+    ('fog', 0, 1), ('fog', 0, 5), ('snow', 100, 3)])
+def test_a_severity_is_its_fifth_of_the_file(folder, corruption, first, severity):
     dataset = CIFARCDataset(str(folder), corruption, severity)
     assert len(dataset) == 6
     assert dataset.get_gt_labels().tolist() == [0, 1, 2, 0, 1, 2]
@@ -64,39 +65,30 @@ def test_arguments_that_cannot_be_are_refused(folder, options, message):
         CIFARCDataset(str(folder), **options)
 
 
-@pytest.mark.parametrize('name', ['labels.npy', 'fog.npy'])
-def test_a_missing_file_is_named_with_the_download(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f'{name} does not exist.*zenodo.org/records/3555'):
-        read_cifar_c(str(folder), 'fog')
-
-
 IMAGES, LABELS = np.zeros((30, 8, 10, 3), np.uint8), np.zeros(30, np.int64)
 
 
 @pytest.mark.parametrize('name, content, message', [
-    ('fog', IMAGES.astype(np.float32), r'fog.npy: expected uint8 .*got float32'),
-    ('fog', IMAGES[..., 0], r'\(5 N, height, width, 3\), got uint8 of shape \(30, 8, 10\)'),
-    ('fog', IMAGES.transpose(0, 3, 1, 2), r'got uint8 of shape \(30, 3, 8, 10\)'),
-    ('fog', IMAGES[:29], r'a multiple of 5 images'),
-    ('fog', IMAGES[:0], r'a multiple of 5 images'),
-    ('fog', IMAGES[:25], r'labels.npy: expected integers of shape \(25,\).*of shape \(30,\)'),
-    ('labels', LABELS[:6], r'labels.npy: expected integers of shape \(30,\).*of shape \(6,\)'),
-    ('labels', LABELS.astype(float), 'labels.npy: expected integers.*float64'),
-    ('labels', LABELS - 1, 'label -1'),
+    ('fog', IMAGES.astype(np.float32), 'uint8'),
+    ('fog', IMAGES.transpose(0, 3, 1, 2), '3, 8, 10'),
+    ('fog', IMAGES[:29], r'5 N images.*\(29, 8, 10, 3\)'), ('fog', IMAGES[:0], r'5 N images'),
+    ('labels', LABELS[:6], r'as many labels.*\(6,\)'),
+    ('labels', LABELS.astype(float), 'integers'), ('labels', LABELS - 1, 'negative'),
     ('labels', np.arange(30), 'different labels'),
 ])
 def test_files_of_another_format_are_refused(folder, name, content, message):
     np.save(folder / f'{name}.npy', content)
-    with pytest.raises(ValueError, match=message):
-        read_cifar_c(str(folder), 'fog')
+    with pytest.raises((ValueError, TypeError), match=message):
+        CIFARCDataset(str(folder), 'fog', 1)
 
 
-@pytest.mark.parametrize('damage', [lambda data: data[:-100], lambda data: data[:20],
-                                    lambda data: b'<html>not found</html>', lambda data: b''])
 @pytest.mark.parametrize('name', ['labels.npy', 'fog.npy'])
-def test_damaged_files_are_named(folder, name, damage):
+def test_damaged_and_missing_files_are_named(folder, name):
     data = (folder / name).read_bytes()
-    (folder / name).write_bytes(damage(data))
-    with pytest.raises(ValueError, match=f'{name} cannot be read as an array.*Fetch it again'):
+    for damaged in (data[:-100], data[:20], b'<html>not found</html>', b''):
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(UserError, match=f'{name} cannot be read as an array.*Fetch it again'):
+            read_cifar_c(str(folder), 'fog')
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f'{name} does not exist.*zenodo.org/records/3555'):
         read_cifar_c(str(folder), 'fog')

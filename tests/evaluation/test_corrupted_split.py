@@ -2,17 +2,13 @@
 import numpy as np
 import pytest
 from corrupting import corrupted
+from helpers.tiny_classifier import blocks
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from mmips.evaluation import corrupted_split
-from mmips.evaluation.corrupted_split import (
-    CLEAN,
-    CorruptedSplit,
-    channel_order,
-    insert_step,
-)
+from mmips.evaluation.corrupted_split import CLEAN, CorruptedSplit, insert_step
 from mmips.runs import loaders
 
 IMAGES = 6
@@ -23,9 +19,7 @@ PIPELINE = ('LoadImageFromFile', 'ResizeEdge', 'CenterCrop', 'PackInputs')
 def images(monkeypatch):
     # mmengine collects garbage for each data set: a third of a second, with all that is imported.
     monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', int)
-    rng = np.random.default_rng(1)
-    blocks = np.kron(rng.integers(0, 256, (IMAGES, 4, 4, 3)), np.ones((1, 8, 8, 1)))
-    return blocks.astype(np.uint8)
+    return blocks(IMAGES)
 
 
 @pytest.fixture
@@ -55,15 +49,6 @@ def test_the_corruption_has_its_place(where, names, place):
     if where == 'packed':
         with pytest.raises(ValueError, match='no PackInputs.*--where loaded'):
             insert_step(pipeline[:-1], dict(type='X'), where)
-
-
-@pytest.mark.parametrize('first, to_rgb, order', [
-    ('LoadImageFromFile', True, 'bgr'), ('LoadImageFromFile', False, 'bgr'),
-    ('Resize', True, 'bgr'), ('Resize', False, 'rgb')])
-def test_the_order_of_colours_is_known(first, to_rgb, order):
-    dataset = dict(pipeline=[dict(type=first)])
-    cfg = Config(dict(model=dict(), data_preprocessor=dict(to_rgb=to_rgb)))
-    assert channel_order(cfg, dataset) == order
 
 
 def test_files_are_corrupted_as_arrays_are(images, tmp_path):

@@ -1,97 +1,274 @@
-"""Names, the mean corruption error by hand, and the tables."""
+"""Numbers by hand and of a plain loop, results kept and used again, and what is refused."""
 import csv
+import json
+import shutil
 
-import imagecorruptions
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from corrupting import corrupted
+from helpers import tiny_classifier
+from helpers.tiny_classifier import predict
 
+from mmips.errors import UserError
 from mmips.evaluation import corruptions as robustness
-from mmips.evaluation.corruptions import CorruptionScores
+from mmips.runs.tables import to_markdown
+
+IMAGES = 40
+
+
+def frame(**networks):
+    """Scores on clean images, and of fog and snow at the severities 1 and 5."""
+    index = [('clean', 0), ('fog', 1), ('fog', 5), ('snow', 1), ('snow', 5)]
+    return pd.DataFrame(networks, index=pd.MultiIndex.from_tuples(index))
+
 
 # Errors of the reference: 20 clean, (40, 60) and (30, 50); of the other: 10, (20, 30), (40, 60).
-REFERENCE = CorruptionScores(80., np.array([[60., 40.], [70., 50.]]))
-OTHER = CorruptionScores(90., np.array([[80., 70.], [60., 40.]]))
-SCORES = {'ref': REFERENCE, 'other': OTHER}
-
-
-def test_names_are_the_library_s():
-    names = imagecorruptions.get_corruption_names
-    assert robustness.CORRUPTIONS == tuple(names('all'))
-    assert robustness.PRESETS['common'] == tuple(names('common'))
-    assert robustness.PRESETS['paper'] == (
-        'defocus_blur', 'glass_blur', 'motion_blur', 'zoom_blur', 'snow', 'frost', 'fog',
-        'brightness', 'contrast', 'elastic_transform')
-
-
-@pytest.mark.parametrize('given, expected', [
-    (['fog', 'snow'], ('fog', 'snow')),
-    (['snow', 'fog', 'snow'], ('snow', 'fog')),
-    (['paper', 'fog', 'gaussian_blur'], (*robustness.PRESETS['paper'], 'gaussian_blur')),
-])
-def test_groups_and_names_are_spelled_out_once(given, expected):
-    assert robustness.expand_corruptions(given) == expected
-
-
-@pytest.mark.parametrize('name, near', [('papr', "mean 'paper'"), ('gausian_blur', 'gaussian_b'),
-                                        ('zzz', 'Known are paper, common, all')])
-def test_the_nearest_name_is_suggested(name, near):
-    with pytest.raises(ValueError, match=near):
-        robustness.expand_corruptions([name])
+REFERENCE, OTHER = (80., 60., 40., 70., 50.), (90., 80., 70., 60., 40.)
 
 
 def test_corruption_errors_by_hand():
+    scores = frame(ref=REFERENCE, other=OTHER)
     # 100 (20 + 30) / (40 + 60) and 100 (40 + 60) / (30 + 50).
-    errors = robustness.corruption_errors(OTHER, REFERENCE)
-    assert errors.tolist() == pytest.approx([50, 125])
+    assert robustness.corruption_errors(scores, 'ref').other.tolist() == pytest.approx([50, 125])
     # Without clean errors: (10 + 20) / (20 + 40) and (30 + 50) / (10 + 30).
-    relative = robustness.relative_corruption_errors(OTHER, REFERENCE)
+    relative = robustness.relative_corruption_errors(scores, 'ref').other
     assert relative.tolist() == pytest.approx([50, 200])
-
-
-def test_the_summary_by_hand():
-    means = robustness.summarise(SCORES, 'ref')
+    means = robustness.summarise(scores, 'ref').to_dict('index')
     assert means['ref'] == pytest.approx(dict(clean=80, accuracy=55, mce=100, relative_mce=100))
     assert means['other'] == pytest.approx(
         dict(clean=90, accuracy=62.5, mce=87.5, relative_mce=125))
-    assert robustness.summarise(SCORES, 'other')['ref']['mce'] == pytest.approx((200 + 80) / 2)
+    assert robustness.summarise(scores, 'other').mce.ref == pytest.approx((200 + 80) / 2)
 
 
 def test_a_reference_without_errors_counts_as_unknown():
-    perfect = CorruptionScores(100., np.array([[100., 100.], [70., 50.]]))
-    errors = robustness.corruption_errors(OTHER, perfect)
-    assert np.isnan(errors[0]) and errors[1] == pytest.approx(125)
-    means = robustness.summarise({'ref': perfect, 'other': OTHER}, 'ref')
-    assert means['other']['mce'] == pytest.approx(125)
+    scores = frame(ref=(100., 100., 100., 70., 50.), other=OTHER)
+    errors = robustness.corruption_errors(scores, 'ref').other
+    assert np.isnan(errors.fog) and errors.snow == pytest.approx(125)
+    assert robustness.summarise(scores, 'ref').mce.other == pytest.approx(125)
     # Corruptions that do no harm, or even good.
-    better = CorruptionScores(60., np.array([[60., 60.], [70., 50.1]]))
-    means = robustness.summarise({'ref': better, 'other': OTHER}, 'ref')
-    assert np.isnan(means['other']['relative_mce']) and not np.isnan(means['other']['mce'])
-    table = robustness.corruption_table({'ref': better, 'other': OTHER}, ['fog', 'snow'], [1, 5],
-                                        'ref')
-    assert '| relative mCE %, lower is better | \u2013 | \u2013 |' in table
+    scores = frame(ref=(60., 60., 60., 70., 50.1), other=OTHER)
+    means = robustness.summarise(scores, 'ref')
+    assert np.isnan(means.relative_mce.other) and not np.isnan(means.mce.other)
+    page = to_markdown('', robustness.corruption_tables(scores, 'ref'))
+    assert '| relative mCE %, lower is better | \u2013 | \u2013 |' in page
 
 
-def test_the_table_prints_errors_as_table_11():
-    lines = robustness.corruption_table({'ref': REFERENCE, 'a|b': OTHER}, ['fog', 'snow'], [1, 5],
-                                        'ref').splitlines()
-    assert lines[0] == '| error %, lower is better | ref | a\\|b |'
-    for line in ('| clean | 20.00 | **10.00** |', '| fog | 50.00 | **25.00** |',
-                 '| snow | **40.00** | 50.00 |', '| mean of the corruptions | 45.00 | **37.50** |',
+def test_the_tables_are_those_of_table_11():
+    scores = frame(**{'ref': REFERENCE, 'a|b': OTHER})
+    lines = to_markdown('', robustness.corruption_tables(scores, 'ref')).splitlines()
+    for line in ('| error %, lower is better | ref | a\\|b |', '| clean | 20.00 | **10.00** |',
+                 '| fog | 50.00 | **25.00** |', '| snow | **40.00** | 50.00 |',
+                 '| mean of the corruptions | 45.00 | **37.50** |',
+                 '| all 2 corruptions | ref | a\\|b |',
                  '| accuracy %, higher is better | 55.00 | **62.50** |',
                  '| mCE %, lower is better | 100.00 | **87.50** |',
                  '| relative mCE %, lower is better | **100.00** | 125.00 |',
                  '| severity 1 | 65.00 | **70.00** |', '| severity 5 | 45.00 | **55.00** |'):
         assert line in lines
-    alone = robustness.corruption_table({'ref': REFERENCE}, ['fog', 'snow'], [1, 5], 'ref')
-    assert '**' not in alone
+    assert '**' not in to_markdown('', robustness.corruption_tables(frame(ref=REFERENCE), 'ref'))
 
 
-def test_tables_are_written(tmp_path):
-    rows = [dict(checkpoint='a, b', accuracy=1.5), dict(checkpoint='c', accuracy=2)]
-    robustness.write_tables(tmp_path, 'text \u2013\n', rows)
-    assert (tmp_path / 'corruptions.md').read_text(encoding='utf-8') == 'text \u2013\n'
-    with open(tmp_path / 'corruptions.csv', newline='') as file:
-        assert list(csv.DictReader(file)) == [dict(checkpoint='a, b', accuracy='1.5'),
-                                              dict(checkpoint='c', accuracy='2')]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['corruptions.csv',
-                                                                'corruptions.md']
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """Two networks whose predictions vary; the first is right about every clean image."""
+    folder, images = tmp_path_factory.mktemp('trained'), tiny_classifier.blocks(IMAGES)
+    models = tiny_classifier.make(folder, images)
+    labels = predict(models[0], images).argmax(1).numpy()
+    assert len(set(labels.tolist())) == 4
+    tiny_classifier.save_arrays(folder, images, labels)
+    return folder, models, images, labels
+
+
+@pytest.fixture
+def setup(trained, tmp_path, monkeypatch):
+    """The networks and arrays; their files are in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    # mmengine collects garbage for each data set: a third of a second, with all that is imported.
+    monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', int)
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    return trained[1:]
+
+
+@pytest.fixture
+def run(setup):
+
+    def run(**change):
+        return robustness.eval_corruptions(tiny_classifier.options(**{**dict(
+            corruptions=['fog'], severities=[1, 4], cifar_c=None, where='packed', seed=0,
+            reference=None), **change}))
+
+    return run
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Titles of the passes over corrupted images, with the networks that took part."""
+    found = []
+    original = robustness._count_correct
+
+    def count(models, loader, title):
+        found.append((title.split(' ', 1)[1], ''.join(models)))
+        return original(models, loader, title)
+
+    monkeypatch.setattr(robustness, '_count_correct', count)
+    return found
+
+
+def accuracy(model, images, labels):
+    return 100 * float((predict(model, images).argmax(1).numpy() == labels).mean())
+
+
+def test_numbers_are_those_of_a_plain_loop(run, setup):
+    """With workers, too, which learn of every condition; and of part of the images."""
+    models, images, labels = setup
+    names = ('fog', 'impulse_noise', 'contrast')
+    scores = run(corruptions=names, severities=[4, 1], seed=3, batch_size=7,
+                 cfg_options={'test_dataloader.num_workers': 2})
+    for name, model in zip('ab', models):
+        expected = [accuracy(model, corrupted(images, corruption, severity, 3), labels)
+                    for corruption in names for severity in (1, 4)]
+        np.testing.assert_allclose(scores[name], [accuracy(model, images, labels), *expected])
+    assert scores.a['clean', 0] == 100
+    # The networks and the corruptions are told apart by these numbers.
+    assert len(set(scores.to_numpy().ravel())) > 4
+
+
+def test_the_files_say_what_was_measured(run, tmp_path, capsys):
+    scores = run(reference='b')
+    folder = tmp_path / 'out'
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'corruption_examples.png', 'corruptions.csv', 'corruptions.json', 'corruptions.md',
+        'corruptions.png', 'corruptions_done.json']
+    with open(folder / 'corruptions.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [(row['checkpoint'], row['corruption'], row['severity']) for row in rows] == [
+        (name, *condition) for name in 'ab'
+        for condition in (('clean', '0'), ('fog', '1'), ('fog', '4'))]
+    assert {row['images'] for row in rows} == {str(IMAGES)}
+    assert {row['source'] for row in rows} == {"imagecorruptions 1.1.5, ImageNet-C's severities"}
+    assert [float(row['accuracy']) for row in rows] == pytest.approx([*scores.a, *scores.b])
+    page = (folder / 'corruptions.md').read_text()
+    for words in ('| clean | **0.00** |', "Severities: ImageNet-C's, imagecorruptions 1.1.5",
+                  'do not compare', 'relative to those of b', f'{IMAGES} images', 'seed 0'):
+        assert words in page
+    content = json.loads((folder / 'corruptions.json').read_text())
+    assert content['reference'] == 'b' and content['summary']['b']['mce'] == pytest.approx(100)
+    assert content['scores'][1]['accuracy'] == pytest.approx(scores.a['fog', 1])
+    assert page.splitlines()[0] in capsys.readouterr().out
+
+
+def test_what_is_done_is_not_done_again(run, passes, tmp_path):
+    first = run()
+    assert passes == [('fog 1', 'ab'), ('fog 4', 'ab')]
+    passes.clear()
+    pd.testing.assert_frame_equal(run(batch_size=3, reference='b'), first)
+    assert passes == []
+    # New severities, corruptions, names and checkpoints cost themselves alone.
+    run(corruptions=['fog', 'snow'], severities=[4])
+    (tmp_path / '2.pth').write_bytes((tmp_path / '1.pth').read_bytes())
+    run(checkpoints=['0.pth', '2.pth'], names=['x', 'y'])
+    assert passes == [('snow 4', 'ab'), ('fog 1', 'y'), ('fog 4', 'y')]
+    passes.clear()
+    state = torch.load('1.pth')
+    torch.save(dict(state, more=1), '1.pth')
+    run(severities=[1])
+    assert passes == [('fog 1', 'b')]
+
+
+@pytest.mark.parametrize('change', [dict(seed=1), dict(max_images=20), 'data'])
+def test_what_has_changed_is_done_again(run, passes, setup, change):
+    run(severities=[1])
+    if change == 'data':
+        np.savez('tiny.npz', **dict(np.load('tiny.npz')), more=np.zeros(3))
+    run(severities=[1], **(change if isinstance(change, dict) else {}))
+    assert passes == 2 * [('fog 1', 'ab')]
+
+
+def test_an_interruption_keeps_what_is_finished(run, passes, monkeypatch):
+    counted = robustness._count_correct
+
+    def fail(models, loader, title):
+        if 'fog 4' in title:
+            raise KeyboardInterrupt
+        return counted(models, loader, title)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(robustness, '_count_correct', fail)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    passes.clear()
+    run()
+    assert passes == [('fog 4', 'ab')]
+
+
+@pytest.fixture
+def cifar_c(setup, tmp_path):
+    """The test images in CIFAR-C's format: fog is clean, snow turned round, darker each level."""
+    _, images, labels = setup
+    folder = tmp_path / 'TINY-C'
+    folder.mkdir()
+    for corruption, changed in (('fog', images), ('snow', images[:, ::-1, :, ::-1])):
+        np.save(folder / f'{corruption}.npy', np.concatenate(
+            [changed // severity for severity in range(1, 6)]))
+    np.save(folder / 'labels.npy', np.tile(labels, 5))
+    return folder
+
+
+def test_cifar_c_is_read(run, setup, cifar_c, passes, tmp_path):
+    models, _, labels = setup
+    change = dict(corruptions=['snow', 'fog'], cifar_c=str(cifar_c), severities=[1, 3])
+    scores = run(**change)
+    for name, model in zip('ab', models):
+        for corruption in ('snow', 'fog'):
+            images = np.load(cifar_c / f'{corruption}.npy').reshape(5, IMAGES, 32, 32, 3)
+            for severity in (1, 3):
+                assert scores[name][corruption, severity] == pytest.approx(
+                    accuracy(model, images[severity - 1], labels))
+    assert scores.a['fog', 1] == 100
+    page = (tmp_path / 'out/corruptions.md').read_text()
+    assert 'those of the files in TINY-C' in page and 'ImageNet' not in page
+    passes.clear()
+    np.save(cifar_c / 'snow.npy', np.load(cifar_c / 'snow.npy') // 2)
+    run(**change)
+    assert [title for title, _ in passes] == ['snow 1', 'snow 3']
+    # The first fifth of fog are the clean images, about which a is right: no error to compare.
+    run(**{**change, 'corruptions': ['fog'], 'severities': [1]})
+    content = json.loads((tmp_path / 'out/corruptions.json').read_text(),
+                         parse_constant=lambda name: pytest.fail(name))
+    assert content['summary']['b']['mce'] is None and content['summary']['b']['accuracy'] < 100
+
+
+def test_broken_cifar_c_is_refused_before_any_work(run, cifar_c, passes):
+    np.save(cifar_c / 'labels.npy', np.load(cifar_c / 'labels.npy') + 1)
+    with pytest.raises(UserError, match='label 4, but the model only 4 classes'):
+        run(cifar_c=str(cifar_c), severities=[1])
+    passes.clear()
+    (cifar_c / 'snow.npy').unlink()
+    with pytest.raises(UserError, match='snow.npy does not exist.*zenodo.org'):
+        run(cifar_c=str(cifar_c), corruptions=['fog', 'snow'])
+    assert passes == []
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(severities=[0]), r'from 1 \(mild\) to 5 \(strong\), got 0'),
+    (dict(corruptions=['fogg']), "Did you mean 'fog'"),
+    (dict(reference='c'), r"--reference must be one of \['a', 'b'\], got 'c'"),
+    (dict(seed=-1), '--seed must be at least 0, got -1'),
+    (dict(cifar_c='x', split='train'), 'leave out --split train'),
+    (dict(cifar_c='x', where='loaded'), 'leave out --where'),
+    (dict(cifar_c='nowhere'), 'nowhere/labels.npy does not exist'),
+])
+def test_options_that_cannot_be_are_refused(run, tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        run(**change)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_small_images_are_refused_before_any_pass(run, passes):
+    arrays = dict(np.load('tiny.npz'))
+    np.savez('tiny.npz', **{**arrays, 'images_test': arrays['images_test'][:, :16]})
+    with pytest.raises(UserError, match='has 32 x 16 pixels'):
+        run()
+    assert passes == []

@@ -58,11 +58,6 @@ def evaluate():
     return load_tool('test.py').main
 
 
-@pytest.fixture(scope='session')
-def browse():
-    return load_tool('visualization/browse_pairs.py')
-
-
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     """Run in an empty folder, as the only process."""

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 from mmpretrain.models.utils import ClsDataPreprocessor
-from torch import nn
 
-from mmips.visualization import denormalize, is_bgr
+from mmips.visualization import denormalize
 
 
 @pytest.mark.parametrize('to_rgb', [True, False])
@@ -30,14 +29,3 @@ def test_refuses_other_shapes(shape):
         denormalize(torch.zeros(shape))
 
 
-@pytest.mark.parametrize('step, to_rgb, expected', [
-    ('LoadImageFromFile', False, True), ('mmcv.LoadImageFromFile', None, True),
-    ('LoadImageFromFile', True, False), ('Resize', False, False)])
-def test_channel_order(step, to_rgb, expected):
-    inner = dict(type='X', pipeline=[dict(type=step), dict(type='PackInputs')])
-    preprocessor = nn.Module()
-    if to_rgb is not None:
-        preprocessor.to_rgb = to_rgb
-    for dataset in (inner, dict(type='RepeatDataset', dataset=inner)):
-        assert is_bgr(dataset, preprocessor) is expected
-    assert is_bgr(dict(type='X')) is False

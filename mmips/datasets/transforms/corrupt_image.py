@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmips.evaluation.corruptions import check_corruption, check_severity
+from mmips.errors import UserError
+from mmips.functional.corruptions import check_corruption, check_severity
 from mmips.registry import TRANSFORMS
 
-__all__ = ['CorruptImage']
+__all__ = ['CorruptImage', 'load_library']
 
 _PACKAGE = 'imagecorruptions-imaug'
 _SMALLEST = 32
@@ -30,32 +31,26 @@ class CorruptImage(BaseTransform):
 
     Corruptions and severities are those of ImageNet-C (https://arxiv.org/abs/1903.12261), made
     for 224 pixels, by the package imagecorruptions-imaug. CIFAR-10-C and CIFAR-100-C have milder
-    severities: numbers are comparable only within one kind. Table 11 of the IPS paper is on
-    CIFAR-100-C.
+    severities: numbers are comparable only within one kind.
 
     Belongs behind the resizing and cropping of a test pipeline and before normalisation and
-    packing: ImageNet-C was made so, from crops of 224 pixels, and a pipeline that does not resize,
-    such as CIFAR's, has the image's own pixels there too. Where small images are enlarged for
-    the network, the place matters: before ``Resize`` a blur is as wide as in CIFAR-100-C in the
-    image's own pixels, behind it as wide in the enlarged ones, which harms less.
+    packing, as ImageNet-C was made. Before ``Resize`` a blur is as wide as in CIFAR-100-C in the
+    image's own pixels; in enlarged ones it harms less.
 
     An image's corruption depends on seed, corruption, severity and its ``sample_idx`` alone, not
-    on workers, batches or order. Random states of NumPy are left as they were.
-
-    Needs ``img``, uint8 (H, W, 3), or (H, W) and (H, W, 1), which keep their shape, of at least 32
-    pixels a side, and ``sample_idx``, which every dataset of mmengine gives. Changes ``img``.
+    on workers, batches or order. Random states of NumPy are left as they were. Changes ``img``,
+    uint8 (H, W, 3), (H, W, 1) or (H, W), of at least 32 pixels a side.
 
     Args:
-        corruption (str): A name of :data:`mmips.evaluation.corruptions.CORRUPTIONS`.
+        corruption (str): A name of :data:`mmips.functional.corruptions.CORRUPTIONS`.
         severity (int): From 1 to 5.
         seed (int): At least 0. Defaults to 0.
         channel_order (str): 'rgb' or 'bgr', of the images that come: 'bgr' behind
             ``LoadImageFromFile``. Defaults to 'rgb'.
 
     Raises:
-        ImportError: Without a fitting imagecorruptions package.
-        TypeError: For images that are not uint8.
-        ValueError: For arguments and images that do not fit the above.
+        UserError: Without a fitting imagecorruptions package, and for arguments and images that do
+            not fit the above.
     """
 
     def __init__(self, corruption: str, severity: int, seed: int = 0,
@@ -68,15 +63,14 @@ class CorruptImage(BaseTransform):
             raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}.")
         self.seed, self.channel_order = seed, channel_order
         # Its import takes seconds: here once, and not again in each forked worker process.
-        _library()
+        load_library()
 
     def transform(self, results: dict) -> dict:
         """Corrupt ``results['img']``."""
         number = results.get('sample_idx')
         if number is None:
-            raise ValueError('CorruptImage needs the number of the image, sample_idx, which '
-                             'datasets of mmengine give: without it no corruption could be '
-                             'repeated.')
+            raise UserError('CorruptImage needs the number of the image, sample_idx, which '
+                            'datasets of mmengine give: without it none could be repeated.')
         image = results['img']
         _check_image(image, number)
         # A checksum of the name: unlike its place in a list it cannot change.
@@ -99,7 +93,7 @@ class CorruptImage(BaseTransform):
         np.random.seed(seed)
         try:
             with np.errstate(invalid='raise'):
-                return _library()(np.ascontiguousarray(image), self.severity, self.corruption,
+                return load_library()(np.ascontiguousarray(image), self.severity, self.corruption,
                                   **options)
         except FloatingPointError:
             if self.corruption != 'spatter':
@@ -116,7 +110,7 @@ class CorruptImage(BaseTransform):
 
 
 @functools.lru_cache(1)
-def _library() -> Callable[..., np.ndarray]:
+def load_library() -> Callable[..., np.ndarray]:
     """The library's function, if it is the one that can be seeded."""
     advice = f'Install it: pip install {_PACKAGE} (part of the extra mmips[eval]).'
     try:
@@ -124,23 +118,22 @@ def _library() -> Callable[..., np.ndarray]:
             warnings.simplefilter('ignore')
             from imagecorruptions import corrupt
     except ImportError as error:
-        raise ImportError(f'Corruptions need the package {_PACKAGE}: {error}. {advice}') from error
+        raise UserError(f'Corruptions need the package {_PACKAGE}: {error}. {advice}') from error
     if 'kwargs' not in inspect.signature(corrupt).parameters:
         # The older package of the same import name: glass blur and impulse noise cannot be seeded.
-        raise ImportError(f'Corruptions need the package {_PACKAGE}, but the imagecorruptions that '
-                          f'is installed is another. First: pip uninstall imagecorruptions. '
-                          f'{advice}')
+        raise UserError('The imagecorruptions that is installed is another than the one needed. '
+                        f'First: pip uninstall imagecorruptions. {advice}')
     return corrupt
 
 
 def _check_image(image: np.ndarray, number: int) -> None:
     if image.dtype != np.uint8:
-        raise TypeError(f'CorruptImage needs uint8 images, got {image.dtype} (image {number}). Put '
+        raise UserError(f'CorruptImage needs uint8 images, got {image.dtype} (image {number}). Put '
                         'it before normalisation and conversion to floats.')
     if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[-1] not in (1, 3):
-        raise ValueError('CorruptImage needs images of shape (H, W), (H, W, 1) or (H, W, 3), got '
-                         f'{image.shape} (image {number}).')
+        raise UserError('CorruptImage needs images of shape (H, W), (H, W, 1) or (H, W, 3), got '
+                        f'{image.shape} (image {number}).')
     if min(image.shape[:2]) < _SMALLEST:
-        raise ValueError(f'Image {number} has {image.shape[1]} x {image.shape[0]} pixels, but '
-                         f'corruptions are defined from {_SMALLEST} x {_SMALLEST} on. Put '
-                         'CorruptImage behind a Resize to that size or more.')
+        raise UserError(f'Image {number} has {image.shape[1]} x {image.shape[0]} pixels, but '
+                        f'corruptions are defined from {_SMALLEST} x {_SMALLEST} on. Put '
+                        'CorruptImage behind a Resize to that size or more.')

@@ -7,11 +7,12 @@ import imagecorruptions
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from torch.utils.data import DataLoader
 
 from mmips.datasets.transforms import CorruptImage, corrupt_image
-from mmips.evaluation.corruptions import CORRUPTIONS
+from mmips.errors import UserError
+from mmips.functional.corruptions import CORRUPTIONS
 
 
 @pytest.fixture(scope='module')
@@ -42,11 +43,10 @@ def test_every_corruption_repeats_itself_and_differs_between_images(images, corr
     assert (corrupt(image, corruption, severity=5, number=7) != first).any()
 
 
-@pytest.mark.parametrize('corruption', ['brightness', 'jpeg_compression', 'saturate', 'pixelate'])
-@pytest.mark.parametrize('severity', [1, 4])
-def test_it_is_the_library_s(images, corruption, severity):
-    np.testing.assert_array_equal(corrupt(images[0], corruption, severity),
-                                  imagecorruptions.corrupt(images[0], severity, corruption))
+@pytest.mark.parametrize('corruption', ['brightness', 'saturate'])
+def test_it_is_the_library_s(images, corruption):
+    np.testing.assert_array_equal(corrupt(images[0], corruption, 4),
+                                  imagecorruptions.corrupt(images[0], 4, corruption))
 
 
 def test_corruptions_of_one_image_are_drawn_independently(images):
@@ -73,8 +73,7 @@ def test_the_colour_order_is_respected(images):
         assert (corrupt(images[0][..., ::-1], corruption)[..., ::-1] != rgb).any()
 
 
-@pytest.mark.parametrize('shape', [(32, 40), (32, 40, 1)])
-@pytest.mark.parametrize('order', ['rgb', 'bgr'])
+@pytest.mark.parametrize('shape, order', [((32, 40), 'rgb'), ((32, 40, 1), 'bgr')])
 def test_grey_images_stay_grey(images, shape, order):
     grey = images[0][..., 0].reshape(shape)
     for corruption in ('fog', 'frost'):
@@ -93,7 +92,7 @@ def test_other_failures_of_the_library_are_not_hidden(images, monkeypatch):
     def fail(*args, **kwargs):
         raise FloatingPointError('underflow')
 
-    monkeypatch.setattr(corrupt_image, '_library', lambda: fail)
+    monkeypatch.setattr(corrupt_image, 'load_library', lambda: fail)
     with pytest.raises(FloatingPointError):
         corrupt(images[0], 'fog')
 
@@ -111,20 +110,14 @@ def test_arguments_that_cannot_be_are_refused(arguments, message):
         CorruptImage(*arguments)
 
 
-@pytest.mark.parametrize('image, error, message', [
-    (np.zeros((31, 40, 3), np.uint8), ValueError, 'Image 4 has 40 x 31 pixels.*32 x 32.*Resize'),
-    (np.zeros((40, 31, 3), np.uint8), ValueError, 'Image 4 has 31 x 40 pixels'),
-    (np.zeros((32, 32, 3), np.float32), TypeError, 'uint8 images, got float32'),
-    (np.zeros((3, 32, 32), np.uint8), ValueError, r'got \(3, 32, 32\)'),
-])
-def test_images_that_cannot_be_are_refused(image, error, message):
-    with pytest.raises(error, match=message):
-        corrupt(image, 'fog', number=4)
-
-
-def test_without_a_number_nothing_is_drawn(images):
-    with pytest.raises(ValueError, match='sample_idx'):
-        CorruptImage('fog', 1)(dict(img=images[0]))
+@pytest.mark.parametrize('image, number, message', [
+    (np.zeros((31, 40, 3), np.uint8), 4, 'Image 4 has 40 x 31 pixels.*32 x 32.*Resize'),
+    (np.zeros((32, 32, 3), np.float32), 4, 'uint8 images, got float32'),
+    (np.zeros((3, 32, 32), np.uint8), 4, r'got \(3, 32, 32\)'),
+    (np.zeros((32, 32, 3), np.uint8), None, 'sample_idx')])
+def test_images_that_cannot_be_are_refused(image, number, message):
+    with pytest.raises(UserError, match=message):
+        corrupt(image, 'fog', number=number)
 
 
 def test_the_package_is_asked_for(monkeypatch):
@@ -132,26 +125,22 @@ def test_the_package_is_asked_for(monkeypatch):
         if module is not None:  # As in the older package of this name.
             module.corrupt = lambda image, severity=1, corruption_name=None: image
         monkeypatch.setitem(sys.modules, 'imagecorruptions', module)
-        corrupt_image._library.cache_clear()
-        with pytest.raises(ImportError, match='pip install imagecorruptions-imaug'):
+        corrupt_image.load_library.cache_clear()
+        with pytest.raises(UserError, match='pip install imagecorruptions-imaug'):
             CorruptImage('fog', 1)
-    corrupt_image._library.cache_clear()
+    corrupt_image.load_library.cache_clear()
 
 
-def test_it_is_found_by_its_scope_alone():
-    init_default_scope('mmpretrain')
-    step = TRANSFORMS.build(dict(type='mmips.CorruptImage', corruption='fog', severity=2, seed=4))
-    assert repr(step) == ("CorruptImage(corruption='fog', severity=2, seed=4, "
-                          "channel_order='rgb')")
-
-
-@pytest.mark.parametrize('corruption', ['fog', 'impulse_noise', 'glass_blur'])
+@pytest.mark.parametrize('corruption', ['fog', 'impulse_noise'])
 def test_workers_batches_and_order_change_nothing(npz, corruption):
     init_default_scope('mmpretrain')
     dataset = DATASETS.build(dict(
         type='mmips.ArrayDataset', ann_file=str(npz), split='test', pipeline=[
             dict(type='mmips.CorruptImage', corruption=corruption, severity=2),
             dict(type='mmpretrain.PackInputs')]))
+
+    assert repr(dataset.pipeline.transforms[0]) == (
+        f"CorruptImage(corruption='{corruption}', severity=2, seed=0, channel_order='rgb')")
 
     def load(**options):
         loader = DataLoader(dataset, collate_fn=list, **options)
