@@ -21,7 +21,7 @@ options: {train_cfg.max_epochs: 6, model.backbone.base_channels: 4, model.backbo
 seeds: [0]
 evaluate: [test, train]
 curves: true
-cells:
+recipes:
   hard label: {}
   bad: {options: {model.head.in_channels: 5}}
   IPS: {config: ips/resnet-s_ips-eqcost_npz.py}
@@ -65,7 +65,7 @@ def whole(tool, argv, folder, capsys):
         return folder / 'whole', None
     with pytest.raises(SystemExit) as end:
         tool.main(argv)
-    assert end.value.code == 1
+    assert end.value.code == 2
     return folder / 'whole', capsys.readouterr()
 
 
@@ -80,7 +80,7 @@ def test_trains_what_does_not_fail_and_nothing_twice(tool, argv, whole, capsys):
     assert 'Traceback' in (out / 'bad' / 'seed0' / 'train.log').read_text()
     rows = (out / 'results.csv').read_text().splitlines()
     header = rows[0].split(',')
-    assert header[:3] == ['cell', 'seed', 'test_accuracy/top1'] and 'train_safety/nll' in header
+    assert header[:3] == ['recipe', 'seed', 'test_accuracy/top1'] and 'train_safety/nll' in header
     assert header[-3:] == ['images_seen', 'epochs', 'best_validation']
     assert [row.split(',')[0] for row in rows[1:]] == ['hard label', 'IPS']
     # Three classes of six.
@@ -92,15 +92,15 @@ def test_trains_what_does_not_fail_and_nothing_twice(tool, argv, whole, capsys):
     times = {path: path.stat().st_mtime_ns for path in out.rglob('seed0/*')}
     with pytest.raises(SystemExit) as end:
         tool.main(argv)
-    assert end.value.code == 1
+    assert end.value.code == 2
     assert '[1/' not in (text := capsys.readouterr()).out and 'bad, seed 0, failed' in text.err
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob('seed0/*')}
-    # Chosen cells alone decide.
+    # Chosen recipes alone decide.
     tool.main([*argv, '--only', 'IPS', 'hard label'])
     assert '| bad | – |' in capsys.readouterr().out
     with pytest.raises(SystemExit) as end:
         tool.main([*argv, '--retry-failed'])
-    assert end.value.code == 1 and '[1/1] bad, seed 0: failed' in capsys.readouterr().out
+    assert end.value.code == 2 and '[1/1] bad, seed 0: failed' in capsys.readouterr().out
     with pytest.raises(SystemExit):
         tool.main([*argv, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5'])
     assert 'hard_label/seed0 holds a run of another setup (differing: config)' in (
@@ -131,13 +131,13 @@ def test_a_killed_sweep_ends_with_the_same_bytes(whole, argv, folder):
         _, error = process.communicate(timeout=60)
         assert process.returncode
         assert not (moment.parent / 'result.json').exists()
-    assert error.strip().splitlines() == [
-        f'Interrupted. Finished runs are kept in {out}, the others resume with the same command.']
+    assert f'Interrupted. Finished runs are kept in {out}, the others resume' in error
+    assert 'Error' not in error
     # The partial table of what had ended.
     assert (out / 'results.csv').read_text().count('\n') == 2
     process = start(argv)
     printed, error = process.communicate(timeout=300)
-    assert process.returncode == 1 and '[1/1] IPS' in printed and 'bad, seed 0, failed' in error
+    assert process.returncode == 2 and '[1/1] IPS' in printed and 'bad, seed 0, failed' in error
     assert (out / 'results.csv').read_bytes() == (whole / 'results.csv').read_bytes()
     assert json.loads((out / 'IPS' / 'seed0' / 'result.json').read_text())['resumed']
 
@@ -158,7 +158,7 @@ def test_lists_and_collects_without_training(tool, whole, argv, folder, capsys):
     (['--npz', 'gone.npz'], '--npz must name an existing .npz file, but got gone.npz'),
     (['--jobs', '0'], '--jobs must be at least 1, but got 0'),
     (['--max-classes', '-1'], '--max-classes must be at least 1, but got -1'),
-    (['--only', 'soft label'], "--only: no cell is called 'soft label'"),
+    (['--only', 'soft label'], "--only: no recipe is called 'soft label'"),
     (['--cfg-options', 'model.alhpa=1'], 'the option model.alhpa does not exist'),
     (['--list', '--collect'], 'not allowed with argument'),
 ])
@@ -168,16 +168,15 @@ def test_refuses(tool, argv, options, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('given, visible, expected', [
-    ([], None, ([], 3)), (['--devices', 'cpu', '--jobs', '2'], None, ([''], 2)),
-    (['--devices', '3', '1', '--jobs-per-device', '2'], None, (['3', '1'], 2)),
-    (['gpus'], None, (['0', '1'], 1)), (['gpus'], '4,6', (['4', '6'], 1))])
-def test_places(tool, given, visible, expected, monkeypatch):
-    monkeypatch.setattr('torch.cuda.is_available', lambda: 'gpus' in given)
-    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
-    monkeypatch.setattr('os.sched_getaffinity', lambda pid: {3, 5, 7}, raising=False)
-    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
-    if visible:
-        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
-    args = tool.parse_args(['x.yml', *(word for word in given if word != 'gpus')])
-    assert tool.find_places(args) == expected
+def test_an_engine_is_chosen(tool, argv, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(tool.sweep, 'train_recipes', lambda found, recipes, work_dir, engine, *rest:
+                        chosen.append((engine.func.__name__, engine.keywords)))
+    monkeypatch.setattr(tool.sweep, 'report', lambda *args: None)
+    tool.main(argv)
+    tool.main([*argv, '--engine', 'slurm', '--slurm', 'partition=gpu', 'time=60'])
+    work_dir = Path(argv[-1])
+    assert chosen == [
+        ('run_local', dict(devices=[''], jobs=1)),
+        ('run_slurm', dict(folder=work_dir / 'slurm', options=dict(
+            partition='gpu', time=60, array_parallelism=1)))]
