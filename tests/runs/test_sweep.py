@@ -238,6 +238,16 @@ def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
         sweep.train_recipes(found, recipes, tmp_path, engine)
 
 
+def test_an_interrupted_sweep_says_that_it_goes_on(read, tmp_path):
+
+    def engine(tasks):
+        raise KeyboardInterrupt
+
+    found = read()
+    with pytest.raises(UserError, match=f'Interrupted. Finished runs are kept in {tmp_path}'):
+        sweep.train_recipes(found, found.recipes, tmp_path, engine)
+
+
 def test_without_its_start_a_recipe_fails_and_says_so(read, tmp_path):
     found = read(recipes=(Recipe(name='a', folder='a'), Recipe(name='b', folder='b', start='a')))
     task, = sweep._Progress(found, found.recipes, tmp_path, None).tasks([found.recipes[1]])[:1]
