@@ -45,14 +45,7 @@ def config_of(task: str, network: str) -> str:
 
 def transfer_sweep(network: str, roots: Mapping[str, Path], seeds: Sequence[int],
                    options: Mapping[str, Any]) -> Sweep:
-    """Both pretrainings, and every task from every start.
-
-    Args:
-        network (str): 'resnet18-w16' or 'resnet50'.
-        roots (dict[str, Path]): The folders of the tasks' data, by names of ``TASKS``.
-        seeds (Sequence[int]): Seed k of a task starts from seed k of the pretraining.
-        options (dict): Dotted options of the tasks' configs.
-    """
+    """Both pretrainings, and every task from every start."""
     recipes = [Recipe(name=STARTS[start], folder=f'pretrain/{start}',
                       config=mmips.cfg(f'ips/{network}_{start}_npz.py'))
                for start in ('hard', 'ips')]
@@ -74,17 +67,7 @@ def transfer_sweep(network: str, roots: Mapping[str, Path], seeds: Sequence[int]
 
 
 def compare_transfer(found: Sweep, work_dir: Path, engine: Engine, fresh: bool = False) -> None:
-    """Pretrain, transfer, compare in tables and pictures, and print where they are.
-
-    Args:
-        found (Sweep): Of :func:`transfer_sweep`.
-        work_dir (Path): Where to.
-        engine (Engine): Of :mod:`mmips.runs.scheduling`.
-        fresh (bool): Train anew, forget old runs. Defaults to False.
-
-    Raises:
-        UserError: If a run has failed, with its log.
-    """
+    """Pretrain, transfer, compare in tables and pictures, and print where they are."""
     sweep.train_recipes(found, found.recipes, work_dir, engine, retry=True, fresh=fresh,
                         write=write_table)
     pretraining = tuple(recipe.but(folder=Path(recipe.folder).name)
@@ -123,13 +106,7 @@ def _rows(found: Sweep, results: Mapping) -> Iterator[tuple]:
 
 
 def write_table(found: Sweep, results: Mapping, work_dir: Path) -> str:
-    """Write ``results.csv`` and ``results.md``; returns the Markdown.
-
-    Args:
-        found (Sweep): Of :func:`transfer_sweep`.
-        results (dict): Of each run that has ended, by the name of its recipe and its seed.
-        work_dir (Path): Where to.
-    """
+    """Write ``results.csv`` and ``results.md``; returns the Markdown."""
     import pandas as pd
     columns = ['what', 'start', 'seed', 'score', 'images_seen', 'seconds']
     frame = pd.DataFrame(list(_rows(found, results)), columns=columns)

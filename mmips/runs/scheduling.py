@@ -182,15 +182,8 @@ def run_slurm(tasks: Sequence[Task], folder: Path, options: Mapping[str, Any]
               ) -> Iterator[tuple[Task, dict]]:
     """The engine of a cluster: an array of Slurm jobs, requeued when they are preempted.
 
-    Args:
-        tasks (Sequence[Task]): In the order in which they are submitted.
-        folder (Path): Where submitit keeps its files; every node must see it.
-        options (dict): Of submitit's SlurmExecutor: ``partition``, ``time`` in minutes (a day
-            here), ``gpus_per_node``, ``array_parallelism`` ... With ``cluster='local'`` the
-            jobs rehearse on this machine, all at once.
-
-    Raises:
-        UserError: Without submitit or Slurm, and for an option that submitit does not know.
+    The options are those of submitit's SlurmExecutor, ``time`` in minutes; with
+    ``cluster='local'`` the jobs rehearse on this machine, all at once.
     """
     try:
         import submitit

@@ -67,11 +67,7 @@ def folder_of(work_dir: Path, recipe: Recipe, seed: int) -> Path:
 
 
 def start_of(sweep: Sweep, recipe: Recipe, seed: int, work_dir: Path) -> Path | None:
-    """The checkpoint that a run starts from, None for random weights or what the config says.
-
-    Raises:
-        UserError: If the recipe that it starts from has not ended with this seed.
-    """
+    """The checkpoint that a run starts from, None for random weights or what the config says."""
     if recipe.start in ('', RANDOM):
         return None
     start, = [other for other in sweep.recipes if other.name == recipe.start]
@@ -84,11 +80,7 @@ def start_of(sweep: Sweep, recipe: Recipe, seed: int, work_dir: Path) -> Path | 
 
 
 def train_recipe(sweep: Sweep, recipe: Recipe, seed: int, work_dir: Path) -> dict:
-    """Train one recipe with one seed in this process, or go on with it.
-
-    Returns:
-        dict: That of :func:`mmips.runs.training.train_run`.
-    """
+    """Train one recipe with one seed in this process, or go on with it."""
     checkpoint = start_of(sweep, recipe, seed, work_dir)
     cfg = load_recipe(sweep, recipe, checkpoint=checkpoint)
     return training.train_run(
@@ -210,19 +202,7 @@ class _Progress:
 
 
 def report(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path) -> Results:
-    """Write and print the tables and draw the pictures of all recipes.
-
-    Args:
-        sweep (Sweep): Where the recipes are from.
-        recipes (Sequence[Recipe]): Those whose failures are told.
-        work_dir (Path): The sweep's folder.
-
-    Returns:
-        Results: What has ended, of all recipes.
-
-    Raises:
-        UserError: If one of the chosen recipes has failed, with its log.
-    """
+    """Write and print the tables and draw the pictures of all recipes."""
     results = collect(sweep, work_dir)
     print(write_results(sweep, results, work_dir))
     pictures = draw_results(sweep, results, work_dir)

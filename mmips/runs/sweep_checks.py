@@ -16,21 +16,7 @@ __all__ = ['check_recipes', 'data_files', 'load_recipe']
 
 
 def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) -> dict[str, Any]:
-    """Read every config, check what can be checked before the training.
-
-    Args:
-        sweep (Sweep): Where the recipes are from.
-        recipes (Sequence[Recipe]): Those to train.
-        data (bool): Also check that data sets, checkpoints and the metric are there. Defaults
-            to True.
-
-    Returns:
-        dict[str, Config]: The configs by their files, without the recipes' options.
-
-    Raises:
-        MissingFileError: Data is missing; it says which and where it is to be got.
-        UserError: Of a recipe whose options do not fit its config, and of a metric that is none.
-    """
+    """Read every config, check what can be checked before the training."""
     configs: dict[str, Any] = {}
     evaluators = set()
     for recipe in recipes:
@@ -57,20 +43,7 @@ def _read_config(path: str) -> Any:
 
 def load_recipe(sweep: Sweep, recipe: Recipe, cfg: Any = None,
                 checkpoint: Path | None = None) -> Any:
-    """The config of a recipe.
-
-    Args:
-        sweep (Sweep): With ``curves`` it is validated about twelve times, unless the recipe's
-            options say how often, or its metric is another than that of the curves.
-        recipe (Recipe): The recipe.
-        cfg (Config, optional): Its config without options, where it has been read already; not
-            changed. Defaults to None.
-        checkpoint (Path, optional): What a recipe with a ``start`` starts from; random weights
-            without. Defaults to None.
-
-    Raises:
-        UserError: If the config cannot be read, or the options do not fit it.
-    """
+    """The config of a recipe."""
     cfg = copy.deepcopy(cfg) if cfg is not None else _read_config(recipe.config)
     options = dict(recipe.options)
     if checkpoint is not None:

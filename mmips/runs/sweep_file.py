@@ -68,15 +68,7 @@ class _File(Settings):
 
 
 def read_sweep(path: str | Path) -> Sweep:
-    """Read a sweep's YAML file.
-
-    Args:
-        path (str): The file.
-
-    Raises:
-        MissingFileError: If it is not there.
-        UserError: It says what is wrong and where.
-    """
+    """Read a sweep's YAML file."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f'There is no file {path}: a sweep is described by a YAML file, '

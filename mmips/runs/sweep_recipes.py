@@ -168,16 +168,7 @@ def table_place(sweep: Sweep, recipe: Recipe) -> tuple[tuple[str, ...], tuple[st
 
 
 def choose_recipes(sweep: Sweep, only: Sequence[str]) -> list[Recipe]:
-    """The recipes of a command line's ``--only``, in their order.
-
-    Args:
-        sweep (Sweep): All of them.
-        only (Sequence[str]): Names of recipes (or of their folders), and ``axis=value``: of the
-            values given for one axis one must fit, and so for every axis.
-
-    Raises:
-        UserError: For what names no recipe.
-    """
+    """The recipes of a command line's ``--only``, in their order."""
     named: set[str] = set()
     places: dict[str, set[str]] = {}
     for text in only:

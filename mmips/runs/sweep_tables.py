@@ -32,11 +32,6 @@ def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
 
     ``results.csv`` has a row a run in the order of the recipes and seeds, and nothing in it that
     depends on when or how often a run was started.
-
-    Args:
-        sweep (Sweep): Where the results are from.
-        results (Results): What has ended so far; failures have no row.
-        work_dir (Path): Where to.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     finished = list(_finished(sweep, results))
@@ -86,12 +81,7 @@ def scores_frame(sweep: Sweep, results: Mapping) -> Any:
 
 
 def heatmap_frames(sweep: Sweep, results: Mapping) -> dict[tuple[str, ...], Any]:
-    """Means over seeds on the first split, for each heat map of the sweep.
-
-    Returns:
-        dict[tuple[str, ...], DataFrame]: By the panels' values: y's values in rows and x's in
-        columns, NaN where nothing has ended.
-    """
+    """Means over seeds on the first split by the panels' values: DataFrames of y and x."""
     import pandas as pd
     axes, maps = sweep.heatmaps, {}
     assert axes is not None
@@ -125,13 +115,6 @@ def make_tables(sweep: Sweep, results: Mapping) -> list[Table]:
     evaluated split, train minus test, and the paper's value, after the images seen and each
     seed's value where they are asked for; with columns a table for each of the splits and one
     for the difference. The best mean on the first of the splits is marked.
-
-    Args:
-        sweep (Sweep): Its ``table``, ``metric`` and the rest.
-        results (dict): Of each run that has ended, by the name of its recipe and its seed.
-
-    Returns:
-        list[Table]: At least one.
     """
     tables = []
     for metric in dict.fromkeys(map(sweep.metric_of, sweep.recipes)):

@@ -24,15 +24,7 @@ __all__ = ['check_folder', 'label_backends', 'last_checkpoint', 'read_result', '
 
 
 def check_folder(folder: Path, mark: dict) -> None:
-    """Refuse a folder that holds a run of another config or other data.
-
-    Args:
-        folder (Path): Folder of one run.
-        mark (dict): The :func:`fingerprint` of the run to be.
-
-    Raises:
-        UserError: It names the folder, what differs and what to do.
-    """
+    """Refuse a folder that holds a run of another config or other data."""
     if not any((folder / name).exists() for name in ('result.json', 'last_checkpoint')):
         return
     old = _stored_mark(folder)
@@ -96,12 +88,6 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
     W&B gets the sweep as the run's group, MLflow as its experiment; both get the recipe and the
     seed as its name and tags. What the config says itself stays. TensorBoard knows runs by
     their folders alone, which are ``RECIPE/seedK`` below the sweep's.
-
-    Args:
-        cfg (Config): The whole config.
-        sweep (str): Name of the sweep.
-        recipe (str): Name of the recipe.
-        seed (int): The run's seed.
     """
     name = f'{recipe}/seed{seed}'
     for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:

@@ -16,18 +16,9 @@ _MAX_CURVES = 12
 
 def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Sequence[str],
                   metric: str, lower: bool = False) -> Any:
-    """Draw heat maps, all on one scale; the best value of all is framed.
+    """Draw DataFrames as heat maps by values of the panels' axes; None without any value.
 
-    Args:
-        title (str): Of the picture.
-        maps (dict[tuple[str, ...], DataFrame]): By the values of ``panels``: rows and columns
-            with names of axes, NaN where there is no value.
-        panels (Sequence[str]): Axes; with two of them the first is down and the second across.
-        metric (str): What the values are.
-        lower (bool): Whether less is better. Defaults to False.
-
-    Returns:
-        Figure: None where there is no value yet.
+    All have one scale; with two panels the first is down and the second across.
     """
     found = np.concatenate([frame.to_numpy().ravel() for frame in maps.values()] or [np.zeros(0)])
     if not np.isfinite(found).any():
@@ -81,30 +72,15 @@ def _draw_map(axes: Any, frame: Any, limits: tuple[float, float], best: float) -
 
 
 def common_points(runs: Any) -> Any:
-    """Where every one of some runs was validated, and all their scores there.
-
-    Args:
-        runs (DataFrame): With ``seed``, ``images`` and ``score``.
-
-    Returns:
-        DataFrame: Scores by images seen, in rows, and seeds, in columns.
-    """
+    """The scores where every run was validated, by images seen and seed."""
     return runs.pivot(index='images', columns='seed', values='score').dropna()
 
 
 def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
     """Draw validation scores over images seen: the mean, and a band from least to greatest.
 
-    Of more than twelve recipes the best twelve are named and coloured.
-
-    Args:
-        title (str): Of the picture.
-        runs (DataFrame): Every validation: ``recipe``, ``seed``, ``images`` seen, ``score``.
-        metric (str): What the scores are.
-        lower (bool): Whether less is better. Defaults to False.
-
-    Returns:
-        Figure: None where there is no score yet.
+    Of more than twelve recipes the best twelve are named and coloured. ``runs`` is a DataFrame of
+    ``recipe``, ``seed``, ``images`` and ``score``; None where it has no rows.
     """
     if runs.empty:
         return None

@@ -1,4 +1,4 @@
-"""Runs in processes: the pool of this machine, and jobs of submitit, rehearsed by its own executor."""
+"""Runs in processes: the pool of this machine, and jobs of submitit on its local executor."""
 import json
 import multiprocessing
 import os
@@ -178,7 +178,7 @@ def test_slurm_options_and_slurm_itself_are_checked(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='srun'):
         list(run_slurm([], tmp_path, {}))
     monkeypatch.setattr('submitit.SlurmExecutor.affinity', lambda *args: 2)
-    with pytest.raises(UserError, match=r"partitoin.*Unavailable(?s:.*)partition"):
+    with pytest.raises(UserError, match=r'partitoin.*Unavailable(?s:.*)partition'):
         list(run_slurm([], tmp_path, dict(partitoin='gpu')))
     monkeypatch.setitem(sys.modules, 'submitit', None)
     with pytest.raises(UserError, match='pip install submitit'):

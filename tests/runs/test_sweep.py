@@ -95,8 +95,9 @@ def test_refuses_a_metric_that_is_none(read):
 
 def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):
     found, built = read(), []
-    monkeypatch.setattr(sweep_checks.sources, 'pending_downloads', lambda cfg, fields: [] if built else [
-        ('train_dataloader.dataset', cfg.train_dataloader.dataset, ['far.npz'])])
+    monkeypatch.setattr(
+        sweep_checks.sources, 'pending_downloads', lambda cfg, fields: [] if built else [
+            ('train_dataloader.dataset', cfg.train_dataloader.dataset, ['far.npz'])])
     monkeypatch.setattr('mmengine.registry.DATASETS.build', built.append)
     sweep.check_recipes(found, found.recipes)
     assert [data.type for data in built] == ['mmips.ArrayDataset']

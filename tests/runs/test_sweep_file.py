@@ -76,7 +76,8 @@ def test_reads_everything(read, tmp_path):
 def test_defaults(read):
     sweep = read('recipes: {one: {config: own.py}}')
     assert sweep.title == 'some' and sweep.seeds == (0, 1, 2) and sweep.evaluate == ('test', )
-    assert sweep.table.best == 'table' and not (sweep.table.rows or sweep.table.columns or sweep.heatmaps)
+    assert sweep.table.best == 'table' and not (sweep.table.rows or sweep.table.columns)
+    assert not sweep.heatmaps
     assert not (sweep.curves or sweep.table.seeds) and sweep.recipes[0].axes == {}
 
 
