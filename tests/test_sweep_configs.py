@@ -1,11 +1,10 @@
-"""Every cell of every sweep in configs/sweeps builds and trains, and is what it says.
+"""Every recipe of every sweep in configs/sweeps builds and trains, and is what it says.
 
-Cells that differ by numbers alone are one structure. Each structure takes two steps, unless it
-is a config as it is, which tests/test_configs.py trains; the numbers of each cell are looked for in
-what is built from it.
+Recipes that differ by numbers alone are one structure. Each structure takes two steps, unless it
+is a config as it is, which tests/test_configs.py trains; the numbers of each recipe are looked
+for in what is built from it.
 """
 import ast
-import copy
 import functools
 import json
 import re
@@ -15,7 +14,10 @@ import pytest
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from two_steps import check_two_steps, load, use_arrays, write_npz
 
-from mmips.runs import sweep as engine
+from mmips.runs import sweep_checks
+from mmips.runs.fingerprints import fingerprint
+from mmips.runs.sweep_file import read_sweep
+from mmips.runs.sweep_recipes import Sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 SWEEPS = sorted(path.stem for path in (ROOT / 'configs/sweeps').glob('*.yml'))
@@ -25,23 +27,27 @@ SMALL = {'backbone': dict(type='ResNet_CIFAR', depth=18, stem_channels=8, base_c
          'neck': dict(type='GlobalAveragePooling')}
 
 
+# Without curves, for which a sweep is validated more often.
+PLAIN = Sweep(recipes=())
+
+
 @functools.cache
 def sweep(name):
-    return engine.read_sweep(ROOT / 'configs/sweeps' / f'{name}.yml')
+    return read_sweep(ROOT / 'configs/sweeps' / f'{name}.yml')
 
 
-def cell(name, *labels):
-    """The cell of a sweep with a name or with the given places on the axes of its table."""
-    one = sweep(name)
-    axes = one.rows + one.columns
-    found, = [each for each in one.cells
+def recipe(name, *labels):
+    """The recipe of a sweep with a name or with the given places on the axes of its table."""
+    found = sweep(name)
+    axes = found.table.rows + found.table.columns
+    match, = [each for each in found.recipes
               if labels == (each.name, ) or labels == tuple(map(each.axes.get, axes))]
-    return found
+    return match
 
 
 def config_of(each):
-    """The config of a cell; the one below is read once."""
-    return engine.load_cell(each, cfg=load(short(each.config)))
+    """The config of a recipe; the one below is read once."""
+    return sweep_checks.load_recipe(PLAIN, each, load(short(each.config)))
 
 
 def on_arrays(path):
@@ -63,10 +69,10 @@ def is_number(key, value):
 
 
 def structures():
-    """One cell of each structure that no config has by itself, by a name for the test."""
+    """One recipe of each structure that no config has by itself, by a name for the test."""
     found = {}
     for name in SWEEPS:
-        for each in sweep(name).cells:
+        for each in sweep(name).recipes:
             # Both evaluators are built and used in the test of each sweep's metrics.
             parts = {key: value for key, value in each.options.items()
                      if not is_number(key, value) and 'evaluator' not in key}
@@ -106,9 +112,9 @@ def reached(model, key):
 
 
 @pytest.mark.parametrize('name', SWEEPS)
-def test_every_cell_builds_with_its_numbers(name):
+def test_every_recipe_builds_with_its_numbers(name):
     init_default_scope('mmpretrain')
-    for each in sweep(name).cells:
+    for each in sweep(name).recipes:
         # A config as it is is built by the tests of configs.
         if not any(is_number(key, value) for key, value in each.options.items()):
             continue
@@ -128,21 +134,23 @@ def test_every_cell_builds_with_its_numbers(name):
 @pytest.mark.parametrize('name', SWEEPS)
 def test_sweep_passes_the_checks_before_a_training(name, monkeypatch):
     # They build the evaluators too, and ask them for the sweep's metric.
-    monkeypatch.setattr(engine, '_read_config', on_arrays)
-    one = sweep(name)
-    marks = engine.check_cells(one, one.cells)
-    assert len({json.dumps(mark) for mark in marks.values()}) == len(one.cells), 'twice the same'
+    monkeypatch.setattr(sweep_checks, '_read_config', on_arrays)
+    found = sweep(name)
+    configs = sweep_checks.check_recipes(found, found.recipes)
+    marks = {json.dumps(fingerprint(sweep_checks.load_recipe(found, each, configs[each.config])))
+             for each in found.recipes}
+    assert len(marks) == len(found.recipes), 'twice the same'
 
 
 @pytest.mark.parametrize('name', ['table10_cifar100', 'table10_npz'])
 def test_table_10_has_the_safety_metrics(name, tmp_path):
-    for each in sweep(name).cells:
+    for each in sweep(name).recipes:
         cfg = config_of(each)
         assert cfg.val_evaluator == cfg.test_evaluator
-        kinds = [one['type'] for one in cfg.test_evaluator]
+        kinds = [kind['type'] for kind in cfg.test_evaluator]
         assert kinds == ['Accuracy', 'mmips.SafetyMetrics'], each.name
     if name == 'table10_npz':
-        scores = check_two_steps(name, config_of(cell(name, 'hard label')), tmp_path)
+        scores = check_two_steps(name, config_of(recipe(name, 'hard label')), tmp_path)
         assert {'safety/aurc', 'safety/fpr95', 'safety/ece', 'safety/brier'} <= set(scores)
 
 
@@ -153,9 +161,9 @@ def images_seen(cfg):
 
 
 @pytest.mark.parametrize('name', [name for name in SWEEPS if name not in PAPER])
-def test_small_cells_see_as_many_images_in_as_many_steps(name):
+def test_small_recipes_see_as_many_images_in_as_many_steps(name):
     seen = set()
-    for each in sweep(name).cells:
+    for each in sweep(name).recipes:
         cfg = config_of(each)
         seen.add((images_seen(cfg), cfg.train_dataloader.batch_size))
         epochs, cuts = cfg.train_cfg.max_epochs, cfg.param_scheduler.get('milestones', [])
@@ -166,8 +174,8 @@ def test_small_cells_see_as_many_images_in_as_many_steps(name):
 
 
 @pytest.mark.parametrize('name', PAPER)
-def test_cells_at_the_papers_scale_keep_its_schedule(name):
-    for each in sweep(name).cells:
+def test_recipes_at_the_papers_scale_keep_its_schedule(name):
+    for each in sweep(name).recipes:
         cfg, plain = config_of(each), load(short(each.config))
         for key in ('train_cfg', 'param_scheduler', 'optim_wrapper', 'default_hooks'):
             assert cfg[key] == plain[key]
@@ -176,9 +184,9 @@ def test_cells_at_the_papers_scale_keep_its_schedule(name):
 
 
 @pytest.mark.parametrize('name', [name for name in PAPER if name[:-8] + 'npz' in SWEEPS])
-def test_small_cells_do_what_those_of_the_paper_do(name):
-    small = {each.name: each for each in sweep(name[:-8] + 'npz').cells}
-    common = [each for each in sweep(name).cells if each.name in small]
+def test_small_recipes_do_what_those_of_the_paper_do(name):
+    small = {each.name: each for each in sweep(name[:-8] + 'npz').recipes}
+    common = [each for each in sweep(name).recipes if each.name in small]
     # Table 1 has other networks.
     assert len(common) >= 6 or name == 'table1_cifar100'
     for each in common:
@@ -186,8 +194,8 @@ def test_small_cells_do_what_those_of_the_paper_do(name):
         for key in ('type', 'train_cfg', 'alpha', 'gamma', 'ce_on', 'distill'):
             assert ours.get(key) == paper.get(key), (each.name, key)
         assert ours.head.loss == paper.head.loss
-        rates = [config_of(one).train_dataloader.dataset.get('rate')
-                 for one in (each, small[each.name])]
+        rates = [config_of(kind).train_dataloader.dataset.get('rate')
+                 for kind in (each, small[each.name])]
         assert rates[0] == rates[1]
 
 
@@ -209,8 +217,8 @@ def own_value(config):
 
 
 def test_values_of_table_15_are_those_of_the_configs():
-    assert len(sweep('table15_cifar100').cells) == 24
-    for each in sweep('table15_cifar100').cells:
+    assert len(sweep('table15_cifar100').recipes) == 24
+    for each in sweep('table15_cifar100').recipes:
         assert not each.options
         assert each.paper == own_value(each.config)
         network, training = each.axes['network'], each.axes['training']
@@ -223,14 +231,14 @@ def test_values_of_table_15_are_those_of_the_configs():
 @pytest.mark.parametrize('mix', ['CutMix', 'CutOut', 'MixUp'])
 def test_values_of_table_13_are_those_of_the_configs(mix):
     columns = ['0', '0.1', '0.3', '0.5', '0.7', '1']
-    cells = [cell('table13_cifar100', mix, p_r) for p_r in columns]
-    config, = {each.config for each in cells}
+    recipes = [recipe('table13_cifar100', mix, p_r) for p_r in columns]
+    config, = {each.config for each in recipes}
     assert f'ips-{mix.lower()}' in config
-    assert [each.paper for each in cells] == row_of(config)
+    assert [each.paper for each in recipes] == row_of(config)
     # The config's own p_r is where its own value is.
     prob = load(short(config)).model.train_cfg.augments[0].augments[1].prob
-    assert cell('table13_cifar100', mix, f'{prob}').paper == own_value(config)
-    alone = cell('table13_cifar100', mix, 'no IPS')
+    assert recipe('table13_cifar100', mix, f'{prob}').paper == own_value(config)
+    alone = recipe('table13_cifar100', mix, 'no IPS')
     assert (short(alone.config), alone.paper) == (
         f'ips/resnet50_{mix.lower()}_cifar100.py', own_value(alone.config))
 
@@ -238,27 +246,27 @@ def test_values_of_table_13_are_those_of_the_configs(mix):
 @pytest.mark.parametrize('training, form', [
     ('hard label', 'hard'), ('label smoothing', 'ls'), ('IPS', 'ips')])
 def test_values_of_table_14_are_those_of_the_configs(training, form):
-    cells = [cell('table14_cifar100', f'{rate} %', training) for rate in (0, 20, 40, 80)]
-    config, = {each.config for each in cells}
+    recipes = [recipe('table14_cifar100', f'{rate} %', training) for rate in (0, 20, 40, 80)]
+    config, = {each.config for each in recipes}
     assert short(config) == f'ips/resnet18_{form}_cifar100-noise.py'
-    assert [each.options['train_dataloader.dataset.rate'] for each in cells] == [0, 0.2, 0.4, 0.8]
-    paper = [each.paper for each in cells]
+    assert [each.options['train_dataloader.dataset.rate'] for each in recipes] == [0, 0.2, 0.4, 0.8]
+    paper = [each.paper for each in recipes]
     assert paper == row_of(config)
     assert paper[1] == own_value(config)
     assert paper[0] == own_value(config.replace('-noise', ''))
 
 
 def test_values_of_table_10_are_those_of_the_configs():
-    cells = {each.name: each for each in sweep('table10_cifar100').cells}
+    recipes = {each.name: each for each in sweep('table10_cifar100').recipes}
     # Its hard-label and IPS runs are not those of Tables 3 and 15.
-    assert (cells.pop('hard label').paper, cells.pop('IPS').paper) == (78.7, 81.9)
-    for each in cells.values():
+    assert (recipes.pop('hard label').paper, recipes.pop('IPS').paper) == (78.7, 81.9)
+    for each in recipes.values():
         assert each.paper == pytest.approx(own_value(each.config), abs=0.0501)
-    assert len(cells) == 4
+    assert len(recipes) == 4
 
 
 def test_noise_of_zero_leaves_every_label_as_it_is():
-    cfg = config_of(cell('table14_npz', '0 %', 'IPS'))
+    cfg = config_of(recipe('table14_npz', '0 %', 'IPS'))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     assert dataset.get_gt_labels().tolist() == dataset.clean_labels.tolist()
 
@@ -275,21 +283,12 @@ def test_readme_has_a_row_for_every_sweep():
 
 @pytest.mark.parametrize('name', SWEEPS)
 def test_readme_tells_the_cost(name):
-    one = sweep(name)
+    found = sweep(name)
     row = readme_rows()[name]
-    assert f'{len(one.cells) * len(one.seeds)} ({len(one.cells)} x {len(one.seeds)})' in row
-    seen = [images_seen(config_of(each)) for each in one.cells]
+    number, seeds = len(found.recipes), len(found.seeds)
+    assert f'{number * seeds} ({number} x {seeds})' in row
+    seen = [images_seen(config_of(each)) for each in found.recipes]
     if name in PAPER:
-        assert row[-2] == str(round(sum(seen) * len(one.seeds) * 50_000 / 1e6))
+        assert row[-2] == str(round(sum(seen) * len(found.seeds) * 50_000 / 1e6))
     else:
         assert f'{seen[0]} N' in row
-
-
-def test_the_helpers_here_find_a_wrong_number():
-    each = cell('fig10_npz', '4x4', '0.5', '2', '1')
-    cfg = config_of(each)
-    assert (cfg.model.alpha, cfg.model.gamma) == (1, 2)
-    init_default_scope('mmpretrain')
-    model = MODELS.build(dict(cfg.model, data_preprocessor=copy.deepcopy(cfg.data_preprocessor)))
-    assert reached(model, 'model.train_cfg.augments.0.grid_size') == (4, 4)
-    assert reached(model, 'model.gamma') == 2

@@ -7,24 +7,23 @@ Prints the accuracies and writes a curve plot and a picture of swapped pairs. Ru
 finished are not run again; ``--fresh`` starts anew.
 """
 import argparse
-import subprocess
-import sys
+import functools
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
-from mmips.runs import cli, sweep, training
+from mmips.runs import cli, scheduling, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def parse_args(argv=None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, default=training.cores(),
+    parser.add_argument('--jobs', type=int, default=scheduling.cores(),
                         help='runs at a time (default: one per core)')
     parser.add_argument('--fresh', action='store_true', help='forget finished runs')
     args = parser.parse_args(argv)
@@ -34,22 +33,23 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 @cli.readable_failures
-def main(argv=None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the demo."""
     args = parse_args(argv)
     start = time.time()
     found = sweep.read_sweep(ROOT / 'configs' / 'sweeps' / 'digits_recipes.yml')
-    cells = sweep.choose_cells(found, ['hard label', 'IPS 2x2'])
-    found = replace(found, cells=tuple(cells), seeds=tuple(dict.fromkeys(args.seeds)))
+    recipes = sweep.choose_recipes(found, ['hard label', 'IPS 2x2'])
+    found = found.but(recipes=tuple(recipes), seeds=tuple(dict.fromkeys(args.seeds)))
     print(f'Training 2 recipes x {len(found.seeds)} seeds on handwritten digits, 10 labels per '
           'class, 20,000 images seen in each run ...', flush=True)
-    sweep.train_cells(found, cells, args.work_dir, args.jobs, retry=True, fresh=args.fresh)
+    sweep.train_recipes(found, recipes, args.work_dir,
+                        functools.partial(scheduling.run_local, jobs=args.jobs), retry=True,
+                        fresh=args.fresh)
     print()
-    sweep.report(found, cells, args.work_dir)
-    pairs = args.work_dir / 'pairs.png'
-    subprocess.run(
-        [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / 'visualization' / 'browse_pairs.py'),
-         cells[1].config, '--out', str(pairs)], check=True, stdout=subprocess.DEVNULL)
+    sweep.report(found, recipes, args.work_dir)
+    # Late: a --help waits for no torch.
+    from mmips.evaluation.pairs import browse_pairs
+    pairs = browse_pairs(recipes[1].config, str(args.work_dir / 'pairs.png'))
     print(f'Pairs: {pairs}\nDone in {time.time() - start:.0f} s.')
 
 

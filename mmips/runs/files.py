@@ -18,13 +18,7 @@ _Path = str | os.PathLike
 
 @contextlib.contextmanager
 def replacing(path: _Path, mode: str = 'w') -> Iterator[Any]:
-    """A file to write that takes the place of another as soon as it is whole.
-
-    Args:
-        path (str): The file to be. Until then there is ``<path>.part`` beside it.
-        mode (str): 'w' for text, in UTF-8 and with line ends as they are written, or 'wb'.
-            Defaults to 'w'.
-    """
+    """A file to write that takes the place of another as soon as it is whole."""
     text: dict = {} if 'b' in mode else dict(newline='', encoding='utf-8')
     partial = f'{os.fspath(path)}.part'
     with open(partial, mode, **text) as file:

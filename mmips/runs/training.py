@@ -1,65 +1,38 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Many training runs: several at a time, resumed where they stopped, never done twice.
+"""One training run in its folder: resumed where it stopped, never done twice.
 
-What the comparison tools share. A run has a folder; in it ``result.json`` says that it is
-finished, ``failure.json`` why it failed, ``scores.json`` keeps every validation,
-``fingerprint.json`` what the numbers depend on and ``train.log`` all that was printed.
+In the folder ``result.json`` says that the run is finished, ``failure.json`` why it failed,
+``scores.json`` keeps every validation, ``fingerprint.json`` what the numbers depend on and
+``train.log`` all that was printed.
 """
 import contextlib
 import copy
 import json
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmips.config import splits
+from mmips.config import sources, splits
+from mmips.errors import UserError
 from mmips.runs import loaders
 from mmips.runs.files import write_json
 from mmips.runs.fingerprints import fingerprint
 
-__all__ = ['Task', 'check_folder', 'cores', 'read_result', 'run_tasks', 'same_setup',
+__all__ = ['check_folder', 'label_backends', 'last_checkpoint', 'read_result', 'same_setup',
            'train_run']
-
-#: A name for messages, the run's folder, and a function with its arguments that trains there.
-Task = tuple[str, Path, Callable[..., dict], tuple]
-_DEVICE = 'CUDA_VISIBLE_DEVICES'
-
-
-def cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_folder(folder: Path, mark: dict) -> None:
-    """Raise where a folder holds a run of another config or other data.
-
-    Args:
-        folder (Path): Folder of one run.
-        mark (dict): The :func:`fingerprint` of the run to be.
-
-    Raises:
-        ValueError: It names the folder, what differs and what to do.
-    """
+    """Refuse a folder that holds a run of another config or other data."""
     if not any((folder / name).exists() for name in ('result.json', 'last_checkpoint')):
         return
     old = _stored_mark(folder)
     if old != mark:
         differing = [key for key in {**mark, **old} if old.get(key) != mark.get(key)]
-        what = f'another setup (differing: {", ".join(differing)})' if old else 'an unknown setup'
-        raise ValueError(f'{folder} holds a run of {what}. Train anew with --fresh, or give '
-                         'another --work-dir.')
+        setup = f'another setup (differing: {", ".join(differing)})' if old else 'an unknown setup'
+        raise UserError(f'{folder} holds a run of {setup}. Train anew with --fresh, or give '
+                        'another --work-dir.')
 
 
 def same_setup(folder: Path, mark: dict) -> bool:
@@ -73,7 +46,7 @@ def _stored_mark(folder: Path) -> dict:
 
 
 def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[str] = (),
-              evaluate: Sequence[str] = ()) -> dict:
+              evaluate: Sequence[str] = (), labels: tuple[str, str] | None = None) -> dict:
     """Train one config in this process, or go on with it; its output goes to ``train.log``.
 
     Args:
@@ -85,13 +58,15 @@ def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[st
         evaluate (Sequence[str]): Where the last weights are evaluated by the config's
             ``test_evaluator``: 'test', 'val', 'train' (training images come through the test
             pipeline). Defaults to ().
+        labels (tuple[str, str], optional): The sweep and the recipe, for
+            :func:`label_backends`. Defaults to None.
 
     Returns:
         dict: ``seed``; ``epochs``; ``images`` seen and ``scores`` at each validation; the
         metrics of each of ``evaluate`` by its name; ``seconds``; ``resumed``.
 
     Raises:
-        ValueError: If the folder holds another run.
+        UserError: If the folder holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / 'train.log', 'a') as log, contextlib.redirect_stdout(log), \
@@ -99,10 +74,31 @@ def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[st
         mark = fingerprint(cfg, files)
         check_folder(folder, mark)
         write_json(folder / 'fingerprint.json', mark)
+        if labels:
+            label_backends(cfg, *labels, seed)
         try:
             return _train(cfg, folder, seed, metric, evaluate)
         finally:
             _close_logs()
+
+
+def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
+    """Tell mmengine's visualisation backends of a config, in place, where a run belongs.
+
+    W&B gets the sweep as the run's group, MLflow as its experiment; both get the recipe and the
+    seed as its name and tags. What the config says itself stays. TensorBoard knows runs by
+    their folders alone, which are ``RECIPE/seedK`` below the sweep's.
+    """
+    name = f'{recipe}/seed{seed}'
+    for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:
+        kind = sources.type_name(backend)
+        if kind == 'WandbVisBackend':
+            ours = dict(group=sweep, name=name, tags=[recipe, f'seed {seed}'])
+            backend['init_kwargs'] = {**ours, **(backend.get('init_kwargs') or {})}
+        elif kind == 'MLflowVisBackend':
+            tags = dict(sweep=sweep, recipe=recipe, seed=str(seed))
+            backend.update({'exp_name': sweep, 'run_name': name, **backend,
+                            'tags': {**tags, **(backend.get('tags') or {})}})
 
 
 def _close_logs() -> None:
@@ -146,13 +142,11 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
 def _can_resume(folder: Path) -> bool:
     """Whether there is a last checkpoint; mends its name where a kill has fallen between both."""
     pointer = folder / 'last_checkpoint'
-    name = Path(pointer.read_text()).name if pointer.is_file() else ''
-    if not name and pointer.is_file():
+    if pointer.is_file() and not pointer.read_text():
         # Its text was due: the newest file is whole, for it is saved before.
         saved = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns)
-        name = saved[-1].name if saved else ''
-        pointer.write_text(str(folder / name) if name else '')
-    return bool(name) and (folder / name).is_file()
+        pointer.write_text(str(saved[-1]) if saved else '')
+    return last_checkpoint(folder) is not None
 
 
 def _evaluate(runner: Any, cfg: Any, split: str) -> dict[str, float]:
@@ -202,153 +196,14 @@ def read_result(path: Path) -> dict:
     result = json.loads(path.read_text())
     images, scores = result.get('images', []), result.get('scores', [])
     if len(images) != len(scores) or not scores:
-        sys.exit(f'{path} has {len(scores)} scores at {len(images)} numbers of images, but each '
-                 'needs the other. Train this run anew, with --fresh.')
+        raise UserError(f'{path} has {len(scores)} scores at {len(images)} numbers of images, but '
+                        'each needs the other. Train this run anew, with --fresh.')
     return result
 
 
-def run_tasks(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = (),
-              keep_going: bool = False) -> Generator[tuple[Task, dict], None, None]:
-    """Do tasks in processes of their own, several at a time, and store their results.
-
-    Args:
-        tasks (Sequence[Task]): In the order in which they start.
-        jobs (int): How many run at a time, on each device where there are devices; the cores
-            are shared out among them.
-        devices (Sequence[str]): What ``CUDA_VISIBLE_DEVICES`` is to the tasks, ``''`` for a
-            CPU. Defaults to (), whatever it is now.
-        keep_going (bool): Whether the others go on when a task fails. Defaults to False.
-
-    Yields:
-        tuple[Task, dict]: A task that is finished and its result, which is in its folder's
-        ``result.json`` by then; or one that failed and ``dict(failed='why')``, which is in
-        ``failure.json``.
-
-    Raises:
-        SystemExit: When one fails, with its name and its log, unless ``keep_going``. Finished
-            ones are kept.
-    """
-    places: Sequence[str | None] = devices or [None]
-    free = [_Worker(device) for device in places for _ in range(jobs)]
-    workers = list(free)
-    # OMP_NUM_THREADS of the user's own wins.
-    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores() // len(workers))))
-    waiting: list[Task] = list(tasks)
-    running: dict[Any, tuple[_Worker, Task]] = {}
-    try:
-        while waiting or running:
-            # No more than can run: what a pool has queued for its process it cannot cancel.
-            while waiting and free:
-                worker, task = free.pop(0), waiting.pop(0)
-                running[worker.submit(task)] = worker, task
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                worker, task = running.pop(done)
-                free.append(worker)
-                result = worker.result(done, task)
-                if 'failed' in result and not keep_going:
-                    sys.exit(_failure(task, result['failed'], len(running)))
-                yield task, result
-    except (KeyboardInterrupt, GeneratorExit):
-        for worker in workers:
-            worker.terminate()
-        raise
-    finally:
-        for worker in workers:
-            worker.leave()
-
-
-class _Worker:
-    """A process that does one task after the other; a new one takes its place if it dies."""
-
-    def __init__(self, device: str | None) -> None:
-        self.device = device
-        self.pool: ProcessPoolExecutor | None = None
-        self.processes: list = []
-
-    def submit(self, task: Task) -> Any:
-        if self.pool is None:
-            self.pool = ProcessPoolExecutor(
-                1, mp_context=multiprocessing.get_context('spawn'), initializer=_prepare)
-            others = multiprocessing.active_children()
-            # The process starts with the first call, and takes the environment of that moment.
-            with _visible_device(self.device):
-                self.pool.submit(int)
-            self.processes = [process for process in multiprocessing.active_children()
-                              if process not in others]
-        return self.pool.submit(_do, task)
-
-    def result(self, future: Any, task: Task) -> dict:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            self.leave()
-            result = dict(failed='its process died: killed for lack of memory?')
-            task[1].mkdir(parents=True, exist_ok=True)
-            write_json(task[1] / 'failure.json', result)
-            return result
-
-    def terminate(self) -> None:
-        for process in self.processes:
-            process.terminate()
-
-    def leave(self) -> None:
-        """Let the process end by itself; not waiting, so that a failure is reported at once."""
-        if self.pool is not None:
-            self.pool.shutdown(wait=False, cancel_futures=True)
-            self.pool = None
-
-
-@contextlib.contextmanager
-def _visible_device(device: str | None) -> Iterator[None]:
-    old = os.environ.get(_DEVICE)
-    if device is not None:
-        os.environ[_DEVICE] = device
-    try:
-        yield
-    finally:
-        if old is None:
-            os.environ.pop(_DEVICE, None)
-        else:
-            os.environ[_DEVICE] = old
-
-
-def _do(task: Task) -> dict:
-    # Stored here, in the worker: it ends its run even when another one's failure ends the tool.
-    _, folder, function, arguments = task
-    try:
-        result = function(*arguments)
-    except (Exception, SystemExit) as error:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / 'train.log', 'a') as log:
-            traceback.print_exc(file=log)
-        # The first line: torch lists every tensor of another shape.
-        text = (str(error).strip() or 'no message').splitlines()[0]
-        result = dict(failed=f'{type(error).__name__}: {text}')
-        write_json(folder / 'failure.json', result)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / 'result.json', result)
-    return result
-
-
-def _failure(task: Task, error: str, running: int) -> str:
-    others = f' {running} running now will end first.' if running else ''
-    return (f'{task[0]} failed ({error}). Log: {task[1]}/train.log. Finished runs are kept: start '
-            f'again after mending it.{others}')
-
-
-def _prepare() -> None:
-    import torch
-    warnings.simplefilter('ignore')
-    torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
-    # Ctrl-C reaches every process of a terminal: the first one says what becomes of the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    # Or else a run would go on unseen, beside the one that takes it up again.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run, None where there is none."""
+    pointer = folder / 'last_checkpoint'
+    name = Path(pointer.read_text()).name if pointer.is_file() else ''
+    # By name: the folder may have moved since.
+    return folder.resolve() / name if name and (folder / name).is_file() else None

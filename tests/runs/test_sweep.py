@@ -1,8 +1,5 @@
 import contextlib
-import csv
 import json
-import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +7,10 @@ from mmengine.config import Config
 from mmengine.runner import ValLoop
 
 from mmips.config import loading, splits
+from mmips.errors import UserError
 from mmips.evaluation import predictions
-from mmips.runs import files, fingerprints, loaders, sweep
+from mmips.runs import files, loaders, sweep, sweep_checks
+from mmips.runs.sweep_recipes import RANDOM, Recipe
 
 TINY = """
 options: {train_cfg.max_epochs: 2, model.backbone.base_channels: 4, model.backbone.stem_channels: 4,
@@ -21,7 +20,7 @@ seeds: [0, 1]
 evaluate: [test, train]
 axes:
   lr: {key: optim_wrapper.optimizer.lr, values: [0.1, 0.2]}
-cells:
+recipes:
   IPS: {config: ips/resnet-s_ips_npz.py}
 """
 
@@ -29,77 +28,78 @@ cells:
 @pytest.fixture
 def read(npz, tmp_path):
 
-    def run(more='', **changes):
-        (tmp_path / 'tiny.yml').write_text(TINY + more)
-        return replace(sweep.read_sweep(tmp_path / 'tiny.yml'), **changes)
+    def run(**changes):
+        (tmp_path / 'tiny.yml').write_text(TINY)
+        return sweep.read_sweep(tmp_path / 'tiny.yml').but(**changes)
 
     return run
 
 
-def outcome(seed, value, seconds=1.):
-    return dict(seed=seed, epochs=2, images=[24, 48], scores=[value + 1, value], seconds=seconds,
-                resumed=seconds > 1, test={'accuracy/top1': value, 'loss': 0.1},
-                train={'accuracy/top1': value + 5, 'loss': 0.05})
+def with_options(recipe, **options):
+    return recipe.but(options={**recipe.options, **options})
 
 
-def test_each_config_is_read_once(read, monkeypatch):
+def test_each_config_is_read_once(read, npz, monkeypatch):
     found, names = read(), []
     load = loading.load_config
     monkeypatch.setattr(loading, 'load_config', lambda name: names.append(name) or load(name))
-    marks = sweep.check_cells(found, found.cells)
+    configs = sweep.check_recipes(found, found.recipes)
     assert [Path(name).name for name in names] == ['resnet-s_hard_npz.py', 'resnet-s_ips_npz.py']
-    assert len({mark['config'] for mark in marks.values()}) == 3
-    # The options are in the copies alone, and what is marked is what is trained.
-    for cell in found.cells:
-        cfg = sweep.load_cell(cell)
-        assert fingerprints.fingerprint(cfg, sweep.data_files(cfg)) == marks[cell.name]
-    assert marks['IPS'].keys() == {'config', os.environ['MMIPS_NPZ']}
+    # The options are in the copies alone.
+    for recipe in found.recipes:
+        assert sweep_checks.load_recipe(found, recipe, configs[recipe.config]).to_dict() == (
+            sweep_checks.load_recipe(found, recipe).to_dict())
+    cfg = sweep_checks.load_recipe(found, found.recipes[0])
+    assert sweep_checks.data_files(cfg, Path('x.pth')) == [str(npz), 'x.pth']
 
 
 def test_curves_need_validations(read):
-    cell = read().cells[0]
-    longer = replace(cell, options={**cell.options, 'train_cfg.max_epochs': 60})
-    own = replace(longer, options={**longer.options, 'train_cfg.val_interval': 7})
-    assert [sweep.load_cell(one, True).train_cfg.val_interval
-            for one in (cell, longer, own)] == [1, 5, 7]
-    assert sweep.load_cell(longer).train_cfg.val_interval == 30
+    recipe = read().recipes[0]
+    longer = with_options(recipe, **{'train_cfg.max_epochs': 60})
+    own = with_options(longer, **{'train_cfg.val_interval': 7})
+    # Curves are of the sweep's metric alone.
+    other = longer.but(metric='loss')
+    assert [sweep_checks.load_recipe(read(curves=True), kind).train_cfg.val_interval
+            for kind in (recipe, longer, own, other)] == [1, 5, 7, 30]
+    assert sweep_checks.load_recipe(read(), longer).train_cfg.val_interval == 30
 
 
 @pytest.mark.parametrize('options, words', [
-    ({'model.backbone.dept': 5}, 'cell lr=0.1 .*resnet-s_hard_npz.py.: .*did you mean depth'),
+    ({'model.backbone.dept': 5}, 'recipe lr=0.1 .*resnet-s_hard_npz.py.: .*did you mean depth'),
     ({'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=3)},
-     'cell lr=0.1 .* is not trained in epochs'),
-    ({'val_evaluator': None}, 'cell lr=0.1 .* has no val_evaluator'),
+     'recipe lr=0.1 .* is not trained in epochs'),
+    ({'val_evaluator': None}, 'recipe lr=0.1 .* has no val_evaluator'),
     ({'train_dataloader.dataset.ann_file': 'gone.npz'}, r'(?s)gone.npz.*train_dataloader.dataset'),
     ({'test_evaluator.topk': [3]}, "metric: 'accuracy/top1' is not among the results of the "
-     'test_evaluator of cell lr=0.1, which are accuracy/top3'),
+     'test_evaluator of recipe lr=0.1, which are accuracy/top3'),
 ])
 def test_refuses_before_anything_is_trained(read, options, words):
     found = read()
-    cells = [replace(cell, options={**cell.options, **options}) for cell in found.cells]
-    with pytest.raises((ValueError, FileNotFoundError), match=words):
-        sweep.check_cells(found, cells)
+    recipes = [with_options(recipe, **options) for recipe in found.recipes]
+    with pytest.raises((UserError, FileNotFoundError), match=words):
+        sweep.check_recipes(found, recipes)
 
 
 def test_refuses_a_metric_that_is_none(read):
     found = read(metric='accuracy/top2')
     with pytest.raises(ValueError, match="metric: 'accuracy/top2' is not among the results of the "
-                       'val_evaluator of cell lr=0.1, which are accuracy/top1'):
-        sweep.check_cells(found, found.cells)
+                       'val_evaluator of recipe lr=0.1, which are accuracy/top1'):
+        sweep.check_recipes(found, found.recipes)
     # Without the data nothing is said of it.
-    sweep.check_cells(found, found.cells, data=False)
+    sweep.check_recipes(found, found.recipes, data=False)
     evaluators = [dict(type='Accuracy', topk=[1]), dict(type='mmips.SafetyMetrics')]
-    cell = replace(found.cells[0], options={'val_evaluator': evaluators,
-                                            'test_evaluator': evaluators})
-    sweep.check_cells(replace(found, metric='accuracy/top1'), [cell])
+    recipe = found.recipes[0].but(options={'val_evaluator': evaluators,
+                                           'test_evaluator': evaluators})
+    sweep.check_recipes(found.but(metric='accuracy/top1'), [recipe])
 
 
 def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):
     found, built = read(), []
-    monkeypatch.setattr(sweep.sources, 'pending_downloads', lambda cfg, fields: [] if built else [
-        ('train_dataloader.dataset', cfg.train_dataloader.dataset, ['far.npz'])])
+    monkeypatch.setattr(
+        sweep_checks.sources, 'pending_downloads', lambda cfg, fields: [] if built else [
+            ('train_dataloader.dataset', cfg.train_dataloader.dataset, ['far.npz'])])
     monkeypatch.setattr('mmengine.registry.DATASETS.build', built.append)
-    sweep.check_cells(found, found.cells)
+    sweep.check_recipes(found, found.recipes)
     assert [data.type for data in built] == ['mmips.ArrayDataset']
 
     def fail(data):
@@ -108,21 +108,21 @@ def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):
     built.clear()
     monkeypatch.setattr('mmengine.registry.DATASETS.build', fail)
     with pytest.raises(FileNotFoundError, match=r'(?s)far.npz.*download failed: no network'):
-        sweep.check_cells(found, found.cells)
+        sweep.check_recipes(found, found.recipes)
 
 
 def test_trains_and_evaluates_the_last_weights(read, tmp_path):
     found = read()
-    cell = found.cells[2]
-    result = sweep.train_cell(found, cell, tmp_path / 'run', 3)
+    recipe = found.recipes[2]
+    result = sweep.train_recipe(found, recipe, 3, tmp_path)
     assert result['seed'] == 3 and result['epochs'] == 2 and result['images'] == [96]
     assert result['scores'] == [result['test']['accuracy/top1']]
-    cfg = Config.fromfile(tmp_path / 'run' / 'resnet-s_ips_npz.py')
+    cfg = Config.fromfile(tmp_path / 'IPS/seed3/resnet-s_ips_npz.py')
     assert cfg.model.head.in_channels == 16 and cfg.randomness.seed == 3
     # Training images in order, without augmentation, each once.
     splits.prepare_split(cfg, 'train', 'x')
     model, loader = predictions.build_model(cfg, 'cpu'), loaders.build_loader(cfg, 'train')
-    for _ in predictions.each_checkpoint(model, [str(tmp_path / 'run' / 'epoch_2.pth')], ['x']):
+    for _ in predictions.each_checkpoint(model, [str(tmp_path / 'IPS/seed3/epoch_2.pth')], ['x']):
         probs, labels = predictions.predict_probs(model, loader, 'x')
     assert len(labels) == 24
     assert result['train']['accuracy/top1'] == pytest.approx(
@@ -154,19 +154,19 @@ def unbroken():
 @pytest.mark.parametrize('epoch, after', [(2, False), (3, False), (3, True)])
 def test_a_killed_run_loses_no_score(read, tmp_path, unbroken, epoch, after):
     found = read(curves=True)
-    cell = replace(found.cells[0], options={**found.cells[0].options, 'train_cfg.max_epochs': 3})
+    recipe = with_options(found.recipes[0], **{'train_cfg.max_epochs': 3})
     if not unbroken:
-        unbroken.update(sweep.train_cell(found, cell, tmp_path / 'unbroken', 0))
+        unbroken.update(sweep.train_recipe(found, recipe, 0, tmp_path / 'unbroken'))
     assert unbroken['images'] == [24, 48, 72] and not unbroken['resumed']
-    folder = tmp_path / 'killed'
+    folder = sweep.folder_of(tmp_path / 'killed', recipe, 0)
     with killed(epoch, after):
-        sweep.train_cell(found, cell, folder, 0)
+        sweep.train_recipe(found, recipe, 0, tmp_path / 'killed')
     assert (folder / 'last_checkpoint').read_text().endswith(f'epoch_{epoch}.pth')
     assert not (folder / 'result.json').exists()
     kept = json.loads((folder / 'scores.json').read_text())
     assert sorted(kept) == [str(number) for number in range(1, epoch + after)]
 
-    result = sweep.train_cell(found, cell, folder, 0)
+    result = sweep.train_recipe(found, recipe, 0, tmp_path / 'killed')
     assert result['resumed'] and result['images'] == unbroken['images']
     assert [result[key] for key in ('scores', 'test', 'train')] == [
         unbroken[key] for key in ('scores', 'test', 'train')]
@@ -174,69 +174,83 @@ def test_a_killed_run_loses_no_score(read, tmp_path, unbroken, epoch, after):
 
 def test_what_was_not_evaluated_everywhere_is_evaluated_and_not_trained(read, tmp_path):
     found = read(seeds=(0, ))
-    cell = found.cells[0]
-    folder = sweep.folder_of(tmp_path, cell, 0)
-    once = sweep.train_cell(replace(found, evaluate=('test', )), cell, folder, 0)
+    recipe, fewer = found.recipes[0], read(seeds=(0, ), evaluate=('test', ))
+    folder = sweep.folder_of(tmp_path, recipe, 0)
+    once = sweep.train_recipe(fewer, recipe, 0, tmp_path)
     files.write_json(folder / 'result.json', once)
     weights = (folder / 'epoch_2.pth').read_bytes()
-    assert sweep.collect(replace(found, evaluate=('test', )), tmp_path) == {(cell.name, 0): once}
+    assert sweep.collect(fewer, tmp_path) == {(recipe.name, 0): once}
     assert sweep.collect(found, tmp_path) == {}
-    again = sweep.train_cell(found, cell, folder, 0)
+    again = sweep.train_recipe(found, recipe, 0, tmp_path)
     assert again['resumed'] and again['scores'] == once['scores']
     assert again['test'] == once['test'] and 0 <= again['train']['accuracy/top1'] <= 100
     assert (folder / 'epoch_2.pth').read_bytes() == weights
     files.write_json(folder / 'failure.json', dict(failed='so'))
-    assert sweep.collect(found, tmp_path)[cell.name, 0] == dict(failed='so')
+    assert sweep.collect(found, tmp_path)[recipe.name, 0] == dict(failed='so')
 
 
-def test_results_are_sorted_and_without_times(read, tmp_path):
-    found = read('paper: {IPS: 50}\n')
-    results = {('IPS', 1): outcome(1, 60., 9), ('lr=0.2', 0): dict(failed='so'),
-               ('lr=0.1', 1): outcome(1, 50.70000076293945), ('lr=0.1', 0): outcome(0, 40.)}
-    text = sweep.write_results(found, results, tmp_path / 'out')
-    assert (tmp_path / 'out' / 'results.csv').read_bytes() == b'\n'.join((
-        b'cell,lr,seed,test_accuracy/top1,test_loss,train_accuracy/top1,train_loss,images_seen,'
-        b'epochs,best_validation', b'lr=0.1,0.1,0,40,0.1,45,0.05,48,2,41',
-        b'lr=0.1,0.1,1,50.7,0.1,55.7,0.05,48,2,51.7', b'IPS,,1,60,0.1,65,0.05,48,2,61', b''))
-    with open(tmp_path / 'out' / 'times.csv', newline='') as file:
-        assert list(csv.reader(file))[3] == ['IPS', '1', '9', 'True']
-    stored = json.loads((tmp_path / 'out' / 'results.json').read_text())
-    assert stored['sweep']['metric'] == 'accuracy/top1'
-    assert [(one['cell'], one['seed']) for one in stored['results']] == [
-        ('lr=0.1', 0), ('lr=0.1', 1), ('lr=0.2', 0), ('IPS', 1)]
-    assert text == (tmp_path / 'out' / 'results.md').read_text()
-    assert '| IPS | **60.00 (n=1)** | 65.00 (n=1) | 5.00 (n=1) | 50.0 |' in text
-    assert r'\toprule' in (tmp_path / 'out' / 'results.tex').read_text()
-    assert not list((tmp_path / 'out').glob('*.part'))
-    low = sweep.write_results(replace(found, lower=True), results, tmp_path / 'out')
-    assert '**45.35 ± 7.57 (n=2)**' in low
-    assert ',48,2,40\n' in (tmp_path / 'out' / 'results.csv').read_text()
-
-
-def test_folders_are_prepared(read, tmp_path):
-    found = read(seeds=(0, ))
-    done, failed, new = found.cells
-    marks = sweep.check_cells(found, found.cells)
-    folders = [sweep.folder_of(tmp_path, cell, 0) for cell in found.cells]
-    assert folders[0] == tmp_path / 'lr=0.1' / 'seed0'
-    for folder, cell in zip(folders[:2], (done, failed)):
-        folder.mkdir(parents=True)
-        files.write_json(folder / 'fingerprint.json', marks[cell.name])
-    files.write_json(folders[0] / 'result.json', outcome(0, 1.))
-    files.write_json(folders[1] / 'failure.json', dict(failed='so'))
-
-    def prepare(new_marks=marks, **options):
-        sweep.prepare_folders(found, found.cells, new_marks, tmp_path, **options)
-        return {name: 'failed' in result
-                for (name, _), result in sweep.collect(found, tmp_path).items()}
-
-    assert prepare() == {'lr=0.1': False, 'lr=0.2': True}
+def test_folders_are_prepared(tmp_path):
+    done, failed = tmp_path / 'done', tmp_path / 'failed'
+    for folder, name in ((done, 'result.json'), (failed, 'failure.json')):
+        folder.mkdir()
+        files.write_json(folder / 'fingerprint.json', dict(config='a'))
+        files.write_json(folder / name, {})
+    for folder in (done, failed):
+        sweep.prepare_folder(folder, dict(config='a'))
+    assert (failed / 'failure.json').exists()
+    sweep.prepare_folder(failed, dict(config='a'), retry=True)
+    assert not (failed / 'failure.json').exists()
     # Another setup has not failed yet.
-    assert prepare({**marks, 'lr=0.2': marks['IPS']}) == {'lr=0.1': False}
-    files.write_json(folders[1] / 'failure.json', dict(failed='so'))
-    assert prepare(retry=True) == {'lr=0.1': False}
-    with pytest.raises(ValueError, match='lr=0.1/seed0 holds a run of another setup'):
-        prepare({**marks, 'lr=0.1': marks['IPS']})
-    assert folders[0].is_dir()
-    assert prepare({**marks, 'lr=0.1': marks['IPS']}, fresh=True) == {}
-    assert not folders[0].exists()
+    files.write_json(failed / 'failure.json', {})
+    sweep.prepare_folder(failed, dict(config='b'))
+    assert not (failed / 'failure.json').exists()
+    with pytest.raises(UserError, match='done holds a run of another setup'):
+        sweep.prepare_folder(done, dict(config='b'))
+
+
+START = {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='far.pth',
+                                         prefix='backbone.')}
+
+
+def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
+    """Trained by an engine that does one task after the other, here."""
+    hard = with_options(read().recipes[0], **{'train_cfg.max_epochs': 1}).but(name='hard')
+    other = with_options(hard, **START, **{'custom_hooks': [dict(type='mmips.CheckPretrained')]})
+    recipes = (other.but(name='from it', folder='it', start='hard'), hard,
+               other.but(name='random', folder='random', start=RANDOM))
+    found, told = read(recipes=recipes, evaluate=('test', )), []
+
+    def engine(tasks):
+        told.append([(task.name, task.folder.name) for task in tasks])
+        return ((task, task()) for task in tasks)
+
+    sweep.train_recipes(found, recipes, tmp_path, engine)
+    assert told == [[(name, f'seed{seed}') for seed in (0, 1) for name in ('hard', 'random')],
+                    [('from it', 'seed0'), ('from it', 'seed1')]]
+    for seed in (0, 1):
+        log = (tmp_path / 'it' / f'seed{seed}' / 'train.log').read_text()
+        checkpoint = sweep.start_of(found, recipes[0], seed, tmp_path)
+        assert checkpoint == tmp_path / hard.folder / f'seed{seed}' / 'epoch_1.pth'
+        assert f'{checkpoint}' in log and 'come from its checkpoint' in log
+    assert 'come from its checkpoint' not in (tmp_path / 'random/seed0/train.log').read_text()
+    # What it started from is part of the setup.
+    (tmp_path / hard.folder / 'seed1/epoch_1.pth').touch()
+    with pytest.raises(UserError, match=r'it/seed1 .*another setup \(differing: .*epoch_1.pth\)'):
+        sweep.train_recipes(found, recipes, tmp_path, engine)
+
+
+def test_an_interrupted_sweep_says_that_it_goes_on(read, tmp_path):
+
+    def engine(tasks):
+        raise KeyboardInterrupt
+
+    found = read()
+    with pytest.raises(UserError, match=f'Interrupted. Finished runs are kept in {tmp_path}'):
+        sweep.train_recipes(found, found.recipes, tmp_path, engine)
+
+
+def test_without_its_start_a_recipe_fails_and_says_so(read, tmp_path):
+    found = read(recipes=(Recipe(name='a', folder='a'), Recipe(name='b', folder='b', start='a')))
+    task, = sweep._Progress(found, found.recipes, tmp_path, None).tasks([found.recipes[1]])[:1]
+    assert 'b, seed 0, starts from a, which has not ended' in task()['failed']
+    assert json.loads((tmp_path / 'b/seed0/failure.json').read_text())['failed']

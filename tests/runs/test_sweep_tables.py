@@ -1,24 +1,28 @@
-from dataclasses import replace
+import csv
+import json
 
+import numpy as np
 import pytest
 
 from mmips.runs import sweep_tables
-from mmips.runs.sweep_file import Cell, Sweep
-from mmips.runs.sweep_tables import latex, make_tables, to_latex, to_markdown
+from mmips.runs.sweep_recipes import Heatmaps, Recipe, Sweep, Table
+from mmips.runs.sweep_tables import make_tables
+from mmips.runs.tables import latex, to_latex, to_markdown
 
 
-def cell(name, paper=None, **axes):
-    return Cell(name, name, 'x.py', {}, axes, paper)
+def recipe(name, paper=None, **axes):
+    return Recipe(name=name, folder=name, config='x.py', axes=axes, paper=paper)
 
 
 def result(test, train=None):
     return dict(test={'acc': test}, train={'acc': train})
 
 
+GRID = Table(rows='mix', columns='p')
 AXES = {'mix': ['none', 'Cut|Mix'], 'p': ['0', '0.5']}
-SWEEP = Sweep('A & B', (cell('hard'), cell('b', 81.0, mix='Cut|Mix', p='0.5'),
-                        cell('a', mix='none', p='0.5'), cell('c', 70.5, mix='none', p='0')),
-              AXES, (0, 1), 'acc')
+SWEEP = Sweep(title='A & B', axes=AXES, seeds=(0, 1), metric='acc', recipes=(
+    recipe('hard'), recipe('b', 81.0, mix='Cut|Mix', p='0.5'), recipe('a', mix='none', p='0.5'),
+    recipe('c', 70.5, mix='none', p='0')))
 RESULTS = {('hard', 0): result(70, 90), ('hard', 1): result(72, 91), ('a', 0): result(80, 95),
            ('a', 1): result(80, 97), ('b', 0): result(81, 99), ('b', 1): result(83, 99),
            ('c', 0): result(60, 60), ('c', 1): result(60.5, 60)}
@@ -28,11 +32,11 @@ def markdown(sweep, results=RESULTS):
     return to_markdown(sweep.title, make_tables(sweep, results))
 
 
-def test_one_row_a_cell():
-    assert markdown(replace(SWEEP, evaluate=('test', 'train'))) == """\
+def test_one_row_a_recipe():
+    assert markdown(SWEEP.but(evaluate=('test', 'train'))) == """\
 ## A & B
 
-| cell | test acc ↑ | train acc ↑ | gap (train − test) | paper |
+| recipe | test acc ↑ | train acc ↑ | gap (train − test) | paper |
 |---|---|---|---|---|
 | hard | 71.00 ± 1.41 | 90.50 ± 0.71 | 19.50 ± 0.71 |  |
 | b | **82.00 ± 1.41** | 99.00 ± 0.00 | 17.00 ± 1.41 | 81.0 |
@@ -42,14 +46,14 @@ def test_one_row_a_cell():
 
 
 def test_every_seed_is_shown_where_it_is_wanted():
-    results = {key: {**one, 'images': [10, 24000]} for key, one in RESULTS.items()}
+    results = {key: {**run, 'images': [10, 24000]} for key, run in RESULTS.items()}
     results['c', 0]['images'] = [12000]
     results['hard', 1] = dict(failed='so')
     del results['a', 0], results['a', 1]
-    assert markdown(replace(SWEEP, show_seeds=True), results) == """\
+    assert markdown(SWEEP.but(table=Table(seeds=True)), results) == """\
 ## A & B
 
-| cell | images seen | seeds | test acc ↑ | paper |
+| recipe | images seen | seeds | test acc ↑ | paper |
 |---|---|---|---|---|
 | hard | 24,000 | 0: 70.00 | 70.00 (n=1) |  |
 | b | 24,000 | 0: 81.00, 1: 83.00 | **82.00 ± 1.41 (n=2)** | 81.0 |
@@ -59,7 +63,7 @@ def test_every_seed_is_shown_where_it_is_wanted():
 
 
 def test_rows_and_columns_in_the_order_of_their_axes():
-    assert markdown(replace(SWEEP, rows=('mix', ), columns=('p', ))) == """\
+    assert markdown(SWEEP.but(table=GRID)) == """\
 ## A & B
 
 test acc ↑
@@ -73,7 +77,7 @@ test acc ↑
 
 
 def test_rows_alone_and_several():
-    table, = make_tables(replace(SWEEP, rows=('p', 'mix')), RESULTS)
+    table, = make_tables(SWEEP.but(table=Table(rows=('p', 'mix'))), RESULTS)
     assert table.header[:2] == ['p', 'mix'] and table.labels == 2
     assert [row[:2] for row in table.rows] == [['0', 'none'], ['0.5', 'none'], ['0.5', 'Cut|Mix'],
                                                ['hard', '']]
@@ -86,14 +90,13 @@ def test_rows_alone_and_several():
     ('row', False, {(0, 3)}), ('row', True, {(0, 1)}), ('column', False, {(1, 3)}),
     ('column', True, {(0, 3)})])
 def test_what_is_best(best, lower, bold):
-    sweep = replace(SWEEP, rows=('mix', ), columns=('p', ), best=best, lower=lower)
+    sweep = SWEEP.but(table=Table(rows='mix', columns='p', best=best), lower=lower)
     assert make_tables(sweep, RESULTS)[0].bold == bold
     assert ('↓' in markdown(sweep)) == lower
 
 
 def test_a_table_for_each_split_and_the_gap():
-    tables = make_tables(replace(SWEEP, rows=('mix', ), columns=('p', ),
-                                 evaluate=('test', 'train')), RESULTS)
+    tables = make_tables(SWEEP.but(table=GRID, evaluate=('test', 'train')), RESULTS)
     assert [table.title for table in tables] == ['test acc ↑', 'train acc ↑', 'gap (train − test)']
     assert [bool(table.bold) for table in tables] == [True, False, False]
     assert tables[2].rows[0] == ['none', '-0.25 ± 0.35', '16.00 ± 1.41', '']
@@ -106,14 +109,14 @@ def test_unfinished_and_failed_runs():
     assert texts == ['70.00 (n=1)', '0.50 (n=1)', '–', '61.00 ± 1.41 (n=2)']
     # Of equal numbers of seeds nothing is said; ties are all best; shares have more digits.
     results = {(name, 0): result(0.5) for name in 'abc'}
-    table, = make_tables(replace(SWEEP, seeds=(0, )), results)
+    table, = make_tables(SWEEP.but(seeds=(0, )), results)
     assert [row[1] for row in table.rows] == ['–', '0.5000', '0.5000', '0.5000']
     assert table.bold == {(1, 1), (2, 1), (3, 1)}
     assert make_tables(SWEEP, {})[0].rows[0] == ['hard', '–', '']
 
 
 def test_latex():
-    sweep = replace(SWEEP, cells=(cell('50 %_{a}$ #1 ~^\\ <b>', 1.0), cell('a'), ))
+    sweep = SWEEP.but(recipes=(recipe('50 %_{a}$ #1 ~^\\ <b>', 1.0), recipe('a')))
     text = to_latex(sweep.title, make_tables(sweep, RESULTS))
     assert text == r"""% Needs \usepackage{booktabs}.
 \begin{table}
@@ -121,7 +124,7 @@ def test_latex():
   \caption{A \& B}
   \begin{tabular}{lcc}
     \toprule
-    cell & test acc $\uparrow$ & paper \\
+    recipe & test acc $\uparrow$ & paper \\
     \midrule
     50 \%\_\{a\}\$ \#1 \textasciitilde{}\textasciicircum{}\textbackslash{} \textless{}b\textgreater{} & -- & 1.0 \\
     a & 80.00 $\pm$ 0.00 &  \\
@@ -138,3 +141,53 @@ def test_latex():
     ('e', 'e')])
 def test_numbers_are_named_by_their_axis(label, heading):
     assert sweep_tables._heading('a', label) == heading
+
+
+def outcome(seed, value, seconds=1.):
+    return dict(seed=seed, epochs=2, images=[24, 48], scores=[value + 1, value], seconds=seconds,
+                resumed=seconds > 1, test={'acc': value, 'loss': 0.1}, train={'acc': value + 5})
+
+
+def test_results_are_sorted_and_without_times(tmp_path):
+    sweep = SWEEP.but(evaluate=('test', 'train'))
+    results = {('c', 1): outcome(1, 60., 9), ('a', 0): dict(failed='so'),
+               ('b', 1): outcome(1, 50.70000076293945), ('b', 0): outcome(0, 40.)}
+    text = sweep_tables.write_results(sweep, results, tmp_path / 'out')
+    assert (tmp_path / 'out' / 'results.csv').read_bytes() == b'\n'.join((
+        b'recipe,mix,p,seed,test_acc,test_loss,train_acc,images_seen,epochs,best_validation',
+        b'b,Cut|Mix,0.5,0,40,0.1,45,48,2,41', b'b,Cut|Mix,0.5,1,50.7,0.1,55.7,48,2,51.7',
+        b'c,none,0,1,60,0.1,65,48,2,61', b''))
+    with open(tmp_path / 'out' / 'times.csv', newline='') as file:
+        assert list(csv.reader(file))[3] == ['c', '1', '9', 'True']
+    stored = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert stored['sweep']['metric'] == 'acc'
+    assert [(run['recipe'], run['seed']) for run in stored['results']] == [
+        ('b', 0), ('b', 1), ('a', 0), ('c', 1)]
+    assert text == (tmp_path / 'out' / 'results.md').read_text()
+    assert '| c | **60.00 (n=1)** | 65.00 (n=1) | 5.00 (n=1) | 70.5 |' in text
+    assert r'\toprule' in (tmp_path / 'out' / 'results.tex').read_text()
+    low = sweep_tables.write_results(sweep.but(lower=True), results, tmp_path / 'out')
+    assert '**45.35 ± 7.57 (n=2)**' in low
+    assert ',48,2,40\n' in (tmp_path / 'out' / 'results.csv').read_text()
+    assert not list((tmp_path / 'out').glob('*.part'))
+
+
+def test_recipes_of_another_metric_have_a_table_of_their_own():
+    other = recipe('seg').but(metric='mIoU')
+    sweep = SWEEP.but(recipes=(*SWEEP.recipes, other))
+    first, second = make_tables(sweep, {**RESULTS, ('seg', 0): dict(test={'mIoU': 0.5})})
+    assert [row[0] for row in first.rows] == ['hard', 'b', 'a', 'c']
+    assert second.header == ['recipe', 'test mIoU ↑'] and second.rows == [['seg', '0.5000']]
+    assert set(sweep_tables.curves_frame(sweep, {
+        ('seg', 0): dict(images=[1], scores=[2]), ('a', 1): dict(images=[3], scores=[4])
+    }).itertuples(index=False, name=None)) == {('a', 1, 3, 4)}
+
+
+def test_values_stand_where_their_recipes_do():
+    sweep = SWEEP.but(heatmaps=Heatmaps(x='p', y='mix'))
+    maps = sweep_tables.heatmap_frames(sweep, {**RESULTS, ('b', 1): dict(failed='so')})
+    np.testing.assert_array_equal(maps[()], [[60.25, 80], [np.nan, 81]])
+    assert list(maps[()].index) == AXES['mix'] and maps[()].columns.name == 'p'
+    maps = sweep_tables.heatmap_frames(
+        SWEEP.but(heatmaps=Heatmaps(x='p', y='p', panels='mix')), RESULTS)
+    assert list(maps) == [('none', ), ('Cut|Mix', )]

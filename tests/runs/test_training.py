@@ -1,11 +1,10 @@
 import json
-import multiprocessing
 import os
-import time
 
 import pytest
 from mmengine.config import Config
 
+from mmips.errors import UserError
 from mmips.runs import files, fingerprints, training
 
 
@@ -21,7 +20,7 @@ def test_a_folder_with_another_run_is_refused(tmp_path, left):
     training.check_folder(tmp_path, json.loads(json.dumps(mark)))
 
     def refuses(words, config, files):
-        with pytest.raises(ValueError, match=f'{tmp_path} holds a run of {words}.*--work-dir'):
+        with pytest.raises(UserError, match=f'{tmp_path} holds a run of {words}.*--work-dir'):
             training.check_folder(tmp_path, fingerprints.fingerprint(config, files))
 
     refuses(r'another setup \(differing: config\)', Config(dict(model=dict(width=2))), [data])
@@ -37,86 +36,8 @@ def test_a_folder_with_another_run_is_refused(tmp_path, left):
 def test_a_result_without_all_scores_is_refused(tmp_path):
     path = tmp_path / 'result.json'
     path.write_text(json.dumps(dict(images=[24, 48], scores=[50.])))
-    with pytest.raises(SystemExit, match='result.json has 1 scores at 2 numbers of images'):
+    with pytest.raises(UserError, match='result.json has 1 scores at 2 numbers of images'):
         training.read_result(path)
-
-
-def test_cores_are_those_that_may_be_used(monkeypatch):
-    monkeypatch.setattr('os.sched_getaffinity', lambda pid: {3, 5, 7}, raising=False)
-    assert training.cores() == 3
-    monkeypatch.delattr('os.sched_getaffinity')
-    monkeypatch.setattr('os.cpu_count', lambda: None)
-    assert training.cores() == 1
-
-
-def task(folder, name, expression):
-    """A task that another process can do without this file."""
-    return name, folder / name, eval, (expression, )
-
-
-def test_the_others_go_on_when_one_fails_or_dies(tmp_path):
-    env = "dict(device=__import__('os').environ.get('CUDA_VISIBLE_DEVICES'))"
-    tasks = [task(tmp_path, 'one', env), task(tmp_path, 'bad', '1 / 0'),
-             task(tmp_path, 'dead', "__import__('os')._exit(3)"), task(tmp_path, 'last', env)]
-    before = os.environ.get('CUDA_VISIBLE_DEVICES')
-    done = {name: result for (name, *_), result in training.run_tasks(tasks, 1, ['7'], True)}
-    assert os.environ.get('CUDA_VISIBLE_DEVICES') == before
-    assert list(done) == ['one', 'bad', 'dead', 'last']
-    assert done['one'] == done['last'] == dict(device='7')
-    assert done['bad'] == dict(failed='ZeroDivisionError: division by zero')
-    assert done['dead']['failed'].startswith('its process died')
-    for name, result in done.items():
-        file = 'failure.json' if 'failed' in result else 'result.json'
-        assert json.loads((tmp_path / name / file).read_text()) == result
-        assert [path.suffix for path in (tmp_path / name).iterdir()].count('.json') == 1
-    assert 'Traceback' in (tmp_path / 'bad' / 'train.log').read_text()
-
-
-def test_a_failed_run_names_its_log_and_stops_the_queue(tmp_path):
-    tasks = [task(tmp_path, 'bad', '1 / 0'), task(tmp_path, 'next', 'dict()'),
-             task(tmp_path, 'last', 'dict()')]
-    with pytest.raises(SystemExit, match='bad failed .*train.log. Finished runs are kept') as end:
-        list(training.run_tasks(tasks, 1))
-    assert str(end.value).endswith('after mending it.')
-    # The worker takes what is queued at once, so a run that was cancelled too late would show.
-    time.sleep(1)
-    assert [path.name for path in tmp_path.iterdir()] == ['bad']
-
-
-def test_each_device_has_its_process(tmp_path):
-    # Each waits for the other's file: both must be running, on different devices.
-    code = ("(__import__('os').mkdir({!r}), [__import__('time').sleep(.05) for _ in range(1200) "
-            "if not __import__('os').path.exists({!r})], "
-            "dict(device=__import__('os').environ['CUDA_VISIBLE_DEVICES']))[-1]")
-    a, b = str(tmp_path / 'a-runs'), str(tmp_path / 'b-runs')
-    tasks = [task(tmp_path, 'a', code.format(a, b)), task(tmp_path, 'b', code.format(b, a))]
-    done = [result['device'] for _, result in training.run_tasks(tasks, 1, ['0', '1'])]
-    assert sorted(done) == ['0', '1']
-
-
-def test_an_interrupted_consumer_ends_what_runs(tmp_path):
-    tasks = [task(tmp_path, 'one', 'dict()'), task(tmp_path, 'two', "__import__('time').sleep(99)")]
-    others = multiprocessing.active_children()
-    started = training.run_tasks(tasks, 2)
-    next(started)
-    mine = [child for child in multiprocessing.active_children() if child not in others]
-    assert len(mine) == 2
-    started.close()
-    deadline = time.time() + 20
-    while any(map(alive, mine)) and time.time() < deadline:
-        time.sleep(0.05)
-    assert not any(map(alive, mine))
-
-
-def alive(process):
-    # A thread of the pool may have waited for it first; then its exit code stays unknown.
-    if process.exitcode is not None:
-        return False
-    try:
-        os.kill(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize('text, there, resumes', [
@@ -137,3 +58,22 @@ def test_a_kill_between_a_checkpoint_and_its_name_is_mended(tmp_path):
     (tmp_path / 'last_checkpoint').touch()
     assert training._can_resume(tmp_path)
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'epoch_10.pth')
+
+
+def test_visualisation_backends_learn_where_a_run_belongs():
+    own = dict(type='mmengine.WandbVisBackend', init_kwargs=dict(project='mine', group='other'))
+    cfg = Config(dict(visualizer=dict(vis_backends=[
+        dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend'),
+        dict(type='WandbVisBackend'), own,
+        dict(type='MLflowVisBackend', exp_name='mine', tags=dict(team='x'))])))
+    training.label_backends(cfg, 'Table 13', 'IPS 4x4', 2)
+    local, board, wandb, mine, mlflow = cfg.visualizer.to_dict()['vis_backends']
+    assert local == dict(type='LocalVisBackend') and board == dict(type='TensorboardVisBackend')
+    tags = ['IPS 4x4', 'seed 2']
+    assert wandb['init_kwargs'] == dict(group='Table 13', name='IPS 4x4/seed2', tags=tags)
+    assert mine['init_kwargs'] == dict(project='mine', group='other', name='IPS 4x4/seed2',
+                                       tags=tags)
+    assert mlflow == dict(
+        type='MLflowVisBackend', exp_name='mine', run_name='IPS 4x4/seed2',
+        tags=dict(sweep='Table 13', recipe='IPS 4x4', seed='2', team='x'))
+    training.label_backends(Config({}), 'x', 'y', 0)

@@ -1,8 +1,6 @@
 import importlib.util
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,14 +12,14 @@ import pytest
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'sweep.py'
 FILE = """
 config: ips/resnet-s_hard_npz.py
-options: {train_cfg.max_epochs: 6, model.backbone.base_channels: 4, model.backbone.stem_channels: 4,
+options: {train_cfg.max_epochs: 4, model.backbone.base_channels: 4, model.backbone.stem_channels: 4,
           model.head.in_channels: 16, default_hooks.checkpoint.interval: 1,
           optim_wrapper.optimizer.lr: 0.3, test_evaluator: [{type: Accuracy, topk: [1]},
                                                             {type: mmips.SafetyMetrics}]}
 seeds: [0]
 evaluate: [test, train]
 curves: true
-cells:
+recipes:
   hard label: {}
   bad: {options: {model.head.in_channels: 5}}
   IPS: {config: ips/resnet-s_ips-eqcost_npz.py}
@@ -65,7 +63,7 @@ def whole(tool, argv, folder, capsys):
         return folder / 'whole', None
     with pytest.raises(SystemExit) as end:
         tool.main(argv)
-    assert end.value.code == 1
+    assert end.value.code == 2
     return folder / 'whole', capsys.readouterr()
 
 
@@ -80,65 +78,57 @@ def test_trains_what_does_not_fail_and_nothing_twice(tool, argv, whole, capsys):
     assert 'Traceback' in (out / 'bad' / 'seed0' / 'train.log').read_text()
     rows = (out / 'results.csv').read_text().splitlines()
     header = rows[0].split(',')
-    assert header[:3] == ['cell', 'seed', 'test_accuracy/top1'] and 'train_safety/nll' in header
+    assert header[:3] == ['recipe', 'seed', 'test_accuracy/top1'] and 'train_safety/nll' in header
     assert header[-3:] == ['images_seen', 'epochs', 'best_validation']
     assert [row.split(',')[0] for row in rows[1:]] == ['hard label', 'IPS']
     # Three classes of six.
-    assert rows[1].split(',')[-3:-1] == ['108', '6']
+    assert rows[1].split(',')[-3:-1] == ['72', '4']
     assert '| bad | – |' in printed.out and '| bad | – |' in (out / 'results.md').read_text()
     assert (out / 'curves.png').stat().st_size > 10_000
-    assert (out / 'IPS' / 'seed0' / 'epoch_6.pth').is_file()
+    assert (out / 'IPS' / 'seed0' / 'epoch_4.pth').is_file()
 
     times = {path: path.stat().st_mtime_ns for path in out.rglob('seed0/*')}
     with pytest.raises(SystemExit) as end:
         tool.main(argv)
-    assert end.value.code == 1
+    assert end.value.code == 2
     assert '[1/' not in (text := capsys.readouterr()).out and 'bad, seed 0, failed' in text.err
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob('seed0/*')}
-    # Chosen cells alone decide.
+    # Chosen recipes alone decide.
     tool.main([*argv, '--only', 'IPS', 'hard label'])
     assert '| bad | – |' in capsys.readouterr().out
     with pytest.raises(SystemExit) as end:
         tool.main([*argv, '--retry-failed'])
-    assert end.value.code == 1 and '[1/1] bad, seed 0: failed' in capsys.readouterr().out
+    assert end.value.code == 2 and '[1/1] bad, seed 0: failed' in capsys.readouterr().out
     with pytest.raises(SystemExit):
         tool.main([*argv, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5'])
     assert 'hard_label/seed0 holds a run of another setup (differing: config)' in (
         capsys.readouterr().err)
 
 
-def start(argv):
-    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    return subprocess.Popen(
-        [sys.executable, '-W', 'ignore', str(TOOL), *argv], env=env, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        # A shell that starts tests in the background has Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-
-
 @pytest.mark.slow
-def test_a_killed_sweep_ends_with_the_same_bytes(whole, argv, folder):
-    whole, _ = whole
+def test_a_killed_sweep_leaves_no_orphans_and_ends_with_the_same_bytes(whole, argv, folder):
     out = folder / 'killed'
-    argv = [*argv[:-1], str(out)]
-    for moment, number in ((out / 'hard_label' / 'seed0' / 'scores.json', signal.SIGKILL),
-                           (out / 'IPS' / 'seed0' / 'last_checkpoint', signal.SIGINT)):
-        process = start(argv)
-        while not (moment.exists() and moment.read_text()):
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.005)
-        os.killpg(process.pid, number)
-        _, error = process.communicate(timeout=60)
-        assert process.returncode
-        assert not (moment.parent / 'result.json').exists()
-    assert error.strip().splitlines() == [
-        f'Interrupted. Finished runs are kept in {out}, the others resume with the same command.']
+    command = [sys.executable, '-W', 'ignore', str(TOOL), *argv[:-1], str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    moment = out / 'IPS' / 'seed0' / 'last_checkpoint'
+    while not (moment.exists() and moment.read_text()):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+    process.kill()
+    process.communicate(timeout=60)
+    assert children
+    deadline = time.time() + 60
+    while any(Path(f'/proc/{child}').exists() for child in children) and time.time() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f'/proc/{child}').exists() for child in children)
+    assert not (moment.parent / 'result.json').exists()
     # The partial table of what had ended.
     assert (out / 'results.csv').read_text().count('\n') == 2
-    process = start(argv)
-    printed, error = process.communicate(timeout=300)
-    assert process.returncode == 1 and '[1/1] IPS' in printed and 'bad, seed 0, failed' in error
-    assert (out / 'results.csv').read_bytes() == (whole / 'results.csv').read_bytes()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 2
+    assert '[1/1] IPS' in again.stdout and 'bad, seed 0, failed' in again.stderr
+    assert (out / 'results.csv').read_bytes() == (whole[0] / 'results.csv').read_bytes()
     assert json.loads((out / 'IPS' / 'seed0' / 'result.json').read_text())['resumed']
 
 
@@ -158,7 +148,7 @@ def test_lists_and_collects_without_training(tool, whole, argv, folder, capsys):
     (['--npz', 'gone.npz'], '--npz must name an existing .npz file, but got gone.npz'),
     (['--jobs', '0'], '--jobs must be at least 1, but got 0'),
     (['--max-classes', '-1'], '--max-classes must be at least 1, but got -1'),
-    (['--only', 'soft label'], "--only: no cell is called 'soft label'"),
+    (['--only', 'soft label'], "--only: no recipe is called 'soft label'"),
     (['--cfg-options', 'model.alhpa=1'], 'the option model.alhpa does not exist'),
     (['--list', '--collect'], 'not allowed with argument'),
 ])
@@ -168,16 +158,15 @@ def test_refuses(tool, argv, options, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('given, visible, expected', [
-    ([], None, ([], 3)), (['--devices', 'cpu', '--jobs', '2'], None, ([''], 2)),
-    (['--devices', '3', '1', '--jobs-per-device', '2'], None, (['3', '1'], 2)),
-    (['gpus'], None, (['0', '1'], 1)), (['gpus'], '4,6', (['4', '6'], 1))])
-def test_places(tool, given, visible, expected, monkeypatch):
-    monkeypatch.setattr('torch.cuda.is_available', lambda: 'gpus' in given)
-    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
-    monkeypatch.setattr('os.sched_getaffinity', lambda pid: {3, 5, 7}, raising=False)
-    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
-    if visible:
-        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
-    args = tool.parse_args(['x.yml', *(word for word in given if word != 'gpus')])
-    assert tool.find_places(args) == expected
+def test_an_engine_is_chosen(tool, argv, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(tool.sweep, 'train_recipes', lambda found, recipes, work_dir, engine, *rest:
+                        chosen.append((engine.func.__name__, engine.keywords)))
+    monkeypatch.setattr(tool.sweep, 'report', lambda *args: None)
+    tool.main(argv)
+    tool.main([*argv, '--engine', 'slurm', '--slurm', 'partition=gpu', 'time=60'])
+    work_dir = Path(argv[-1])
+    assert chosen == [
+        ('run_local', dict(devices=[''], jobs=1)),
+        ('run_slurm', dict(folder=work_dir / 'slurm', options=dict(
+            partition='gpu', time=60, array_parallelism=1)))]

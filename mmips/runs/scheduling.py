@@ -1,0 +1,241 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Where runs are trained: side by side on this machine, or as jobs of Slurm by submitit.
+
+An engine takes tasks and yields each with its result as it ends. On this machine a small pool
+does it rather than submitit's LocalExecutor, which starts all jobs at once, each in a Python of
+its own, and leaves them training on when the tool is killed.
+"""
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from mmips.errors import UserError
+from mmips.runs.files import write_json
+
+__all__ = ['Engine', 'Task', 'cores', 'local_places', 'run_local', 'run_slurm', 'run_submitted']
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to do: ``function(*arguments)`` trains in ``folder`` and returns the result."""
+
+    name: str
+    folder: Path
+    function: Callable[..., dict]
+    arguments: tuple = ()
+
+    def __call__(self) -> dict:
+        """Do it in this process, which stores the result whatever becomes of the tool."""
+        if 'SUBMITIT_EXECUTOR' in os.environ:
+            # Slurm's signal reaches workers of data loaders too: one requeue is enough.
+            os.register_at_fork(
+                after_in_child=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            result = self.function(*self.arguments)
+        except Exception as error:
+            with open(self.folder / 'train.log', 'a') as log:
+                traceback.print_exc(file=log)
+            # The first line: torch lists every tensor of another shape.
+            text = (str(error).strip() or 'no message').splitlines()[0]
+            return self.fail(f'{type(error).__name__}: {text}')
+        write_json(self.folder / 'result.json', result)
+        return result
+
+    def fail(self, why: str) -> dict:
+        """Store why there is no result."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / 'failure.json', dict(failed=why))
+        return dict(failed=why)
+
+    def checkpoint(self) -> Any:
+        """What submitit puts back into the queue on preemption: started again, a run resumes."""
+        from submitit.helpers import DelayedSubmission
+        return DelayedSubmission(self)
+
+
+#: From tasks to each of them with its result, or with ``dict(failed='why')``.
+Engine = Callable[[Sequence[Task]], Iterator[tuple[Task, dict]]]
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def local_places(devices: Sequence[str] | None = None, jobs: int | None = None,
+                 jobs_per_device: int = 1) -> dict:
+    """What :func:`run_local` takes: the GPUs named or found, or so many runs on the CPU."""
+    if devices and devices != ['cpu']:
+        return dict(devices=devices, jobs=jobs_per_device)
+    if not devices:
+        import torch
+        if torch.cuda.is_available():
+            number = torch.cuda.device_count()
+            visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+            found = visible.split(',')[:number] if visible else list(map(str, range(number)))
+            return dict(devices=found, jobs=jobs_per_device)
+    return dict(devices=[''] if devices else [], jobs=jobs or cores())
+
+
+def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
+              ) -> Iterator[tuple[Task, dict]]:
+    """The engine of this machine: worker processes, none of which outlives this one.
+
+    Args:
+        tasks (Sequence[Task]): In the order in which they start.
+        jobs (int): How many run at a time, on each device where there are devices; the cores
+            are shared out among them.
+        devices (Sequence[str]): What ``CUDA_VISIBLE_DEVICES`` is to the tasks, ``''`` for a
+            CPU. Defaults to (), whatever it is now.
+    """
+    named: Sequence[str | None] = devices or [None]
+    places = [device for _ in range(jobs) for device in named]
+    # OMP_NUM_THREADS of the user's own wins.
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores() // len(places))))
+    workers = [_Worker(device) for device in places]
+    waiting = list(tasks)
+    try:
+        while waiting or any(worker.task for worker in workers):
+            for worker in workers:
+                if waiting and worker.task is None:
+                    worker.start(waiting.pop(0))
+            busy = {worker.pipe: worker for worker in workers if worker.task}
+            for pipe in connection.wait(list(busy)):
+                yield busy[pipe].finish()
+    except (KeyboardInterrupt, GeneratorExit):
+        for worker in workers:
+            if worker.process is not None:
+                worker.process.terminate()
+        raise
+    finally:
+        for worker in workers:
+            if worker.process is not None:
+                worker.pipe.close()
+
+
+class _Worker:
+    """A process that does one task after the other; a new one takes its place if it dies."""
+
+    def __init__(self, device: str | None) -> None:
+        self.device = device
+        self.task: Task | None = None
+        self.process: Any = None
+        self.pipe: Any = None
+
+    def start(self, task: Task) -> None:
+        if self.process is None:
+            context = multiprocessing.get_context('spawn')
+            self.pipe, theirs = context.Pipe()
+            self.process = context.Process(target=_work, args=(theirs, self.device))
+            self.process.start()
+            theirs.close()
+        self.task = task
+        self.pipe.send(task)
+
+    def finish(self) -> tuple[Task, dict]:
+        task, self.task = self.task, None
+        assert task is not None
+        try:
+            return task, self.pipe.recv()
+        except (EOFError, OSError):
+            self.pipe.close()
+            self.process = None
+            return task, task.fail('its process died: killed for lack of memory?')
+
+
+def _work(pipe: Any, device: str | None) -> None:
+    # Ctrl-C reaches every process of a terminal: the first one says what becomes of the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    if device is not None:
+        os.environ['CUDA_VISIBLE_DEVICES'] = device
+    warnings.simplefilter('ignore')
+    import torch
+    torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
+    with contextlib.suppress(EOFError):  # There is nothing more to do.
+        while True:
+            pipe.send(pipe.recv()())
+
+
+def _die_with_parent() -> None:
+    # Or else a run would go on unseen, beside the one that takes it up again.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def run_slurm(tasks: Sequence[Task], folder: Path, options: Mapping[str, Any]
+              ) -> Iterator[tuple[Task, dict]]:
+    """The engine of a cluster: an array of Slurm jobs, requeued when they are preempted.
+
+    The options are those of submitit's SlurmExecutor, ``time`` in minutes; with
+    ``cluster='local'`` the jobs rehearse on this machine, all at once.
+    """
+    try:
+        import submitit
+    except ImportError:
+        raise UserError('--engine slurm needs submitit: pip install submitit') from None
+    settings = {'job_name': 'mmips', 'time': 24 * 60, **options}
+    try:
+        if settings.pop('cluster', 'slurm') == 'local':
+            executor: Any = submitit.LocalExecutor(folder)
+            executor.update_parameters(timeout_min=settings['time'])
+        else:
+            executor = submitit.SlurmExecutor(folder)
+            executor.update_parameters(**settings)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(f'--engine slurm with {dict(options)}: {error}') from error
+    yield from run_submitted(tasks, executor)
+
+
+def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
+                  ) -> Iterator[tuple[Task, dict]]:
+    """Submit tasks to an executor of submitit, as one array, and wait for them.
+
+    Jobs that an earlier start of the tool has left in the queue are waited for instead of
+    being submitted again.
+    """
+    import submitit.helpers
+    note = Path(executor.folder) / 'jobs.json'
+    known = json.loads(note.read_text()) if note.is_file() else {}
+    jobs: dict[Any, Task] = {}
+    for task in tasks:
+        job_id = known.get(str(task.folder))
+        job = executor.job_class(executor.folder, job_id) if job_id else None
+        if job is not None and job.state in ('PENDING', 'RUNNING', 'REQUEUED', 'COMPLETING'):
+            jobs[job] = task
+    new = [task for task in tasks if task not in jobs.values()]
+    if new:
+        with executor.batch():
+            submitted = [executor.submit(task) for task in new]
+        jobs.update(zip(submitted, new))
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_json(note, {**known, **{str(task.folder): job.job_id for job, task in jobs.items()}})
+    try:
+        for job in submitit.helpers.as_completed(list(jobs), poll_frequency=poll):
+            yield jobs[job], _outcome(job, jobs[job])
+    except (KeyboardInterrupt, GeneratorExit):
+        for job in jobs:
+            job.cancel(check=False)
+        raise
+
+
+def _outcome(job: Any, task: Task) -> dict:
+    if job.exception() is None:
+        return job.result()
+    return task.fail(f'its job {job.job_id} ended without a result ({job.state}): see '
+                     f'{job.paths.stderr}')

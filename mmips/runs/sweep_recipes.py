@@ -1,0 +1,189 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""What a sweep is: its recipes, its seeds, and where each stands in tables and pictures."""
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
+
+from mmips.errors import UserError
+
+__all__ = ['RANDOM', 'Heatmaps', 'Recipe', 'Sweep', 'Table', 'choose_recipes', 'table_place']
+
+#: The ``start`` of a recipe that loads nothing.
+RANDOM = 'random weights'
+
+
+def as_label(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == '':
+        raise ValueError('a name must be text: write it in quotes')
+    return str(value)
+
+
+def as_text(value: Any) -> str:
+    """How a value is written in tables and names."""
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def different(values: Any) -> Any:
+    if len(set(map(str, values))) < len(values):
+        raise ValueError('a value stands there twice')
+    return values
+
+
+Label = Annotated[str, BeforeValidator(as_label)]
+Listed = BeforeValidator(lambda value: value if isinstance(value, (list, tuple)) else [value])
+Names = Annotated[tuple[str, ...], Listed]
+Some = Field(min_length=1)
+
+
+class Node(BaseModel):
+    """A mapping of the file; nothing in the place of a value is its default."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    @model_validator(mode='before')
+    @classmethod
+    def _leave_out_nothing(cls, node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: value for key, value in node.items() if value is not None}
+        return {} if node is None else node
+
+    def but(self, **changes: Any) -> Any:
+        """A copy in which something differs."""
+        return self.model_copy(update=changes)
+
+
+class Change(Node):
+    """What makes a recipe."""
+
+    #: Path of its config.
+    config: str = ''
+    #: What differs from the config, by dotted key.
+    options: dict[str, Any] = {}
+    #: The recipe whose weights it starts from, or ``RANDOM``; empty: as the config says.
+    start: str = ''
+    #: What is tabulated of it, where that is not the sweep's metric.
+    metric: str = ''
+
+    def then(self, other: 'Change') -> 'Change':
+        """This one with another's changes on top."""
+        return other.but(
+            config=other.config or self.config, options={**self.options, **other.options},
+            start=other.start or self.start, metric=other.metric or self.metric)
+
+
+class Placed(Change):
+    #: Where it stands on the axes, by the names of its values.
+    axes: dict[Label, Annotated[str, BeforeValidator(as_text)]] = {}
+
+
+class Recipe(Placed):
+    """One configuration of a sweep."""
+
+    name: str
+    #: Its folder below the sweep's; a safe name for every file system.
+    folder: str = ''
+    #: The paper's value.
+    paper: float | None = None
+
+
+class Table(Node):
+    """The axes of the rows and columns; without any there is a row a recipe."""
+
+    rows: Names = ()
+    columns: Names = ()
+    #: Where the best is marked: of the 'table', each 'row' or each 'column'.
+    best: Literal['table', 'row', 'column'] = 'table'
+    #: Whether a table without columns has the images seen and each seed's value.
+    seeds: StrictBool = False
+
+
+class Heatmaps(Node):
+    """The axes of heat maps."""
+
+    x: str
+    y: str
+    panels: Names = ()
+
+
+class Settings(Node):
+    title: str = ''
+    seeds: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...], Some,
+                     AfterValidator(different)] = (0, 1, 2)
+    metric: Annotated[str, Some] = 'accuracy/top1'
+    lower: StrictBool = False
+    evaluate: Annotated[tuple[Literal['test', 'val', 'train'], ...], Some, Listed,
+                        AfterValidator(different)] = ('test', )
+    table: Table = Table()
+    heatmaps: Heatmaps | None = None
+    curves: StrictBool = False
+
+
+class Sweep(Settings):
+    """What a YAML file describes, with its recipes in full."""
+
+    recipes: tuple[Recipe, ...]
+    #: Names of the values of each axis, in order.
+    axes: dict[str, list[str]] = {}
+
+    def metric_of(self, recipe: Recipe) -> str:
+        """What is tabulated of a recipe."""
+        return recipe.metric or self.metric
+
+    def waves(self, recipes: Sequence[Recipe]) -> list[list[Recipe]]:
+        """Recipes in groups that need the weights of earlier groups alone."""
+        depths = [len(self._starts(recipe)) for recipe in recipes]
+        return [[recipe for recipe, own in zip(recipes, depths) if own == depth]
+                for depth in sorted(set(depths))]
+
+    def _starts(self, recipe: Recipe) -> list[str]:
+        """The recipes that must be trained before this one."""
+        known = {other.name: other for other in self.recipes}
+        found: list[str] = []
+        while recipe.start not in ('', RANDOM):
+            if recipe.start not in known or recipe.start in found:
+                raise UserError(f'recipe {recipe.name}: start must name another recipe, one that '
+                                f'does not start from this one, or {RANDOM!r}, got '
+                                f'{recipe.start!r}.')
+            found.append(recipe.start)
+            recipe = known[recipe.start]
+        return found
+
+
+def table_place(sweep: Sweep, recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The labels of a recipe's row and column; without the rows' axes it has a row of its own."""
+    row, column = (tuple(recipe.axes.get(axis, '') for axis in axes)
+                   for axes in (sweep.table.rows, sweep.table.columns))
+    return (row if row and all(row) else (recipe.name, *[''] * (len(row) - 1)),
+            column if all(column) else ())
+
+
+def choose_recipes(sweep: Sweep, only: Sequence[str]) -> list[Recipe]:
+    """The recipes of a command line's ``--only``, in their order."""
+    named: set[str] = set()
+    places: dict[str, set[str]] = {}
+    for text in only:
+        found = {recipe.name for recipe in sweep.recipes if text in (recipe.name, recipe.folder)}
+        axis, _, value = text.partition('=')
+        if not found and value not in sweep.axes.get(axis, ()):
+            axes = '; '.join(f'{name}={" ".join(values)}' for name, values in sweep.axes.items())
+            raise UserError(f'--only: no recipe is called {text!r}. There are the recipes '
+                            f'{"; ".join(recipe.name for recipe in sweep.recipes)} and the axes '
+                            f'{axes or "none"}.')
+        named |= found
+        if not found:
+            places.setdefault(axis, set()).add(value)
+    chosen = [recipe for recipe in sweep.recipes if not only or recipe.name in named or (
+        places and all(recipe.axes.get(axis) in values for axis, values in places.items()))]
+    if not chosen:
+        raise UserError(f'--only: no recipe has {" and ".join(only)}.')
+    return chosen
