@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import trees
+from helpers import trees
 
 from mmips.compat import has_package
 
