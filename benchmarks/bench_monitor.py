@@ -11,7 +11,8 @@ from mmpretrain.registry import MODELS
 from benchmarks.steps import NETWORKS, make_batch, make_model
 from benchmarks.timing import Options, interleave, table
 from mmips.engine.hooks import GradientMonitor
-from mmips.structures import pairs_match, split_pairs
+from mmips.engine.hooks.self_distill_monitor import count_pairs
+from mmips.models.batch_augments import find_patch_swaps
 
 __all__ = ['run']
 
@@ -51,13 +52,14 @@ def _compare(name: str, model: Any, batch: dict, options: Options) -> list[objec
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=5e-4)
     wrapper = OptimWrapper(optimizer)
     monitor = _attach(model, wrapper)
+    swap, = find_patch_swaps(model)
 
     def step(watched: bool) -> None:
-        monitor._due = model.count_kd_grad = watched
+        monitor._due = watched
         model.train_step(batch, wrapper)
         if watched:
             monitor._read()
-            model.pop_split_stats().tolist()
+            count_pairs(model.last_step, [swap.last_mask], model.distill).tolist()
 
     # One model does both, so that weights, memory and caches are the same.
     seconds = interleave({'plain': lambda: step(False), 'watched': lambda: step(True)},
@@ -76,8 +78,7 @@ def _compare(name: str, model: Any, batch: dict, options: Options) -> list[objec
 def _attach(model: Any, wrapper: OptimWrapper) -> GradientMonitor:
     monitor = GradientMonitor()
     monitor.before_train(SimpleNamespace(  # type: ignore[arg-type]
-        model=model, hooks=[], optim_wrapper=wrapper,
-        log_processor=SimpleNamespace(get_log_after_iter=None)))
+        model=model, hooks=[], optim_wrapper=wrapper))
     return monitor
 
 
@@ -86,19 +87,15 @@ def _time_alone(model: Any, batch: dict, monitor: GradientMonitor,
     """Seconds of sampling all layers, and of the KL's gradient."""
     inputs = model.data_preprocessor(batch, training=True)
     sum(model(**inputs, mode='loss').values()).backward()
-    target = torch.stack([sample.gt_score for sample in inputs['data_samples']])
-    logits = model(inputs['inputs'], mode='tensor').detach()
+    step = model.last_step
+    masks = [swap.last_mask for swap in find_patch_swaps(model)]
 
     def sample() -> None:
         monitor._due = True
         monitor._sample(optimizer)
         monitor._read()
 
-    def count(wanted: bool) -> None:
-        model.count_kd_grad = wanted
-        model._count(*split_pairs(logits), target, pairs_match(target))
-
-    seconds = interleave({'layers': sample, 'kl': lambda: count(True),
-                          'gap': lambda: count(False)}, options.repeats(60), options)
+    seconds = interleave({'layers': sample, 'kl': lambda: count_pairs(step, masks, model.distill),
+                          'gap': lambda: count_pairs(step, masks)}, options.repeats(60), options)
     added = statistics.median(b - a for a, b in zip(seconds['gap'], seconds['kl']))
     return statistics.median(seconds['layers']), added

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['pair_kl', 'pair_kl_grad', 'DETACH']
+__all__ = ['DETACH', 'pair_kl']
 
 DETACH = ('none', 'query', 'partner')
 
@@ -61,52 +61,6 @@ def pair_kl(query: Tensor,
     if scale_by_t2:
         total = total * temperature**2
     return total / (len(query) if valid is None else valid.sum().clamp(min=1))
-
-
-@torch.no_grad()
-def pair_kl_grad(query: Tensor,
-                 partner: Tensor,
-                 temperature: float = 4.0,
-                 scale_by_t2: bool = True,
-                 detach: str = 'none',
-                 symmetric: bool = True) -> tuple[Tensor, Tensor]:
-    r"""Gradient of every pair's own divergence with respect to its logits, in closed form.
-
-    With :math:`r = \log p_1 - \log p_2`, the query's is
-
-    .. math:: \frac{1}{2T} [p_1 - p_2 + p_1 \circ (r - KL(p_1 \| p_2))]
-
-    for the symmetric form, and :math:`(p_1 - p_2) / T` for :math:`KL(p_2 \| p_1)` alone; the
-    partner's is the same with the roles exchanged, for the latter
-    :math:`p_2 \circ (-r - KL(p_2 \| p_1)) / T`. All are times :math:`T^2` where
-    ``scale_by_t2`` is set. Not divided by the number of pairs, unlike the gradient of
-    :func:`pair_kl`, which is their mean.
-
-    Args:
-        query (Tensor): Logits of the first members, shape (P, K).
-        partner (Tensor): Logits of the second members, shape (P, K).
-        temperature (float): As in :func:`pair_kl`, and so are the others.
-        scale_by_t2 (bool): Default: True.
-        detach (str): The side whose gradient is 0. Default: 'none'.
-        symmetric (bool): Default: True.
-
-    Returns:
-        tuple[Tensor, Tensor]: The query's and the partner's, each (P, K), float32 (float64
-        for float64 logits).
-
-    Raises:
-        ValueError: As :func:`pair_kl`.
-    """
-    _check(query, partner, temperature, detach)
-    log_q, log_p = _log_softmax(query, temperature), _log_softmax(partner, temperature)
-    q, p, ratio = log_q.exp(), log_p.exp(), log_q - log_p
-    to_query, to_partner = q - p, -p * (ratio - (p * ratio).sum(1, keepdim=True))
-    if symmetric:
-        to_query = (to_query + q * (ratio - (q * ratio).sum(1, keepdim=True))) / 2
-        to_partner = (to_partner + p - q) / 2
-    scale = temperature if scale_by_t2 else 1 / temperature
-    return (to_query * (scale * (detach != 'query')),
-            to_partner * (scale * (detach != 'partner')))
 
 
 def _check(query: Tensor, partner: Tensor, temperature: float, detach: str) -> None:

@@ -12,11 +12,8 @@ __all__ = ['cell_edges', 'draw_patch_mask', 'swap_patches']
 # Integers of the same width: bits are exchanged, never rounded, whatever the dtype.
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
-# On the CPU the size of a cell in bytes decides: in this range its rows are moved as single
-# items where the grid divides the image; below, an item is not worth its index; above, and
-# from _SLICE_BYTES on where the grid does not divide it, a cell is worth a slice of its own;
-# the rest is masked arithmetic on the whole batch. Measured with benchmarks/run.py swap.
-_ROW_BYTES = range(64, 16384)
+# On the CPU a cell of so many bytes is worth a slice of its own; below that, masked arithmetic
+# on the whole batch is quicker. Measured with benchmarks/run.py swap.
 _SLICE_BYTES = 4096
 
 
@@ -100,15 +97,10 @@ def swap_patches(x: Tensor, mask: Tensor, inplace: bool = False) -> Tensor:
     """
     _check(x, mask)
     out = x.detach() if inplace else x.detach().clone()
-    edges_y, edges_x = map(cell_edges, x.shape[2:], mask.shape[1:])
+    edges = [cell_edges(*sizes) for sizes in zip(x.shape[2:], mask.shape[1:])]
     bits = out.view(_BITS[out.element_size()])
-    cell_bytes = bits[0].nbytes // mask[0].numel()
-    if x.device.type != 'cpu':
-        _swap_bits(bits, mask)
-    elif cell_bytes in _ROW_BYTES and _has_whole_rows(bits, mask):
-        _swap_rows(bits, mask)
-    elif cell_bytes >= _SLICE_BYTES:
-        _swap_slices(bits, mask, edges_y, edges_x)
+    if x.device.type == 'cpu' and bits[0].nbytes >= _SLICE_BYTES * mask[0].numel():
+        _swap_slices(bits, mask, *edges)
     else:
         _swap_bits(bits, mask)
     return x if inplace else out
@@ -136,33 +128,6 @@ def _swap_slices(bits: Tensor, mask: Tensor, edges_y: list[int], edges_x: list[i
         kept = query[cell].copy()
         query[cell] = partner[cell]
         partner[cell] = kept
-
-
-def _has_whole_rows(bits: Tensor, mask: Tensor) -> bool:
-    """Whether cells are equally large and every row of one lies in one piece of memory."""
-    fits = not any(size % cells for size, cells in zip(bits.shape[2:], mask.shape[1:]))
-    channels_last = bits.stride(1) == 1 and bits.stride(3) == bits.shape[1]
-    return fits and (bits.stride(3) == 1 or channels_last)
-
-
-def _swap_rows(bits: Tensor, mask: Tensor) -> None:
-    """Gather the rows of all marked cells, exchange and scatter them (CPU)."""
-    query, partner = (_rows_of_cells(half, *mask.shape[1:]) for half in split_pairs(bits))
-    chosen = mask.numpy()
-    kept = query[chosen]
-    query[chosen] = partner[chosen]
-    partner[chosen] = kept
-
-
-def _rows_of_cells(half: Tensor, rows: int, cols: int) -> np.ndarray:
-    """View of shape (P, rows, cols, ...) whose items are whole rows of a cell."""
-    lines = half.numpy()
-    if half.stride(3) != 1:  # channels last: a line of pixels holds all channels
-        lines = lines.transpose(0, 2, 3, 1)
-        lines = lines.reshape(*lines.shape[:2], -1)[:, None]
-    lines = lines.reshape(*lines.shape[:2], rows, -1, lines.shape[3])
-    item = np.dtype((np.void, lines.shape[4] // cols * lines.itemsize))
-    return lines.view(item).transpose(0, 2, 4, 1, 3)
 
 
 def _swap_bits(bits: Tensor, mask: Tensor) -> None:

@@ -1,15 +1,16 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from .pairs import (
-                    check_even,
-                    fold_pairs,
-                    join_index_pairs,
-                    join_pairs,
-                    pairs_match,
-                    split_pairs,
-                    unfold_pairs,
+    check_even,
+    fold_pairs,
+    join_index_pairs,
+    join_pairs,
+    pairs_match,
+    split_pairs,
+    unfold_pairs,
 )
+from .step import Step
 
 __all__ = [
-    'check_even', 'fold_pairs', 'join_index_pairs', 'join_pairs', 'pairs_match', 'split_pairs',
-    'unfold_pairs'
+    'Step', 'check_even', 'fold_pairs', 'join_index_pairs', 'join_pairs', 'pairs_match',
+    'split_pairs', 'unfold_pairs'
 ]

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmips.errors import UserError
+
 __all__ = [
     'check_even', 'fold_pairs', 'join_index_pairs', 'join_pairs', 'pairs_match', 'split_pairs',
     'unfold_pairs'
@@ -26,10 +28,10 @@ def check_even(num_images: int) -> None:
         num_images (int): Number of images in the batch.
 
     Raises:
-        ValueError: If the number is odd or zero.
+        UserError: If the number is odd or zero.
     """
     if num_images < 2 or num_images % 2:
-        raise ValueError(
+        raise UserError(
             f'A batch of pairs needs an even number of images, but got {num_images}. Use '
             "sampler=dict(type='mmips.PairedClassSampler') and an even batch_size "
             '(it counts images, so 64 pairs are batch_size=128).')

@@ -8,6 +8,7 @@ from .gradient_monitor import GradientMonitor
 __all__ = ['CheckPretrained', 'EpochSeedHook', 'GradientMonitor']
 
 if has_package('mmpretrain'):
+    from .memory_hook import MemoryHook  # noqa: F401
     from .patch_swap_schedule import PatchSwapSchedule  # noqa: F401
     from .self_distill_monitor import SelfDistillMonitor  # noqa: F401
-    __all__ += ['PatchSwapSchedule', 'SelfDistillMonitor']
+    __all__ += ['MemoryHook', 'PatchSwapSchedule', 'SelfDistillMonitor']

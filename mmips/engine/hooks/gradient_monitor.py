@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,9 +14,6 @@ from mmips.registry import HOOKS
 
 __all__ = ['GradientMonitor', 'check_intervals', 'find_intervals', 'log_scalars']
 
-# The layers as they stand in the line for the console.
-_LAYERS = re.compile(r'grad/\S+: \S+(  )?')
-
 
 @HOOKS.register_module()
 class GradientMonitor(Hook):
@@ -27,8 +23,8 @@ class GradientMonitor(Hook):
     convolution, averaged over the steps sampled since the last log line. For any model, so
     that self-distillation can be compared with a hard label; layers stand in the order in
     which the model defines them, which for ResNets and VGGs is that of the forward pass.
-    The values go to all visualisation backends, but not to the console, whose lines they would
-    make many times longer. ``tools/analysis_tools/plot_monitor.py`` draws them.
+    The values go to all visualisation backends, but not to the console.
+    ``tools/analysis_tools/plot_monitor.py`` draws them.
 
     The gradient is the one that the optimiser takes: averaged over ranks, summed over the
     parts of an accumulated batch, without the loss scale of mixed precision, after clipping
@@ -82,7 +78,6 @@ class GradientMonitor(Hook):
             raise ValueError('GradientMonitor listens to one optimiser, but the run has '
                              f'{type(runner.optim_wrapper).__name__}. Remove the hook.')
         self._handle = optimizer.register_step_pre_hook(self._sample)
-        _keep_off_console(runner)
 
     def after_train(self, runner: Runner) -> None:
         """Leave the optimiser."""
@@ -114,15 +109,20 @@ class GradientMonitor(Hook):
         """Write the means where a log line is due."""
         due = self.every_n_inner_iters(batch_idx, self._interval)
         if due or self.end_of_epoch(runner.train_dataloader, batch_idx):
-            log_scalars(runner, self._read())
+            means = self._read()
+            if means:
+                # Straight to the backends: the console's lines would be many times longer.
+                runner.visualizer.add_scalars(
+                    dict(means, epoch=runner.epoch + 1, iter=batch_idx + 1), runner.iter + 1)
 
-    def _read(self) -> dict[str, float | None]:
+    def _read(self) -> dict[str, float]:
+        if self._sum is None:
+            return {}
         # Ranks agree: DistributedDataParallel has averaged the gradients.
-        *sums, samples = [0.] * (len(self._weights) + 1) if self._sum is None else (
-            self._sum.tolist())
+        *sums, samples = self._sum.tolist()
         self._sum = None
-        return {f'grad/{name}': value / samples if samples else None
-                for name, value in zip(self._weights, sums)}
+        return {f'grad/{name}': value / samples
+                for name, value in zip(self._weights, sums) if samples}
 
 
 def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict[str, Tensor]:
@@ -158,18 +158,6 @@ def _mean_abs(weight: Tensor) -> Tensor:
     dtype = torch.promote_types(weight.grad.dtype, torch.float32)
     norm = torch.linalg.vector_norm(weight.grad, 1, dtype=dtype)
     return (norm / weight.grad.numel()).float()
-
-
-def _keep_off_console(runner: Runner) -> None:
-    """Take the layers out of the text of a log line; what goes to the backends stays."""
-    processor = runner.log_processor
-    get_log = processor.get_log_after_iter
-
-    def get_shorter_log(*args: Any, **kwargs: Any) -> tuple[dict, str]:
-        tag, text = get_log(*args, **kwargs)
-        return tag, _LAYERS.sub('', text)
-
-    processor.get_log_after_iter = get_shorter_log
 
 
 def check_intervals(**intervals: int | None) -> None:

@@ -64,8 +64,8 @@ class IntraClassPatchSwap:
                 f'but got min_patches={min_patches}, max_patches={max_patches}'
                 f'{" (all but one)" if max_patches is None else ""}.')
         self._rng = RankRng(seed)
-        self._counts: Tensor | None = None
-        self._swapped: Tensor | None = None
+        #: Cells exchanged in the last batch, bool (P, rows, cols) on its device; None before.
+        self.last_mask: Tensor | None = None
 
     @property
     def prob(self) -> float:
@@ -99,7 +99,7 @@ class IntraClassPatchSwap:
         mask = self.draw_mask(len(matched)).to(batch_input.device, non_blocking=True)
         mask &= matched.to(batch_input.device)[:, None, None]
         swap_patches(batch_input, mask, inplace=True)
-        self._count(mask)
+        self.last_mask = mask
         return batch_input, batch_score if batch_score.is_floating_point() else batch_score.float()
 
     def draw_mask(self, num_pairs: int) -> Tensor:
@@ -111,26 +111,6 @@ class IntraClassPatchSwap:
             self.min_patches,
             self.max_patches,
             rng=self._rng())
-
-    def _count(self, mask: Tensor) -> None:
-        # The count stays on the device: reading it here would stall every step.
-        self._swapped = mask.flatten(1).any(1)
-        swapped = self._swapped.sum()
-        counts = torch.stack((swapped, torch.full_like(swapped, len(mask))))
-        self._counts = counts if self._counts is None else self._counts.add_(counts)
-
-    def pop_counts(self) -> Tensor | None:
-        """Pairs swapped and pairs seen since the last call: int64 (2,), or None."""
-        counts, self._counts = self._counts, None
-        return counts
-
-    def pop_swapped(self) -> Tensor | None:
-        """Which pairs of the last batch were swapped, bool (P,) on the device.
-
-        None if it has been asked already: another batch augment may have had its turn since.
-        """
-        swapped, self._swapped = self._swapped, None
-        return swapped
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(grid_size={self.grid_size}, prob={self.prob}, '

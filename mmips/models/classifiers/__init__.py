@@ -1,4 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from .base_distill_classifier import BaseDistillClassifier
 from .self_distill_classifier import SelfDistillClassifier
 
-__all__ = ['SelfDistillClassifier']
+__all__ = ['BaseDistillClassifier', 'SelfDistillClassifier']

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from mmips.functional import pair_kl
 from mmips.functional.pair_kl import DETACH
 from mmips.registry import MODELS
+from mmips.structures import Step
 
 __all__ = ['PairKLLoss']
 
@@ -39,7 +40,7 @@ class PairKLLoss(nn.Module):
         self.detach = detach
         self.symmetric = symmetric
 
-    def forward(self, query: Tensor, partner: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Divergence of logits (P, K) and (P, K), a scalar; ``valid`` is bool (P,)."""
-        return pair_kl(query, partner, self.temperature, self.scale_by_t2, self.detach,
-                       self.symmetric, valid)
+    def forward(self, step: Step) -> Tensor:
+        """Mean divergence over the pairs of one label, a scalar."""
+        return pair_kl(*step.pairs, self.temperature, self.scale_by_t2, self.detach,
+                       self.symmetric, step.matched)

@@ -4,11 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.hooks import Hook
 from torch import nn
 
 from mmips.engine.hooks import SelfDistillMonitor
+from mmips.engine.hooks.self_distill_monitor import count_pairs
 from mmips.models.batch_augments import find_patch_swaps
+from mmips.models.losses import PairKLLoss
+from mmips.structures import Step
 
 
 def log_of(runner):
@@ -86,30 +90,78 @@ def test_what_has_no_pairs_any_more_is_not_repeated(make_runner):
 
 
 def test_samples_the_gradient_of_the_kl(make_runner):
-    asked = []
     runner = make_runner(**{'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 8,
                             'default_hooks.logger.interval': 2})
     monitor = next(h for h in runner.hooks if isinstance(h, SelfDistillMonitor))
     monitor.sample_interval = 4
-    count = runner.model._count
-    runner.model._count = lambda *args: asked.append(runner.model.count_kd_grad) or count(*args)
+    calls = []
+    runner.model.distill.register_forward_hook(lambda *args: calls.append(runner.iter))
     runner.train()
-    assert asked == [True, False, False, False, True, False]
+    assert calls == [0, 0, 1, 2, 3, 4, 4, 5]  # one more, for the monitor, in steps 0 and 4
     assert ['kd_grad' in line for line in log_of(runner)] == [True, False, True]
 
 
+SETTINGS = dict(temperature=2., detach='partner', symmetric=False, scale_by_t2=False)
+LABELS = (0, 0, 2, 1, 1, 1, 2, 2)  # the second pair has two labels
+
+
+def mask(*pairs):
+    return torch.tensor(pairs)[:, None, None]
+
+
+@pytest.mark.parametrize('distill', [
+    PairKLLoss(), PairKLLoss(**SETTINGS),
+    lambda step: (step.pairs[0] - step.pairs[1]).square().sum(1)[step.matched].mean()])
+def test_swapped_and_raw_pairs_are_counted_apart(distill):
+    step = Step(torch.randn(8, 3), torch.tensor(LABELS))
+    masks = [mask(False, True, True, False), mask(True, False, False, False)]
+    top, raw, swapped = count_pairs(step, masks, distill).tolist()
+    assert top == [4, 3, 3, 8]
+    gap, norm = [], []
+    for pair in (0, 2, 3):
+        logits = step.logits[2 * pair:2 * pair + 2].double().requires_grad_()
+        loss = distill(Step(logits, step.target[2 * pair:2 * pair + 2]))
+        norm.append(float(torch.autograd.grad(loss, logits)[0].abs().sum()))
+        prob = logits.detach().softmax(1)[:, LABELS[2 * pair]]
+        gap.append(float((prob[0] - prob[1]).abs()))
+    assert swapped == pytest.approx([2, gap[0] + gap[1], 2, norm[0] + norm[1]], rel=1e-5)
+    assert raw == pytest.approx([1, gap[2], 1, norm[2]], rel=1e-5)
+
+
+def test_without_swap_or_sample_these_columns_stay_empty():
+    step = Step(torch.randn(4, 3), F.one_hot(torch.tensor([0, 0, 2, 2]), 3))
+    top, raw, swapped = count_pairs(step, []).tolist()
+    assert top == [2, 2, 0, 0] and raw[0] == 2 and raw[2:] == [0, 0] and swapped == [0] * 4
+
+
+def test_an_infinite_pair_does_not_spoil_the_other_group():
+    logits = torch.randn(6, 3)
+    logits[2:4] = float('inf')
+    step = Step(logits, torch.tensor([0, 0, 2, 2, 1, 1]))
+    _, raw, swapped = count_pairs(step, [mask(False, True, False)], PairKLLoss())
+    assert torch.isfinite(raw).all() and not torch.isfinite(swapped).all()
+
+
+@pytest.mark.gpu
+def test_counting_never_waits_for_the_gpu():
+    step = Step(torch.randn(8, 3).cuda(), torch.tensor(LABELS).cuda())
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        count_pairs(step, [mask(False, True, True, False).cuda()], PairKLLoss())
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
 def test_sums_over_the_ranks(monkeypatch):
-    stats = torch.tensor([4., 1., .9])
-    split = torch.tensor([[2., .4, 1., 3.], [1., .5, 0., 0.]])
-    other = torch.tensor([4., 0., 1.1, 2., 4., 3., .8, 3., 5., 1., .3, 1., 10.])
+    monitor = SelfDistillMonitor()
+    monitor._counts = torch.tensor([[4., 3., 1., 4.], [2., .4, 1., 3.], [1., .5, 0., 0.]])
+    other = torch.tensor([[4., 4., 2., 4.], [3., .8, 3., 5.], [1., .3, 1., 10.]])
     monkeypatch.setattr('mmips.engine.hooks.self_distill_monitor.all_reduce',
                         lambda total: total.add_(other))
-    monitor = SelfDistillMonitor()
-    monitor._model = SimpleNamespace(pop_stats=lambda: stats, pop_split_stats=lambda: split)
-    monitor._swaps = [SimpleNamespace(pop_counts=lambda: torch.tensor([1, 4]))]
     assert monitor._read() == pytest.approx(dict(
         conf_gap=2 / 7, mismatch_rate=1 / 8, swap_rate=3 / 8, kd_grad=18 / 5,
         conf_gap_raw=1.2 / 5, conf_gap_swapped=.8 / 2, kd_grad_raw=8 / 4, kd_grad_swapped=10.))
+    assert monitor._read() == {}
 
 
 def test_warns_once_about_pairs_of_different_labels(make_runner, caplog):

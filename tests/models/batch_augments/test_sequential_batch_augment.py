@@ -1,6 +1,4 @@
 """Augments one after the other, in the order given: mixing before and after the swap."""
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -53,7 +51,7 @@ def test_mixing_before_the_swap(batch, name, seed):
     mask = IntraClassPatchSwap(2, 1.).draw_mask(PAIRS)
     assert torch.equal(out, swap_patches(mixed, mask))
     assert torch.equal(scores, mixed_scores) and pairs_match(scores).all()
-    assert find_swap(both).pop_counts().tolist() == [PAIRS, PAIRS]
+    assert find_swap(both).last_mask.flatten(1).any(1).sum() == PAIRS
 
 
 @pytest.mark.parametrize('name', ['CutMix', 'Mixup', 'ResizeMix', 'CutOut'])
@@ -67,22 +65,11 @@ def test_mixing_after_the_swap(batch, name, seed):
                                        (swapped, batch[1]), seed)
     assert torch.equal(out, expected) and torch.equal(scores, expected_scores)
     assert pairs_match(scores).all()
-    assert find_swap(both).pop_counts().tolist() == [PAIRS, PAIRS]
+    assert find_swap(both).last_mask.flatten(1).any(1).sum() == PAIRS
 
 
 def find_swap(sequence):
     return next(a for a in sequence.augments if isinstance(a, IntraClassPatchSwap))
-
-
-@pytest.mark.parametrize('name', ['CutMix', 'Mixup'])
-def test_the_order_matters(batch, name):
-    """Sometimes it does not: a permutation may leave the pairs in place, a box be empty."""
-    differ = 0
-    for seed in range(10):
-        before = seeded(SequentialBatchAugment([mix(name), SWAP]), batch, seed)[0]
-        after = seeded(SequentialBatchAugment([SWAP, mix(name)]), batch, seed)[0]
-        differ += not torch.equal(before, after)
-    assert differ > 5
 
 
 def test_as_one_augment_of_mmpretrain_s_preprocessor(batch):
@@ -101,28 +88,13 @@ def test_as_one_augment_of_mmpretrain_s_preprocessor(batch):
     assert len(find_patch_swaps(model)) == 1
 
 
-def test_copies_are_apart():
-    one = SequentialBatchAugment([SWAP])
-    other = copy.deepcopy(one)
-    other.augments[0].prob = .2
-    assert one.augments[0].prob == 1.
-
-
-@pytest.mark.parametrize('augments', [[], ()])
-def test_nothing_to_apply(augments):
-    with pytest.raises(ValueError, match='at least one augment, but got'):
+@pytest.mark.parametrize('augments, error, message', [
+    (SWAP, TypeError, r'must be a list of batch augments, augments=\[dict'),
+    (['CutMix'], TypeError, r"config like dict\(type='CutMix'.*but got 'CutMix'"),
+    ([], ValueError, 'at least one augment, but got')])
+def test_refuses(augments, error, message):
+    with pytest.raises(error, match=message):
         SequentialBatchAugment(augments)
-
-
-@pytest.mark.parametrize('augments', [SWAP, 'CutMix', None])
-def test_no_list(augments):
-    with pytest.raises(TypeError, match=r'must be a list of batch augments, augments=\[dict'):
-        SequentialBatchAugment(augments)
-
-
-def test_a_list_of_names():
-    with pytest.raises(TypeError, match=r"config like dict\(type='CutMix'.*but got 'CutMix'"):
-        SequentialBatchAugment(['CutMix'])
 
 
 def test_two_equal_swaps_do_not_undo_each_other():

@@ -1,6 +1,4 @@
 import copy
-from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +10,6 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from mmips.functional import pair_kl
-from mmips.models import PairKLLoss, SelfDistillClassifier
 
 PLAIN = dict(
     backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1),
@@ -91,93 +88,33 @@ def test_mismatched_pairs_stay_out_of_the_kl(logits):
     losses = model.loss(images, batch((0, 0, 2, 1, 1, 1))[1])
     expected = pair_kl(model.table[[0, 4]], model.table[[1, 5]])
     assert torch.allclose(losses['loss_kd'], expected)
-    pairs, mismatched, gap = model.pop_stats().tolist()
-    prob = model.table.softmax(1).detach()
-    gaps = [(prob[0, 0] - prob[1, 0]).abs(), (prob[4, 1] - prob[5, 1]).abs()]
-    assert (pairs, mismatched) == (3, 1) and gap == pytest.approx(float(sum(gaps)))
-    assert model.pop_stats() is None
 
 
-@pytest.fixture
-def swaps(monkeypatch):
-    """What the patch swaps of a model say they have swapped in the last batch."""
-
-    def tell(*masks):
-        found = [SimpleNamespace(pop_swapped=lambda mask=mask: mask) for mask in masks]
-        module = import_module(SelfDistillClassifier.__module__)
-        monkeypatch.setattr(module, 'find_patch_swaps', lambda model: found)
-
-    return tell
-
-
-SETTINGS = dict(type='mmips.PairKLLoss', temperature=2., detach='partner', symmetric=False,
-                scale_by_t2=False)
-
-
-@pytest.mark.parametrize('settings', [None, SETTINGS])
-def test_swapped_and_raw_pairs_are_counted_apart(logits, swaps, settings):
-    model, images = logits(allow_mismatch=True, alpha=0.5, distill=settings)
-    model.count_kd_grad = True
-    swaps(None, torch.tensor([False, True, True, True]), torch.tensor([True, False, False, False]))
-    # Eight images; the second pair has two labels, the last is raw to no swap but the first.
-    model.table = nn.Parameter(torch.randn(8, 3))
-    images = torch.arange(8.).view(8, 1, 1, 1).expand(8, 3, 8, 8)
-    model.loss(images, batch((0, 0, 2, 1, 1, 1, 2, 2))[1])
-    swaps()
-    model.loss(images, batch((0, 0, 2, 1, 1, 1, 2, 2))[1])
-    table = model.table.detach().double().requires_grad_()
-    gap, norm = [], []
-    for pair, label in enumerate((0, 2, 1, 2)):
-        two = table[2 * pair:2 * pair + 2]
-        grad, = torch.autograd.grad(model.distill(two[:1], two[1:]), table)
-        norm.append(float(grad.abs().sum()))
-        prob = two.detach().softmax(1)[:, label]
-        gap.append(float((prob[0] - prob[1]).abs()))
-    raw, swapped = model.pop_split_stats().tolist()
-    # All pairs of one label were swapped in the first batch, and none in the second.
-    expected = [3, gap[0] + gap[2] + gap[3], 3, norm[0] + norm[2] + norm[3]]
-    assert swapped == pytest.approx(expected, rel=1e-5)
-    assert raw == pytest.approx(expected, rel=1e-5)
-    assert model.pop_split_stats() is None
-
-
-def test_only_some_pairs_swapped(logits, swaps):
+def test_any_loss_of_a_step_distils_and_the_step_is_left_behind(logits):
     model, images = logits()
-    swaps(torch.tensor([False, True, False]))
-    model.loss(images, batch()[1])
-    prob = model.table.detach().softmax(1)
-    raw, swapped = model.pop_split_stats().tolist()
-    assert swapped == pytest.approx([1, float((prob[2, 2] - prob[3, 2]).abs()), 0, 0])
-    assert raw[0] == 2 and raw[2:] == [0, 0]
+    steps = []
+    del model.distill  # a plain function is no child module
+    model.distill = lambda step: steps.append(step) or step.logits.square().mean()
+    samples = batch()[1]
+    for number, sample in enumerate(samples):
+        sample.set_field(number, 'sample_idx', field_type='metainfo')
+    assert model.loss(images, samples)['loss_kd'] == model.table.square().mean()
+    step, = steps
+    assert step.sample_idx.tolist() == [0, 1, 2, 3, 4, 5] and step.matched.all()
+    assert torch.equal(step.features[0], torch.arange(6)[:, None])
+    left = model.last_step
+    assert torch.equal(left.logits, step.logits) and not left.logits.requires_grad
 
 
-def test_kl_gradient_is_counted_where_asked_for_and_known(logits):
-    model, images = logits()
-    for wanted in (False, True, False):
-        model.count_kd_grad = wanted
-        model.loss(images, batch()[1])
-    assert model.pop_split_stats()[:, 2].tolist() == [3, 0]
-
-    class Other(PairKLLoss):
-
-        def forward(self, query, partner, valid=None):
-            return (query - partner).square().mean()
-
-    model.distill = Other()
-    model.count_kd_grad = True
-    model.loss(images, batch()[1])
-    assert model.pop_split_stats()[:, [0, 2]].tolist() == [[3, 0], [0, 0]]
-
-
-def test_an_infinite_pair_does_not_spoil_the_other_group(logits, swaps):
-    model, images = logits(alpha=0.0)
-    swaps(torch.tensor([False, True, False]))
-    model.count_kd_grad = True
-    with torch.no_grad():
-        model.table[2:4] = float('inf')
-    model.loss(images, batch()[1])
-    raw, swapped = model.pop_split_stats()
-    assert torch.isfinite(raw).all() and not torch.isfinite(swapped).all()
+@pytest.mark.parametrize('ce_on', ['both', 'query'])
+def test_a_target_takes_the_labels_place(logits, ce_on):
+    model, images = logits(ce_on=ce_on, gamma=2.0)
+    soft = torch.tensor([[.7, .3, 0]]).expand(6, 3)
+    del model.target
+    model.target = lambda step: soft
+    chosen = slice(None) if ce_on == 'both' else slice(0, None, 2)
+    expected = 2 * F.cross_entropy(model.table[chosen], soft[chosen])
+    assert torch.allclose(model.loss(images, batch()[1])['loss_ce'], expected)
 
 
 def test_soft_labels(logits):
@@ -228,7 +165,7 @@ def test_amp_keeps_the_kl_in_float32():
     model = build(train_cfg=SWAP)
     seen = []
     model.distill.register_forward_hook(
-        lambda module, args, out: seen.append((args[0].dtype, out.dtype)))
+        lambda module, args, out: seen.append((args[0].logits.dtype, out.dtype)))
     with torch.autocast('cpu', torch.bfloat16):
         losses = model(**model.data_preprocessor(raw_batch(), True), mode='loss')
     assert seen == [(torch.bfloat16, torch.float32)]
@@ -240,7 +177,6 @@ def test_a_step_never_waits_for_the_gpu():
     model = build(train_cfg=SWAP).cuda()
     wrapper = AmpOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), 0.1))
     steps(model, wrapper, 1)  # the check of the first step may wait
-    model.count_kd_grad = True
     data = model.data_preprocessor.cast_data(raw_batch())
     samples = data['data_samples']
     scores = F.one_hot(torch.tensor([0, 0, 2, 2, 1, 1]), 3).cuda()
@@ -275,7 +211,7 @@ def test_compiled_train_step_gives_the_same_losses():
         results.append(steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 4))
     for a, b in zip(*results):
         assert torch.allclose(a['loss_kd'], b['loss_kd'], rtol=1e-4)
-    assert compiled.pop_stats()[0] == 12
+    assert len(compiled.last_step.matched) == 3
 
 
 @pytest.mark.parametrize('backbone,neck,head,size', [
@@ -315,8 +251,8 @@ def test_unpaired_batch_is_refused_before_any_weight_changes():
 def test_only_the_first_step_waits_for_the_check():
     model = build()
     model.loss(*batch())
-    model.loss(*batch((0, 1, 2, 2, 0, 1)))  # later mismatches are counted, not raised
-    assert model.pop_stats().tolist()[:2] == [6, 2]
+    model.loss(*batch((0, 1, 2, 2, 0, 1)))  # later mismatches are left out, not raised
+    assert model.last_step.matched.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize('kwargs,error,message', [
@@ -327,7 +263,6 @@ def test_only_the_first_step_waits_for_the_check():
      'positive and finite, but got 0'),
     (dict(head=dict(type='ConformerHead', num_classes=3, in_channels=[8, 8])), TypeError,
      "ConformerHead does not compute .* dict\\(type='LinearClsHead'"),
-    (dict(head=None), TypeError, 'NoneType does not compute'),
     (dict(head=dict(type='ArcFaceClsHead', num_classes=3, in_channels=8)), TypeError,
      'ArcFaceClsHead does not compute'),
     (dict(head=dict(type='LeViTClsHead', num_classes=3, in_channels=8)), TypeError,
@@ -347,3 +282,8 @@ def test_training_accuracy_is_switched_off_beside_augments():
     assert build(head=head).head.cal_acc is True
     model = build(head=head, train_cfg=SWAP)
     assert 'loss_ce' in steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 1)[0]
+
+
+def test_without_a_head_it_gives_features():
+    model = build(head=None)
+    assert model.extract_feat(batch()[0])[0].shape == (6, 8)

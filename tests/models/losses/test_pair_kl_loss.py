@@ -8,6 +8,13 @@ import torch
 from mmips.functional import pair_kl
 from mmips.models.losses import PairKLLoss
 from mmips.registry import MODELS
+from mmips.structures import Step, join_pairs
+
+
+def step_of(query, partner, mismatched=()):
+    target = torch.zeros(2 * len(query))
+    target[[2 * pair for pair in mismatched]] = 1
+    return Step(join_pairs(query, partner), target)
 
 
 @pytest.fixture
@@ -22,7 +29,8 @@ def test_every_option_reaches_the_function(pair, temperature, scale_by_t2, detac
     options = dict(temperature=temperature, scale_by_t2=scale_by_t2, detach=detach,
                    symmetric=symmetric)
     results = []
-    for function in (PairKLLoss(**options), lambda q, p: pair_kl(q, p, **options)):
+    for function in (lambda q, p: PairKLLoss(**options)(step_of(q, p)),
+                     lambda q, p: pair_kl(q, p, **options)):
         leaves = [z.clone().requires_grad_() for z in pair]
         loss = function(*leaves)
         loss.backward()
@@ -33,15 +41,14 @@ def test_every_option_reaches_the_function(pair, temperature, scale_by_t2, detac
 
 
 def test_defaults_are_the_paper_s(pair):
-    assert torch.equal(PairKLLoss()(*pair), pair_kl(*pair, 4.0, True, 'none', True))
+    assert torch.equal(PairKLLoss()(step_of(*pair)), pair_kl(*pair, 4.0, True, 'none', True))
 
 
-def test_valid_mask_is_passed_on(pair):
-    valid = torch.tensor([True, False, False, True])
-    loss = PairKLLoss()
-    assert torch.equal(loss(*pair, valid), pair_kl(*pair, valid=valid))
-    torch.testing.assert_close(loss(*pair, valid=valid), loss(*(z[valid] for z in pair)))
-    assert not torch.equal(loss(*pair, valid), loss(*pair))
+def test_pairs_of_two_labels_are_left_out(pair):
+    loss = PairKLLoss()(step_of(*pair, mismatched=[1, 2]))
+    assert torch.equal(loss, pair_kl(*pair, valid=torch.tensor([True, False, False, True])))
+    torch.testing.assert_close(loss, PairKLLoss()(step_of(*(z[[0, 3]] for z in pair))))
+    assert not torch.equal(loss, PairKLLoss()(step_of(*pair)))
 
 
 def test_is_built_by_name_from_any_scope(pair):
