@@ -1,8 +1,10 @@
 """What every test shares."""
+import functools
 import os
 import re
 from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 # Several test processes share the cores; before torch is imported by anything.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -13,11 +15,14 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from mmengine.config import Config  # noqa: E402
+from mmengine.config import utils as config_utils  # noqa: E402
+from mmengine.dataset import base_dataset  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
+from yapf.yapflib import yapf_api  # noqa: E402
 
 import mmips  # noqa: E402
 
@@ -26,6 +31,13 @@ import mmips  # noqa: E402
 settings.register_profile('shared', deadline=None, derandomize='CI' in os.environ)
 settings.load_profile('shared')
 torch.set_num_threads(1)
+
+# What mmengine spends most of a short run on: it reads all of a toolbox's metafiles anew for each
+# `_base_ = 'toolbox::...'`, lays the config out four times with yapf, and collects garbage for each
+# data set.
+config_utils.load = functools.cache(config_utils.load)
+yapf_api.FormatCode = lambda text, **_: (text, True)
+base_dataset.gc = SimpleNamespace(collect=int)
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ import mmpretrain
 import numpy as np
 import pytest
 import torch
+from helpers.two_steps import check_two_steps, load, shrink, use_arrays, write_npz
 from mmengine.config import Config
 from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
 from mmengine.runner import Runner
-from two_steps import check_two_steps, load, shrink, use_arrays, write_npz
 
 import mmips
 from mmips.models.batch_augments import find_patch_swaps

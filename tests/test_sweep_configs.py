@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.two_steps import check_two_steps, load, use_arrays, write_npz
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from two_steps import check_two_steps, load, use_arrays, write_npz
 
 from mmips.runs import sweep_checks
 from mmips.runs.fingerprints import fingerprint

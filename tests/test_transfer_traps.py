@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import trees
-from checkpoints import write_resnet
+from helpers import trees
+from helpers.checkpoints import write_resnet
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import MODELS, TRANSFORMS, init_default_scope

@@ -7,7 +7,7 @@ import mmdet
 import mmseg
 import numpy as np
 import pytest
-import trees
+from helpers import trees
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from PIL import Image

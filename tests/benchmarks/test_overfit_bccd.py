@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import trees
+from helpers import trees
 
 from mmips.compat import has_mmcv_ops, has_package
 
@@ -40,7 +40,7 @@ def test_status_says_that_nothing_was_learned(overfit, tmp_path, capsys):
 
 @pytest.mark.parametrize('width', [16, 8])
 def test_a_checkpoint_is_where_the_backbone_comes_from(overfit, tmp_path, width):
-    from checkpoints import write_resnet
+    from helpers.checkpoints import write_resnet
     trees.write_bccd(tmp_path, images=3)
     write_resnet('given.pth', 18, width)
     arguments = ['--bccd', 'BCCD', '--images', '2', '--steps', '2', '--aim', '-1', *SMALL,

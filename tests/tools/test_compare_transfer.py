@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import trees
+from helpers import trees
 
 from mmips.compat import has_package
 from mmips.evaluation import transfer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import trees
-from checkpoints import check_frozen, write_resnet
+from helpers import trees
+from helpers.checkpoints import check_frozen, write_resnet
 
 from mmips.compat import has_package
 

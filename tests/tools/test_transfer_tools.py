@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import trees
+from helpers import trees
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
