@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 
 import mmips
 from mmips.models.batch_augments import find_patch_swaps
-from mmips.models.classifiers.self_distill_classifier import takes_plain_loss
+from mmips.models.classifiers.base_distill_classifier import takes_plain_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'

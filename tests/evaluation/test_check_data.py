@@ -7,7 +7,7 @@ from pathlib import Path
 import mmseg
 import numpy as np
 import pytest
-import trees
+from helpers import trees
 from mmengine.registry import DefaultScope
 from PIL import Image
 

@@ -1,7 +1,7 @@
 """Images of the split in one condition after the other, against the library's own."""
 import numpy as np
 import pytest
-from corrupting import corrupted
+from helpers.corrupting import corrupted
 from helpers.tiny_classifier import blocks
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from corrupting import corrupted
 from helpers import tiny_classifier
+from helpers.corrupting import corrupted
 from helpers.tiny_classifier import predict
 
 from mmips.errors import UserError

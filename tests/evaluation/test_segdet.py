@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import trees
+from helpers import trees
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
