@@ -4,7 +4,7 @@ import csv
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,6 @@ __all__ = ['Section', 'collect', 'render_report', 'write_report']
 
 _PICTURES = {'.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg',
              '.svg': 'image/svg+xml'}
-#: Rows of a CSV file beyond these stay in the file; the report says so.
-MAX_ROWS = 2000
 # Lines of a dumped config that differ between runs of one setup.
 _OWN_LINES = re.compile(
     r'^(work_dir|experiment_name|resume|launcher|load_from) = .*\n|\bseed=\d+', re.MULTILINE)
@@ -139,38 +137,11 @@ def render_report(sections: Sequence[Section], title: str) -> str:
                 f'mmengine {mmengine.__version__}')
     return page.render_page(title, versions, [dict(
         name=section.path.resolve().name, path=str(section.path), skipped=section.skipped,
-        tables=_tables(section.tables),
+        tables=section.tables,
         pictures=[dict(name=name, uri=page.data_uri((section.path / name).read_bytes(), _PICTURES[
             Path(name).suffix.lower()])) for name in section.pictures],
         runs=_runs_table(section), curves=_curves(section.logs), configs=_configs(section))
         for section in sections])
-
-
-def _tables(tables: Mapping[str, pd.DataFrame | str]) -> list[dict]:
-    """Each Markdown file with the CSV of its name folded below it."""
-    shown = []
-    for name in sorted(tables, key=lambda name: (name.count('/'), name.rpartition('.')[0],
-                                                 name.endswith('.csv'))):
-        table, stem = tables[name], name.rpartition('.')[0]
-        if isinstance(table, str):
-            shown.append(dict(name=name, html=_markdown(table), folded=False, rows=0, hidden=0))
-        else:
-            shown.append(dict(name=name, html=page.table_html(table[:MAX_ROWS]),
-                              folded=f'{stem}.md' in tables, rows=len(table[:MAX_ROWS]),
-                              hidden=max(0, len(table) - MAX_ROWS)))
-    return shown
-
-
-def _markdown(text: str) -> str:
-    import markdown
-    # Names of classes and runs are no HTML, whatever is in them.
-    safe = text.replace('&', '&amp;').replace('<', '&lt;')
-    # Pictures that it names stand in the report anyway, and links would lead nowhere.
-    safe = re.sub(r'!\[[^\]]*\]\([^)]*\)', '', safe)
-    html = markdown.markdown(safe, extensions=['tables'])
-    # Its headings stand below that of the file.
-    html = re.sub(r'<(/?)h\d>', r'<\1h4>', html)
-    return re.sub('<table>.*?</table>', r'<div class="wide">\g<0></div>', html, flags=re.DOTALL)
 
 
 def _runs_table(section: Section) -> str:

@@ -122,19 +122,6 @@ def _annotated(instances: Sequence[dict]) -> pd.DataFrame:
                   difficult=[bool(instance.get('ignore_flag')) for instance in instances])
 
 
-def _palette(metainfo: Mapping[str, Any]) -> list:
-    """A colour for each class: the data set's, or some that differ."""
-    number = len(metainfo['classes'])
-    palette = metainfo.get('palette')
-    if isinstance(palette, (list, tuple)) and len(palette) >= number:
-        return list(palette)[:number]
-    import matplotlib
-    shades = matplotlib.colormaps['hsv']
-    # Steps of the golden ratio: neighbours differ, however many there are.
-    return [tuple(int(255 * part) for part in shades(0.618 * place % 1)[:3])
-            for place in range(number)]
-
-
 def _draw(dataset: Any, results: Sequence[dict[int, Any]], chosen: Sequence[int],
           names: Sequence[str], title: str, score_thr: float, path: str) -> None:
     import mmcv
@@ -151,5 +138,5 @@ def _draw(dataset: Any, results: Sequence[dict[int, Any]], chosen: Sequence[int]
         image = mmcv.imfrombytes(fileio.get(info['img_path']), channel_order='rgb')
         examples.append((f'{number}: {osp.basename(info["img_path"])}', image, known))
     files.write_picture(path, draw_predictions(
-        examples, names, dataset.metainfo['classes'], _palette(dataset.metainfo), title,
+        examples, names, dataset.metainfo['classes'], dataset.metainfo.get('palette'), title,
         score_thr))

@@ -43,7 +43,8 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
             ``difficult``.
         names (Sequence[str]): A name for each network.
         classes (Sequence[str]): K class names.
-        palette (Sequence[Sequence[int]]): K colours, RGB from 0 to 255.
+        palette (Sequence[Sequence[int]] | None): K colours, RGB from 0 to 255; without them
+            some that differ.
         title (str): Defaults to ''.
         score_thr (float): Boxes below this score are left out. Defaults to 0.3.
 
@@ -53,7 +54,8 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
     Raises:
         ValueError: For numbers or shapes that do not fit each other.
     """
-    _check(examples, names, classes, palette)
+    _check(examples, names)
+    palette = _colours(palette, len(classes))
     is_boxes = not isinstance(examples[0][2][0], np.ndarray)
     if is_boxes:
         examples = [(caption, image, [_above(boxes, score_thr) for boxes in known])
@@ -77,15 +79,24 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
                 style.show_image(place, image)
                 draw_boxes(place, labels, classes, palette, max(image.shape[:2]) / (72 * tile))
             else:
-                style.show_image(place, _panel(image, labels, known[0], np.asarray(palette)))
+                style.show_image(place, _panel(image, labels, known[0], palette))
     _legend(figure, [labels for _, _, known in examples for labels in known], classes, palette)
     return figure
 
 
-def _check(examples: Sequence, names: Sequence[str], classes: Sequence[str], palette: Any) -> None:
-    if not examples or len(palette) < len(classes):
-        raise ValueError(f'Expected examples and a colour for each of the {len(classes)} classes, '
-                         f'got {len(examples)} and {len(palette)}.')
+def _colours(palette: Any, number: int) -> np.ndarray:
+    """A colour for each class: those that are given, or some that differ."""
+    if isinstance(palette, (list, tuple, np.ndarray)) and len(palette) >= number:
+        return np.asarray(palette, np.uint8)[:number]
+    import matplotlib
+    # Steps of the golden ratio: neighbours differ, however many there are.
+    shades = matplotlib.colormaps['hsv'](0.618 * np.arange(number) % 1)
+    return (255 * shades[:, :3]).astype(np.uint8)
+
+
+def _check(examples: Sequence, names: Sequence[str]) -> None:
+    if not examples:
+        raise ValueError('There is no example to draw.')
     for caption, image, known in examples:
         if len(known) != 1 + len(names):
             raise ValueError(f'{caption}: expected the ground truth and {len(names)} predictions, '
@@ -141,7 +152,7 @@ def draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: 
         boxes = boxes.sort_values('score', ascending=False, kind='stable')
     taken: list[tuple[float, float, float, float]] = []
     for rank, box in enumerate(boxes.to_dict('records')):
-        colour = np.asarray(palette[box['label']]) / 255
+        colour = palette[box['label']] / 255
         left, right = np.clip([box['left'], box['right']], 0, size[0])
         top, bottom = np.clip([box['top'], box['bottom']], 0, size[1])
         # The best above the others, each with an edge that shows light colours on a light image.
@@ -184,7 +195,7 @@ def _legend(figure: Any, known: Sequence, classes: Sequence[str], palette: Any) 
     numbers = np.unique(np.concatenate([
         np.unique(labels['label'] if is_boxes else labels) for labels in known]).astype(int))
     present = [number for number in numbers if 0 <= number < len(classes)]
-    handles = [Patch(facecolor=tuple(np.asarray(palette[number]) / 255), edgecolor=style.INK,
+    handles = [Patch(facecolor=tuple(palette[number] / 255), edgecolor=style.INK,
                      label=style.shorten(str(classes[number]), 26)) for number in present]
     if is_boxes and any(labels['difficult'].any() for labels in known if 'difficult' in labels):
         handles.append(Patch(fill=False, linestyle=_DASHED, label='difficult, not counted'))

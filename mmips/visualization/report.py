@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ['data_uri', 'draw_curve', 'render_page', 'table_html']
 
 TEMPLATE = Path(__file__).parent / 'templates' / 'report.html'
+#: Rows of a table beyond these are not shown; the page says so.
+MAX_ROWS = 2000
 # More lines than these have no legend.
 _LEGEND = 12
 
@@ -26,7 +29,35 @@ def render_page(title: str, versions: str, sections: Sequence[Mapping[str, Any]]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding='utf-8'))
-    return template.render(title=title, versions=versions, sections=sections)
+    return template.render(title=title, versions=versions, sections=[
+        {**section, 'tables': _tables(section['tables'])} for section in sections])
+
+
+def _tables(tables: Mapping[str, pd.DataFrame | str]) -> list[dict]:
+    """Markdown files, each with the CSV of its name, a table of texts, folded below it."""
+    shown = []
+    for name in sorted(tables, key=lambda name: (name.count('/'), name.rpartition('.')[0],
+                                                 name.endswith('.csv'))):
+        table = tables[name]
+        if isinstance(table, str):
+            shown.append(dict(name=name, html=_markdown(table), folded=False, rows=0, hidden=0))
+        else:
+            rows = table[:MAX_ROWS]
+            shown.append(dict(name=name, html=table_html(rows), rows=len(rows), folded=(
+                f'{name.rpartition(".")[0]}.md' in tables), hidden=len(table) - len(rows)))
+    return shown
+
+
+def _markdown(text: str) -> str:
+    import markdown
+    # Names of classes and runs are no HTML, whatever is in them.
+    safe = text.replace('&', '&amp;').replace('<', '&lt;')
+    # Pictures that it names stand in the report anyway, and links would lead nowhere.
+    safe = re.sub(r'!\[[^\]]*\]\([^)]*\)', '', safe)
+    html = markdown.markdown(safe, extensions=['tables'])
+    # Its headings stand below that of the file.
+    html = re.sub(r'<(/?)h\d>', r'<\1h4>', html)
+    return re.sub('<table>.*?</table>', r'<div class="wide">\g<0></div>', html, flags=re.DOTALL)
 
 
 def table_html(table: pd.DataFrame) -> str:

@@ -85,7 +85,7 @@ def test_tables_and_pictures_are_found_below(page, tmp_path):
 
 
 def test_long_tables_are_cut_and_say_so(page, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, 'MAX_ROWS', 3)
+    monkeypatch.setattr(report.page, 'MAX_ROWS', 3)
     (tmp_path / 'x.csv').write_text('a\n' + '1\n' * 5)
     assert 'The first 3 of 5 rows' in page() and page().count('<td>1</td>') == 3
 

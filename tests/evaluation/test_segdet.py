@@ -325,10 +325,3 @@ def test_a_checkpoint_that_does_not_fit_is_refused_first(compare, seg, monkeypat
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         compare(*seg, make(), names='abc')
     assert words in str(caught.value)
-
-
-def test_colours_of_a_set_without_a_palette():
-    classes = [str(number) for number in range(20)]
-    assert segdet._palette(dict(classes=classes[:2], palette=[(1, 2, 3)] * 4)) == [(1, 2, 3)] * 2
-    for palette in (None, 'coco', [(0, 0, 0)]):
-        assert len(set(segdet._palette(dict(classes=classes, palette=palette)))) == 20

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmips.visualization.predictions import blend_labels, draw_predictions
+from mmips.visualization.predictions import _colours, blend_labels, draw_predictions
 
 PALETTE = np.array([(200, 0, 0), (0, 100, 200), (40, 220, 10)], np.uint8)
 CLASSES = ['cat', 'dog', 'cow']
@@ -151,7 +151,13 @@ def test_nothing_runs_over_the_edge_or_over_another_thing(size, networks, rows):
 @pytest.mark.parametrize('example, words', [
     ((plain(), [labelled(0, (4, 6)), labelled(0)]), 'a label map has the shape'),
     ((plain(), [labelled(0)]), 'expected the ground truth and 1 predictions'),
-    (None, 'Expected examples and a colour for each of the 3 classes, got 0 and 3')])
+    (None, 'no example')])
 def test_refuses_what_does_not_fit(example, words):
     with pytest.raises(ValueError, match=words):
         draw_predictions([('a', *example)] if example else [], ['a'], CLASSES, PALETTE)
+
+
+def test_colours_of_a_set_without_a_palette():
+    assert _colours([(1, 2, 3)] * 4, 2).tolist() == [[1, 2, 3]] * 2
+    for palette in (None, 'coco', [(0, 0, 0)]):
+        assert len(np.unique(_colours(palette, 20), axis=0)) == 20

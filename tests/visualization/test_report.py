@@ -29,7 +29,7 @@ def test_runs_of_a_group_share_a_colour_and_one_line_of_the_legend():
 
 
 def test_the_page_escapes_and_loads_nothing():
-    sections = [dict(name=name, path='<u>', skipped=['<i>'], tables=[], pictures=[
+    sections = [dict(name=name, path='<u>', skipped=['<i>'], tables={}, pictures=[
         dict(name='<em>', uri='data:image/png;base64,xx')], runs='', curves=[], configs=[])
                 for name in ('one', 'two')]
     page = render_page('A <title>', 'mmips', sections)
