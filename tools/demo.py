@@ -7,7 +7,9 @@ Prints the accuracies and writes a curve plot and a picture of swapped pairs. Ru
 finished are not run again; ``--fresh`` starts anew.
 """
 import argparse
+import contextlib
 import functools
+import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     sweep.report(found, recipes, args.work_dir)
     # Late: a --help waits for no torch.
     from mmips.evaluation.pairs import browse_pairs
-    pairs = browse_pairs(recipes[1].config, str(args.work_dir / 'pairs.png'))
+    with contextlib.redirect_stdout(io.StringIO()):
+        pairs = browse_pairs(argparse.Namespace(
+            config=recipes[1].config, out=str(args.work_dir / 'pairs.png'), num_pairs=6, prob=None,
+            seed=0, checkpoints=[], names=[], device=None, cfg_options=None))
     print(f'Pairs: {pairs}\nDone in {time.time() - start:.0f} s.')
 
 

@@ -85,11 +85,11 @@ def compare_transfer(found: Sweep, work_dir: Path, engine: Engine, fresh: bool =
 def _draw(work_dir: Path, task: str, seed: int) -> None:
     """Draw ground truth and one seed's predictions of a task from all starts, side by side."""
     from mmips.evaluation.segdet import compare_predictions
-    folders = {start: work_dir / task / start / f'seed{seed}' for start in STARTS}
+    folders = {name: work_dir / task / start / f'seed{seed}' for start, name in STARTS.items()}
     compare_predictions(
-        str(next(folders['ips'].glob('*.py'))),
-        [str(training.last_checkpoint(folder)) for folder in folders.values()],
-        list(STARTS.values()), str(work_dir / f'{task}_predictions'), baseline=STARTS['hard'])
+        str(next(folders[STARTS['ips']].glob('*.py'))),
+        {name: str(training.last_checkpoint(folder)) for name, folder in folders.items()},
+        work_dir / f'{task}_predictions', baseline=STARTS['hard'])
 
 
 def _rows(found: Sweep, results: Mapping) -> Iterator[tuple]:

@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
@@ -65,7 +65,7 @@ class Task:
 
 
 #: From tasks to each of them with its result, or with ``dict(failed='why')``.
-Engine = Callable[[Sequence[Task]], Iterator[tuple[Task, dict]]]
+Engine = Callable[[Sequence[Task]], Generator[tuple[Task, dict], None, None]]
 
 
 def cores() -> int:
@@ -91,7 +91,7 @@ def local_places(devices: Sequence[str] | None = None, jobs: int | None = None,
 
 
 def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
-              ) -> Iterator[tuple[Task, dict]]:
+              ) -> Generator[tuple[Task, dict], None, None]:
     """The engine of this machine: worker processes, none of which outlives this one.
 
     Args:
@@ -179,7 +179,7 @@ def _die_with_parent() -> None:
 
 
 def run_slurm(tasks: Sequence[Task], folder: Path, options: Mapping[str, Any]
-              ) -> Iterator[tuple[Task, dict]]:
+              ) -> Generator[tuple[Task, dict], None, None]:
     """The engine of a cluster: an array of Slurm jobs, requeued when they are preempted.
 
     The options are those of submitit's SlurmExecutor, ``time`` in minutes; with
@@ -203,7 +203,7 @@ def run_slurm(tasks: Sequence[Task], folder: Path, options: Mapping[str, Any]
 
 
 def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
-                  ) -> Iterator[tuple[Task, dict]]:
+                  ) -> Generator[tuple[Task, dict], None, None]:
     """Submit tasks to an executor of submitit, as one array, and wait for them.
 
     Jobs that an earlier start of the tool has left in the queue are waited for instead of

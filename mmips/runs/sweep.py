@@ -4,6 +4,7 @@
 A sweep has a folder; a run of it is in ``RECIPE/seedK``, with what :mod:`mmips.runs.training`
 keeps and the checkpoints ``epoch_N.pth``.
 """
+import contextlib
 import functools
 import json
 import os
@@ -133,32 +134,36 @@ def train_recipes(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path, engin
     # The tables have the others too, so what they hold must be of this sweep.
     others = [recipe for recipe in sweep.recipes if recipe not in recipes]
     configs = {**check_recipes(sweep, others, data=False), **check_recipes(sweep, recipes)}
-    if fresh:
-        for recipe in recipes:
-            for seed in sweep.seeds:
-                shutil.rmtree(folder_of(work_dir, recipe, seed), ignore_errors=True)
-    for recipe in sweep.recipes:
-        _prepare(sweep, recipe, configs, work_dir, retry and recipe in recipes)
+    for recipe in others:
+        _prepare(sweep, recipe, configs, work_dir)
+    for recipe in recipes:
+        for seed in sweep.seeds if fresh else ():
+            shutil.rmtree(folder_of(work_dir, recipe, seed), ignore_errors=True)
+        _prepare(sweep, recipe, configs, work_dir, retry)
     progress = _Progress(sweep, recipes, work_dir, write)
     try:
         for wave in sweep.waves(recipes):
             for recipe in wave:
                 _prepare(sweep, recipe, configs, work_dir, retry)
-            for task, result in engine(progress.tasks(wave)):
-                progress.tell(task, result)
+            # Closed at once when it is interrupted: nothing trains on.
+            with contextlib.closing(engine(progress.tasks(wave))) as ended:
+                for task, result in ended:
+                    progress.tell(task, result)
     except KeyboardInterrupt:
         raise UserError(f'Interrupted. Finished runs are kept in {work_dir}, the others resume '
                         'with the same command.') from None
 
 
 def _prepare(sweep: Sweep, recipe: Recipe, configs: Mapping[str, Any], work_dir: Path,
-             retry: bool) -> None:
+             retry: bool = False) -> None:
     """Prepare a recipe's folders, as far as what it starts from is there."""
     mark: dict = {}
     for seed in sweep.seeds:
         try:
             checkpoint = start_of(sweep, recipe, seed, work_dir)
         except UserError:
+            if retry:
+                (folder_of(work_dir, recipe, seed) / 'failure.json').unlink(missing_ok=True)
             continue
         if checkpoint or not mark:
             cfg = load_recipe(sweep, recipe, configs[recipe.config], checkpoint)

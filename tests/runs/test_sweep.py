@@ -254,3 +254,8 @@ def test_without_its_start_a_recipe_fails_and_says_so(read, tmp_path):
     task, = sweep._Progress(found, found.recipes, tmp_path, None).tasks([found.recipes[1]])[:1]
     assert 'b, seed 0, starts from a, which has not ended' in task()['failed']
     assert json.loads((tmp_path / 'b/seed0/failure.json').read_text())['failed']
+    # It is tried again together with what it starts from.
+    sweep._prepare(found, found.recipes[1], {}, tmp_path)
+    assert (tmp_path / 'b/seed0/failure.json').exists()
+    sweep._prepare(found, found.recipes[1], {}, tmp_path, retry=True)
+    assert not (tmp_path / 'b/seed0/failure.json').exists()

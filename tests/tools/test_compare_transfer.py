@@ -44,17 +44,16 @@ def test_pretrains_transfers_compares_and_draws(tool, argv, monkeypatch, capsys)
 
     monkeypatch.setattr(transfer, 'transfer_sweep', tiny)
     monkeypatch.setitem(sys.modules, 'mmips.evaluation.segdet', SimpleNamespace(
-        compare_predictions=lambda config, checkpoints, names, out, baseline: drawn.append(
-            [config, *checkpoints, *names, out, baseline])))
+        compare_predictions=lambda *args, **options: drawn.append((*args, options))))
     tool.main(argv)
     table = Path('out/results.md').read_text()
     assert table.count('\n| ') == 6 and table.strip() in capsys.readouterr().out
     assert '| IPS 4x4 | 96 | 1: ' in Path('out/pretrain/results.md').read_text()
     assert len(Path('out/results.csv').read_text().splitlines()) == 6
-    names = list(transfer.STARTS.values())
-    assert drawn == [['out/camvid/ips/seed1/deeplabv3plus_r18-w16_ips_camvid.py', *(
-        str(Path(f'out/camvid/{start}/seed1/epoch_1.pth').resolve()) for start in transfer.STARTS),
-        *names, 'out/camvid_predictions', 'hard label']]
+    assert drawn == [('out/camvid/ips/seed1/deeplabv3plus_r18-w16_ips_camvid.py', {
+        name: str(Path(f'out/camvid/{start}/seed1/epoch_1.pth').resolve())
+        for start, name in transfer.STARTS.items()}, Path('out/camvid_predictions'),
+        dict(baseline='hard label'))]
     weights = {}
     for start in transfer.STARTS:
         folder = Path('out/camvid') / start / 'seed1'

@@ -29,7 +29,7 @@ def test_shows_every_seed_curves_and_pairs_and_trains_once(tool, tmp_path, monke
     monkeypatch.setattr(tool.sweep, 'read_sweep', read_tiny)
     drawn = []
     monkeypatch.setitem(sys.modules, 'mmips.evaluation.pairs', SimpleNamespace(
-        browse_pairs=lambda config, out: drawn.append(Path(config).name) or out))
+        browse_pairs=lambda args: drawn.append(Path(args.config).name) or args.out))
     argv = ['--seeds', '2', '--jobs', '1', '--work-dir', str(tmp_path)]
     tool.main(argv)
     out = capsys.readouterr().out
