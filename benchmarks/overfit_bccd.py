@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmips.config import loading
-
 # Runs from a clone: the repository's own mmips, whatever else is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -48,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     import torch
 
+    from mmips.config import loading
     from mmips.runs import cli
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
