@@ -4,6 +4,7 @@ import os
 import pytest
 import torch
 import torch.multiprocessing as mp
+from helpers.labels import Labels
 from mmengine.dist import get_dist_info
 from mmengine.model import MMDistributedDataParallel
 from mmpretrain.registry import MODELS
@@ -12,15 +13,7 @@ from mmpretrain.structures import DataSample
 from mmips.datasets.samplers import PairedClassSampler
 
 IMAGES, CLASSES = 24, 3
-
-
-class Labels:
-
-    def __len__(self):
-        return IMAGES
-
-    def get_gt_labels(self):
-        return torch.arange(IMAGES).remainder(CLASSES).numpy()
+LABELS = Labels(number % CLASSES for number in range(IMAGES))
 
 
 def make_model():
@@ -47,7 +40,7 @@ def work(rank, world, folder):
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=world)
     assert get_dist_info() == (rank, world)
-    sampler = PairedClassSampler(Labels(), seed=5)
+    sampler = PairedClassSampler(LABELS, seed=5)
     indices = list(sampler)
     model = MMDistributedDataParallel(make_model())
     torch.save((indices, gradient(model, indices)), f'{folder}/rank{rank}.pt')
@@ -61,7 +54,7 @@ def test_two_processes_see_every_pair_once_and_agree_with_one(tmp_path):
         pass
     shares = [torch.load(tmp_path / f'rank{rank}.pt', weights_only=False) for rank in range(2)]
     pairs = [list(zip(s[0][0::2], s[0][1::2])) for s in shares]
-    whole = list(PairedClassSampler(Labels(), seed=5))
+    whole = list(PairedClassSampler(LABELS, seed=5))
     assert sorted(pairs[0] + pairs[1]) == sorted(zip(whole[0::2], whole[1::2]))
     assert len(pairs[0]) == len(pairs[1]) == IMAGES // 2
     expected = gradient(make_model(), whole)

@@ -32,6 +32,7 @@ def test_gradients_accumulate(make_runner, counts):
     assert len(steps) == 3 // counts
 
 
+@pytest.mark.slow
 def test_compiled_run_learns_the_same(make_runner):
     weights = []
     for compile_cfg in (None, dict(backend='eager')):

@@ -1,25 +1,22 @@
-"""Every segmentation and detection config trains an epoch, validates, saves and resumes.
+"""Segmentation and detection configs train an epoch, validate, save and resume.
 
 Tiny data sets in their published formats lie below ``data/`` of a temporary folder that the tests
 run in, and checkpoints of mmpretrain classifiers where the configs look for them, so that the
 paths in the configs are used as they are.
 """
 import copy
-import functools
 import math
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import trees
-from mmengine.config import Config
+from helpers.checkpoints import write_resnet
+from helpers.configs import ROOT, load, names, untrained
 from mmengine.hooks import Hook
-from mmengine.registry import MODELS, init_default_scope
 
-import mmips
 from mmips.compat import has_mmcv_ops, has_package
 from mmips.config.pair_checks import check_config
 from mmips.config.sources import iter_datasets
@@ -30,44 +27,22 @@ pytestmark = pytest.mark.skipif(
     not (has_package('mmseg') and has_package('mmdet') and has_mmcv_ops()),
     reason='needs mmseg, mmdet and the compiled ops of mmcv')
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix()
-                 for folder in ('seg', 'det') for path in (ROOT / 'configs' / folder).glob('*.py'))
+CONFIGS = names('seg', 'det')
 IPS = [name for name in CONFIGS if '_ips_' in name]
+# Configs in which each part of any config is found, numbers aside.
+TRAINED = ['det/ssd300_r18-w16_ips_bccd.py', 'det/ssd300_r50_ips_voc0712.py',
+           'seg/deeplabv3plus_r18-w16_ips_camvid.py', 'seg/deeplabv3plus_r50_ips_cityscapes.py',
+           'seg/deeplabv3plus_r50_ips_voc12aug.py', 'seg/fcn_r50_ips_cityscapes.py',
+           'seg/fcn_r50_ips_voc12aug.py', 'seg/pspnet-fcn_r50_ips_rugd.py']
+# Of each toolbox and each kind of loop.
+RESUMED = [TRAINED[0], TRAINED[2], TRAINED[-1]]
 # ResNet-50 is an eighth as wide here as it should be: the tests take a tenth of the time.
 WIDTH = 8
-CHECKPOINTS = {
-    'resnet50_ips-4x4_in1k/epoch_100.pth': 'ips/resnet50_ips-4x4_in1k.py',
-    'resnet50_hard_in1k/epoch_100.pth': 'ips/resnet50_hard_in1k.py',
-    'resnet18-w16_ips_npz/epoch_30.pth': None,
-    'resnet18-w16_hard_npz/epoch_60.pth': None,
-}
 FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def data_of(name):
     return name.removesuffix('.py').rpartition('_')[2]
-
-
-def write_checkpoint(path, config, seed):
-    """Save a classifier as a training run does, with statistics that no network starts from."""
-    init_default_scope('mmpretrain')
-    torch.manual_seed(seed)
-    if config is None:
-        cfg = Config.fromfile(ROOT / 'configs/_base_/models/resnet18-w16.py')
-    else:
-        cfg = Config.fromfile(mmips.cfg(config))
-        cfg.model.backbone.update(stem_channels=64 // WIDTH, base_channels=64 // WIDTH)
-        cfg.model.head.in_channels //= WIDTH
-    model = MODELS.build(cfg.model if config is None else
-                         dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    model.init_weights()
-    state = model.state_dict()
-    for key, value in state.items():
-        if 'running' in key or ('bn' in key and value.is_floating_point()):
-            value.uniform_(0.5, 1.5)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=state, meta=dict(epoch=1)), path)
 
 
 @pytest.fixture(scope='module')
@@ -79,31 +54,22 @@ def prepared(tmp_path_factory):
     counts = {
         'voc12aug': [voc['seg']['train'], voc['seg']['aug']],
         'voc0712': [voc['det']['VOC2007/trainval'], voc['det']['VOC2012/trainval']],
-        'cityscapes': [trees.write_cityscapes(data / 'cityscapes')['train']],
+        'cityscapes': [trees.write_cityscapes(data / 'cityscapes', images=2)['train']],
         'camvid': [trees.write_camvid(data / 'camvid')['train']],
         'bccd': [trees.write_bccd(data / 'bccd')['train']],
         'rugd': [trees.write_rugd(data / 'rugd', images=1, videos=SPLITS)['train']],
     }
-    subprocess.run([sys.executable, ROOT / 'tools/dataset_converters/rugd.py', data / 'rugd',
-                    '--workers', '1'], check=True, capture_output=True)
-    for seed, (path, config) in enumerate(CHECKPOINTS.items()):
-        write_checkpoint(root / 'work_dirs' / path, config, seed)
+    converter = runpy.run_path(str(ROOT / 'tools/dataset_converters/rugd.py'))
+    converter['main']([str(data / 'rugd'), '--workers', '1'])
+    write_resnet(root / 'work_dirs/resnet50_ips-4x4_in1k/epoch_100.pth', 50, 64 // WIDTH)
+    write_resnet(root / 'work_dirs/resnet18-w16_ips_npz/epoch_30.pth', 18, 16)
     return root, {name: sum(part.images for part in parts) for name, parts in counts.items()}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def images(prepared, monkeypatch):
     monkeypatch.chdir(prepared[0])
     return prepared[1]
-
-
-@functools.cache
-def parse(name):
-    return Config.fromfile(mmips.cfg(name))
-
-
-def load(name):
-    return copy.deepcopy(parse(name))
 
 
 class Notes(Hook):
@@ -152,8 +118,7 @@ def shrink(cfg, name, work_dir):
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint.update(interval=1)
     cfg.custom_hooks.append(dict(type=Notes))
-    cfg.work_dir = str(work_dir)
-    cfg.experiment_name = f'{Path(name).stem}_{work_dir.name}'
+    cfg.update(work_dir=str(work_dir), experiment_name=f'{Path(name).stem}_{work_dir.name}')
     return cfg
 
 
@@ -170,29 +135,21 @@ def train(cfg, steps, epochs):
     return runner
 
 
-# Steps or epochs of the whole decay, by the last words of the name.
-EPOCHS = {'r50_voc12aug': 50, 'r50_cityscapes': 200, 'r50_camvid': 50, 'r18-w16_camvid': 20}
-STEPS = {'voc12aug': 20_000, 'cityscapes': 40_000, 'rugd': 176_000}
-
-
-def check_schedule(name, runner, steps):
+def check_schedule(runner, steps, planned):
     """The lr changes in every step, over as many as the images and the batch make."""
     first = runner.param_schedulers[0]
+    unit = steps if planned.by_epoch else 1
     assert not first.by_epoch
-    if 'ssd' in name:
-        assert (first.begin, first.end) == (0, 2 * steps)
-        assert first.start_factor < 1e-3
-    elif 'deeplab' in name:
-        assert first.end == steps * EPOCHS[f'{name.split("_")[1]}_{data_of(name)}']
+    assert (first.begin, first.end) == (planned.begin * unit, planned.end * unit)
+    if 'EncoderDecoder' in type(runner.model).__name__ and planned.by_epoch:
         rates = {key: group['initial_lr'] for group in runner.optim_wrapper.param_groups
                  for key, value in runner.model.named_parameters() if value is group['params'][0]}
         assert rates['decode_head.conv_seg.weight'] == pytest.approx(
             10 * rates['backbone.conv1.weight'])
-    else:
-        assert first.end == STEPS[data_of(name)]
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', TRAINED)
 def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, images):
     cfg = shrink(load(name), name, tmp_path)
     steps = math.ceil(images[data_of(name)] / 2)
@@ -207,18 +164,37 @@ def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, imag
     for key, value in Notes.seen.items():
         assert torch.equal(value, source[f'backbone.{key}']), key
     assert runner.message_hub.get_scalar(f'val/{metric}').current() >= 0
-    check_schedule(name, runner, steps)
+    check_schedule(runner, steps, cfg.param_scheduler[0])
     assert (tmp_path / saved).is_file() and list(tmp_path.glob('best_*.pth'))
     learned = runner.model.state_dict()['backbone.conv1.weight']
     assert torch.isfinite(learned).all()
     assert not torch.equal(learned, Notes.seen['conv1.weight'])
+    if name in RESUMED:
+        cfg.merge_from_dict(dict(resume=True, experiment_name=f'{cfg.experiment_name}_resumed'))
+        resumed = train(cfg, steps, 2)
+        assert resumed.iter == 2 * steps
+        # Not from the pretrained checkpoint once more.
+        assert not torch.equal(Notes.seen['conv1.weight'], source['backbone.conv1.weight'])
 
-    cfg.resume = True
-    cfg.experiment_name += '_resumed'
-    resumed = train(cfg, steps, 2)
-    assert resumed.iter == 2 * steps
-    # Not from the pretrained checkpoint once more.
-    assert not torch.equal(Notes.seen['conv1.weight'], source['backbone.conv1.weight'])
+
+def test_each_part_of_any_config_is_in_one_that_is_trained():
+    assert untrained(TRAINED, IPS) == {}
+
+
+@pytest.mark.parametrize('name', IPS)
+def test_decay_is_as_long_as_published(name):
+    # Epochs or, where the papers count them, steps of the whole decay; SSD warms up for two.
+    lengths = {'r50_ips_voc12aug': 50, 'r50_ips_cityscapes': 200, 'r50_ips_camvid': 50,
+               'r18-w16_ips_camvid': 20}
+    steps = {'voc12aug': 20_000, 'cityscapes': 40_000, 'rugd': 176_000}
+    cfg = load(name)
+    first = cfg.param_scheduler[0]
+    if name.startswith('det'):
+        assert (first.end, first.convert_to_iter_based) == (2, True) and first.start_factor < 1e-3
+    elif 'deeplab' in name:
+        assert first.end == cfg.train_cfg.max_epochs == lengths[Path(name).stem.split('_', 1)[1]]
+    else:
+        assert first.end == cfg.train_cfg.max_iters == steps[data_of(name)]
 
 
 def test_every_ips_config_has_a_twin_that_differs_in_the_checkpoint_alone():

@@ -1,12 +1,9 @@
 """Every benchmark runs, at the smallest sizes; what it measures is not looked at."""
-from pathlib import Path
-
 import pytest
 import torch
+from helpers.configs import ROOT
 
 pytest.importorskip('mmpretrain')
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -26,6 +23,7 @@ def cells(text):
             for line in lines if '---' not in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('part', 'titles', 'rows'), [
     ('swap', ['multiple of a copy', 'share of a training step'],
      ['ours, in place', 'loop over cells', 'unfold', 'gather', 'where', '4x3x32²']),

@@ -76,20 +76,14 @@ class Pixels:
                 self.occurs[classes[value]] += 1
 
 
-def write_voc_devkit(root, images=4, size=SIZE, sbd='converted'):
+def write_voc_devkit(root, images=4, size=SIZE, sbd=True):
     """Pascal VOC 2007 and 2012 in ``root/VOCdevkit``, and SBD.
 
     Of each of VOC2007's train, val and test and VOC2012's train, val and images annotated by
     SBD alone there are ``images``; from 2 on every class has a box. An image holds two boxes, one
     of more than half its width and height, and a small one, in each third image difficult.
 
-    Args:
-        root: The folder, such as ``data``.
-        images: Images of each group.
-        size: Width and height.
-        sbd: 'converted', as mmseg's ``voc_aug.py`` leaves it (``SegmentationClassAug``,
-            ``trainaug.txt``, ``aug.txt``), 'raw', as published, in ``root/benchmark_RELEASE``,
-            or None.
+    SBD lies there as mmseg's ``voc_aug.py`` leaves it.
 
     Returns:
         dict: ``det``, a ``Boxes`` for each of 'VOC2007/train' ... 'VOC2012/trainval'; ``seg``, a
@@ -216,8 +210,8 @@ def _write_voc_segmentation(root, groups, sbd):
             picture = Image.fromarray(label)
             picture.putpalette(palette)
             _save(picture, folder / 'SegmentationClass' / f'{name}.png')
-    if sbd is not None:
-        counts['aug'] = _write_sbd(root, groups, sbd)
+    if sbd:
+        counts['aug'] = _write_sbd(folder, groups)
     for split in counts:
         if split != 'aug':
             _write_list(folder / 'ImageSets' / 'Segmentation' / f'{split}.txt',
@@ -225,50 +219,23 @@ def _write_voc_segmentation(root, groups, sbd):
     return counts
 
 
-def _write_sbd(root, groups, form):
+def _write_sbd(folder, groups):
     """SBD covers the images that VOC left out, and half of VOC's own train and val."""
     train, val, extra = (groups[f'VOC2012/{group}'] for group in ('train', 'val', 'aug'))
-    lists = {'train': extra + train[::2], 'val': val[::2]}
     counts = Pixels()
-    for name, size, objects in lists['train'] + lists['val']:
+    for name, size, objects in extra + train[::2] + val[::2]:
         label = _outline(size, objects, border=False)
         if (name, size, objects) in extra:
             counts.count(name, label, ('background', *VOC))
-        if form == 'converted':
-            _save(label, root / 'VOCdevkit/VOC2012/SegmentationClassAug' / f'{name}.png')
-        else:
-            _save_sbd(root / 'benchmark_RELEASE' / 'dataset', name, label,
-                      _paint(name, size, objects))
-    if form == 'converted':
-        lines = root / 'VOCdevkit' / 'VOC2012' / 'ImageSets' / 'Segmentation'
-        _write_list(lines / 'aug.txt', counts.names)
-        _write_list(lines / 'trainaug.txt', counts.names + [name for name, _, _ in train])
-    else:
-        for split, scenes in lists.items():
-            _write_list(root / 'benchmark_RELEASE' / 'dataset' / f'{split}.txt',
-                        [name for name, _, _ in scenes])
+        _save(label, folder / 'SegmentationClassAug' / f'{name}.png')
+    lines = folder / 'ImageSets' / 'Segmentation'
+    _write_list(lines / 'aug.txt', counts.names)
+    _write_list(lines / 'trainaug.txt', counts.names + [name for name, _, _ in train])
     return counts
 
 
-def _save_sbd(folder, name, label, image):
-    from scipy.io import savemat
-    _save(image, folder / 'img' / f'{name}.jpg', quality=95)
-    (folder / 'cls').mkdir(parents=True, exist_ok=True)
-    savemat(folder / 'cls' / f'{name}.mat', {'GTcls': {
-        'Segmentation': label, 'CategoriesPresent': np.unique(label[label > 0])}})
-
-
 def write_bccd(root, images=6, size=SIZE):
-    """BCCD's blood cells in ``root/BCCD``, Pascal VOC's format with three classes of its own.
-
-    Args:
-        root: The folder, such as ``data/bccd``.
-        images: Images of each of train, val and test.
-        size: Width and height.
-
-    Returns:
-        dict[str, Boxes]: For 'train', 'val', 'trainval', 'test'.
-    """
+    """Blood cells in ``root/BCCD``, Pascal VOC's format with three classes; Boxes by split."""
     folder, counts = Path(root) / 'BCCD', {}
     for part, split in enumerate(('train', 'val', 'test')):
         numbers = range(part * images, (part + 1) * images)
@@ -297,16 +264,7 @@ def _colour_image(name, label, colours):
 
 
 def write_cityscapes(root, images=3, size=SIZE):
-    """Cityscapes: train with two cities, val with one, all 19 classes in every image.
-
-    Args:
-        root: The folder, such as ``data/cityscapes``.
-        images: Images of each city.
-        size: Width and height.
-
-    Returns:
-        dict[str, Pixels]: For 'train' and 'val'.
-    """
+    """Train with two cities, val with one, all 19 classes in every image; Pixels by split."""
     classes = [name for name, _ in CITYSCAPES]
     ids = np.zeros(256, np.uint8)
     ids[:len(CITYSCAPES)] = [number for _, number in CITYSCAPES]
@@ -330,18 +288,7 @@ RUGD_VIDEOS = {'train': ('trail', 'village'), 'val': ('park-8', ), 'test': ('cre
 
 
 def write_rugd(root, images=3, size=SIZE, videos=RUGD_VIDEOS):
-    """RUGD as published, before a conversion: labels are colours.
-
-    Args:
-        root: The folder of ``RUGD_frames-with-annotations`` and ``RUGD_annotations``.
-        images: Frames of each video; every one holds all 24 classes and void.
-        size: Width and height.
-        videos: The videos of each split.
-
-    Returns:
-        dict[str, Pixels]: For each split of ``videos``, by the published names; ``ignored`` is
-        void.
-    """
+    """RUGD as published, labels being colours: all classes and void, the ignored, in each frame."""
     root = Path(root)
     names, colours = zip(*RUGD)
     counts = {split: Pixels() for split in videos}
@@ -363,16 +310,7 @@ def write_rugd(root, images=3, size=SIZE, videos=RUGD_VIDEOS):
 
 
 def write_camvid(root, images=4, size=SIZE):
-    """CamVid in ``images/<split>`` and ``labels/<split>``, 11 classes and void (11).
-
-    Args:
-        root: The folder, such as ``data/camvid``.
-        images: Images of each of train, val and test; all classes in every image.
-        size: Width and height.
-
-    Returns:
-        dict[str, Pixels]: For 'train', 'val' and 'test'; ``ignored`` is void.
-    """
+    """``images/<split>`` and ``labels/<split>``, 11 classes and void, which is ignored."""
     void = len(CAMVID)
     colours = [_class_colour(number + 1) for number in range(void)] + [(0, 0, 0)]
     counts = {}

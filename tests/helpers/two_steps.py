@@ -1,18 +1,14 @@
 """A config's training run made tiny: four images a step, two steps, on arrays."""
-import copy
-import functools
-import os
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
-from mmengine.config import Config
-from mmengine.config import utils as config_utils
+from helpers.configs import load
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-import mmips
+__all__ = ['check_two_steps', 'load', 'shrink', 'use_arrays', 'use_small_network',
+           'write_npz']
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -23,22 +19,6 @@ def write_npz(path):
     labels = np.array([0, 1, 0, 1])
     np.savez(path, images_train=images, labels_train=labels, images_test=images,
              labels_test=labels)
-
-
-#: mmengine reads all of mmpretrain's metafiles for every base from there, 0.1 s each time.
-_metafile_of = functools.cache(config_utils._get_cfg_metainfo)
-
-
-@functools.cache
-def _load(name, _environment):
-    with mock.patch.object(config_utils, '_get_cfg_metainfo', _metafile_of):
-        return Config.fromfile(mmips.cfg(name))
-
-
-def load(name):
-    """A copy of a parsed config; each is parsed once for each setting of our variables."""
-    own = tuple((key, value) for key, value in os.environ.items() if key.startswith('MMIPS_'))
-    return copy.deepcopy(_load(name, own))
 
 
 def innermost(dataset):
@@ -57,6 +37,13 @@ def use_arrays(cfg):
             dataset.update(new)
 
 
+def use_small_network(cfg):
+    """A narrow ResNet-18 where the network is not the question."""
+    cfg.model.backbone = dict(type='ResNet_CIFAR', depth=18, stem_channels=8, base_channels=8)
+    cfg.model.neck = dict(type='GlobalAveragePooling')
+    cfg.model.head.in_channels = 64
+
+
 def shrink(cfg):
     """Four images a step, without workers, and 64 pixels where there were 224."""
     use_arrays(cfg)
@@ -64,10 +51,9 @@ def shrink(cfg):
         cfg.train_dataloader.dataset.indices = [0, 1, 2, 3, 4, 5, 6, 7]
     sizes = {224: 64, 256: 72}
     for field in LOADERS:
-        cfg[field].update(batch_size=4, num_workers=0, persistent_workers=False)
+        cfg[field].update(batch_size=4 if field == LOADERS[0] else 64, num_workers=0,
+                          persistent_workers=False)
         dataset = innermost(cfg[field].dataset)
-        # Serialising collects garbage, which takes long beside all that pytest has loaded.
-        dataset.serialize_data = False
         for step in dataset.pipeline:
             step.update({key: sizes[step[key]] for key in ('scale', 'crop_size')
                          if step.get(key) in sizes})
@@ -98,13 +84,7 @@ class Notes(Hook):
 
 
 def check_two_steps(name, cfg, tmp_path):
-    """Train for two steps and validate; returns what was validated by its name.
-
-    Args:
-        name (str): Sets the run apart from others.
-        cfg (Config): Changed in place.
-        tmp_path (Path): Where the run goes.
-    """
+    """Train ``cfg``, changed in place, for two steps and validate; returns the scores by name."""
     shrink(cfg)
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = f'test_{Path(name).stem}'

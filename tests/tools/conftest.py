@@ -1,21 +1,14 @@
 """What the tests of the command line tools share."""
 import copy
-import importlib.util
-import json
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tools import load_tool, read_scalars, run
 from PIL import Image
 
 import mmips
 from mmips.config import loading
-
-ROOT = Path(__file__).resolve().parents[2]
 
 #: Options that bring an ImageNet config down to 32 pixels and a few images a step.
 SMALL_IN1K = {
@@ -33,14 +26,6 @@ SMALL_IN1K = {
     'env_cfg.cudnn_benchmark': False,
     'default_hooks.logger.interval': 1,
 }
-
-
-def load_tool(name):
-    """Import a tool by its path below ``tools/``."""
-    spec = importlib.util.spec_from_file_location(f'tool_{Path(name).stem}', ROOT / 'tools' / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='session')
@@ -72,10 +57,7 @@ _PARSED = {}
 
 @pytest.fixture
 def quick_configs(npz, monkeypatch):
-    """The npz configs are parsed once and copied, which saves most of a second each time.
-
-    Neither is garbage collected for each data set, as mmengine does: a third of a second.
-    """
+    """The npz configs are parsed once and copied."""
     real = loading.load_config
 
     def load_config(name, options=None):
@@ -90,7 +72,6 @@ def quick_configs(npz, monkeypatch):
         return cfg
 
     monkeypatch.setattr(loading, 'load_config', load_config)
-    monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', int)
 
 
 @pytest.fixture(scope='session')
@@ -121,17 +102,6 @@ def small_in1k(imagenet):
     return [f'{key}={value}' for key, value in {**SMALL_IN1K, **roots}.items()]
 
 
-def run(*command, **environment):
-    """Run a command of this Python with mmips on its path; returns the finished process."""
-    path = [str(Path(mmips.__file__).parents[1]), os.environ.get('PYTHONPATH', '')]
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)), OMP_NUM_THREADS='1',
-               CUDA_VISIBLE_DEVICES='-1', **environment)
-    env['PATH'] = os.path.dirname(sys.executable) + os.pathsep + env['PATH']
-    env.pop('LOCAL_RANK', None)
-    return subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True,
-                          timeout=300)
-
-
 @pytest.fixture(scope='session')
 def run_command():
     return run
@@ -142,12 +112,6 @@ def port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return str(probe.getsockname()[1])
-
-
-def read_scalars(work_dir):
-    """All logged scalars of a work directory, oldest first."""
-    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 @pytest.fixture(scope='session')
