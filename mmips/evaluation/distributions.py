@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mmips.config import colours
 from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.evaluation.predictions import Request
@@ -262,12 +263,12 @@ def _load_pictures(cfg: Any, loader: Any, places: Sequence[int], split: str) -> 
     """Images as the network sees them, (H, W, 3) uint8 RGB."""
     import torch
 
-    from mmips.visualization import denormalize, is_bgr
+    from mmips.visualization import denormalize
     preprocessor = predictions.build_model(cfg, 'cpu').data_preprocessor
     with torch.no_grad():
         inputs = [preprocessor(loader.collate_fn([loader.dataset[place]]), False)['inputs']
                   for place in places]
-    bgr = is_bgr(cfg[f'{split}_dataloader'].dataset, preprocessor)
+    bgr = colours.network_order(cfg, split) == 'bgr'
     return [denormalize(image, preprocessor, bgr)[0] for image in inputs]
 
 
