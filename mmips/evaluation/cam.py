@@ -18,7 +18,6 @@ from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.evaluation.pairs import predict_inputs
 from mmips.runs import files, loaders
-from mmips.structures import state_dicts
 from mmips.visualization import denormalize
 from mmips.visualization.cam import draw_cam
 
@@ -51,10 +50,10 @@ def compare_cam(args: argparse.Namespace) -> dict[str, Result]:
     cfg = predictions.load_classifier_config(args)
     vis_cam = import_vis_cam()
     model = predictions.build_model(cfg, args.device)
+    # Before anything is predicted: all checkpoints are read and checked.
+    next(predictions.each_checkpoint(model, args.checkpoints, args.names))
     layers, layer_names = _find_layers(vis_cam, model, args)
     loader = loaders.build_loader(cfg, args.split, None if args.images else args.max_images)
-    for checkpoint in args.checkpoints:
-        state_dicts.check_state(checkpoint, state_dicts.read_state(checkpoint), model.state_dict())
     classes = predictions.class_names(loader, getattr(model.head, 'num_classes', 0))
     target = _find_target(args.target, classes)
     chosen = pick_images(cfg, len(loader.dataset), args)
@@ -64,16 +63,16 @@ def compare_cam(args: argparse.Namespace) -> dict[str, Result]:
     # The numbers in the whole split, where --max-images left images out.
     indices = getattr(loader.dataset, 'indices', range(len(loader.dataset)))
     known = [(indices[number], label) for number, label in zip(chosen, labels)]
-    pictures = denormalize(inputs, model.data_preprocessor,
-                           colours.network_order(cfg, args.split) == 'bgr')
-    notes = (f'{osp.splitext(osp.basename(args.config))[0]}, {args.split} images',
-             _describe_layers(layer_names, results if layers else {}))
-    looked_for = f'{args.target} class' if target is None else f'class {classes[target]}'
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     _write_table(folder / 'cam.csv', known, results, classes)
+    looked_for = f'{args.target} class' if target is None else f'class {classes[target]}'
+    pictures = denormalize(inputs, model.data_preprocessor,
+                           colours.network_order(cfg, args.split) == 'bgr')
     _draw(folder / 'cam.png', pictures, known, results, classes,
-          title=f'{args.method} of the {looked_for}', notes=notes)
+          f'{args.method} of the {looked_for}', (
+              f'{osp.splitext(osp.basename(args.config))[0]}, {args.split} images',
+              _describe_layers(layer_names, results if layers else {})))
     print(f'{folder / "cam.png"}\n{folder / "cam.csv"}')
     return results
 
@@ -106,8 +105,7 @@ def import_vis_cam() -> Any:
 def _did_you_mean(value: str, known: Sequence[str]) -> str:
     """Names that are close to a mistaken one, as a sentence; some of them, if none is close."""
     close = difflib.get_close_matches(value, known, n=5, cutoff=0.5)
-    return (f'Did you mean {", ".join(close)}?' if close else
-            f'There are {len(known)}, such as {", ".join(known[:10])}.')
+    return f'Did you mean {", ".join(close)}?' if close else f'Some are {", ".join(known[:10])}.'
 
 
 def _find_layers(vis_cam: Any, model: Any, args: argparse.Namespace) -> tuple[list, str]:
@@ -228,7 +226,7 @@ def _write_table(path: Path, images: Sequence[tuple[int, int]], results: Mapping
 
 
 def _draw(path: Path, pictures: np.ndarray, images: Sequence[tuple[int, int]],
-          results: Mapping[str, Result], classes: Sequence[str], **texts: Any) -> None:
+          results: Mapping[str, Result], classes: Sequence[str], *texts: Any) -> None:
     """Draw the maps of all checkpoints and write the picture."""
     verdicts = {name: [
         # A map of zeros: nothing speaks for the class anywhere.
@@ -238,4 +236,4 @@ def _draw(path: Path, pictures: np.ndarray, images: Sequence[tuple[int, int]],
         for name, result in results.items()}
     captions = [f'{number}: {classes[label]}' for number, label in images]
     files.write_picture(path, draw_cam(pictures, captions, {
-        name: result.maps for name, result in results.items()}, verdicts, **texts))
+        name: result.maps for name, result in results.items()}, verdicts, *texts))

@@ -1,7 +1,6 @@
 """The maps against Grad-CAM by hand, on networks too small to have learned anything."""
 import csv
 import importlib.util
-import shutil
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ def drawn(monkeypatch):
     """What is handed to the picture, which is not drawn."""
     from mmips.visualization import style
     given = []
-    monkeypatch.setattr(cam, 'draw_cam', lambda *args, **texts: given.append((*args, texts))
+    monkeypatch.setattr(cam, 'draw_cam', lambda *args: given.append(args)
                         or style.new_figure(1, 1))
     return given
 
@@ -39,9 +38,7 @@ def drawn(monkeypatch):
 @pytest.fixture
 def run(trained, tmp_path, monkeypatch, drawn):
     """Run on both checkpoints, named a and b."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', int)
-    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    tiny_classifier.enter(tmp_path, trained[0], monkeypatch)
 
     def run(**change):
         return cam.compare_cam(tiny_classifier.options(**{**dict(
@@ -133,21 +130,18 @@ def test_picture_and_table(run, drawn, trained, capsys):
         assert float(row['confidence']) == pytest.approx(probs.max(), abs=1e-6)
         assert float(row['target_confidence']) == pytest.approx(probs[(3, 0)[place]], abs=1e-6)
     assert 'The map is a blur' not in capsys.readouterr().out
-    (pictures, captions, maps, verdicts, texts), = drawn
+    run(num=1, cfg_options={'model.backbone.strides': (1, 4, 4)})
+    assert '2\u2009\u00d7\u20092 positions' in capsys.readouterr().out
+    pictures, captions, maps, verdicts, title, notes = drawn[0]
     assert captions == ['6: class 3', '1: class 0']
     assert np.abs(pictures.astype(int) - trained[2][[6, 1]]).max() <= 1
-    assert texts['title'] == 'LayerCAM of the true class' and 'test images' in texts['notes'][0]
-    assert 'backbone.layer3' in texts['notes'][1] and '8\u2009\u00d7\u20098' in texts['notes'][1]
+    assert title == 'LayerCAM of the true class' and 'test images' in notes[0]
+    assert 'backbone.layer3' in notes[1] and '8\u2009\u00d7\u20098' in notes[1]
     for name, result in results.items():
         assert maps[name] is result.maps
         for (text, right), probs, label in zip(verdicts[name], result.probs, (3, 0)):
             assert text.startswith(f'class {probs.argmax()} {probs.max():.2f}')
             assert right == (probs.argmax() == label)
-
-
-def test_coarse_maps_are_called_a_blur(run, capsys):
-    run(num=1, cfg_options={'model.backbone.strides': (1, 4, 4)})
-    assert '2\u2009\u00d7\u20092 positions' in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -186,7 +180,7 @@ def test_nothing_that_only_the_last_gets_right(run, stubborn):
         run(pick='disagree', checkpoints=names[:1], names=['x'])
 
 
-@pytest.mark.parametrize('method', ['gradcam++', 'EigenCAM', 'fullgrad', 'randomcam'])
+@pytest.mark.parametrize('method', ['EigenCAM', 'fullgrad', 'randomcam'])
 def test_other_methods(run, method):
     first, second = (run(images=[1], method=method)['a'].maps for _ in range(2))
     assert first.shape == (1, 32, 32) and first.max() > 0.9
@@ -214,7 +208,7 @@ def test_vision_transformers(run, tmp_path):
 
 @pytest.mark.parametrize('change, words', [
     (dict(target_layers=['backbone.layr3']), "no layer 'backbone.layr3'. Did you mean backbone.l"),
-    (dict(target_layers=['xxxx']), 'There are'), (dict(target_layers=['']), "no layer ''"),
+    (dict(target_layers=['xxxx']), 'Some are '), (dict(target_layers=['']), "no layer ''"),
     (dict(target_layers=['backbone']), r"\['backbone'\] returns a tuple"),
     (dict(target_layers=['head.fc']), 'Unsupported tensor shape'),
     (dict(method='gradcm'), 'must be one of ablationcam, eigencam'),

@@ -1,7 +1,6 @@
 """Numbers by hand and of a plain loop, results kept and used again, and what is refused."""
 import csv
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -72,7 +71,7 @@ def test_the_tables_are_those_of_table_11():
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """Two networks whose predictions vary; the first is right about every clean image."""
+    """The first of the two networks is right about every clean image."""
     folder, images = tmp_path_factory.mktemp('trained'), tiny_classifier.blocks(IMAGES)
     models = tiny_classifier.make(folder, images)
     labels = predict(models[0], images).argmax(1).numpy()
@@ -84,10 +83,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def setup(trained, tmp_path, monkeypatch):
     """The networks and arrays; their files are in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    # mmengine collects garbage for each data set: a third of a second, with all that is imported.
-    monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', int)
-    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    tiny_classifier.enter(tmp_path, trained[0], monkeypatch)
     return trained[1:]
 
 

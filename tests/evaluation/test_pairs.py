@@ -1,6 +1,5 @@
 """Pairs before and after the swap, and what networks say of them."""
 import csv
-import shutil
 
 import numpy as np
 import pytest
@@ -22,9 +21,7 @@ def trained(tmp_path_factory):
 def run(trained, tmp_path, monkeypatch):
     """Run, and return what is handed to the drawing function; the picture is empty."""
     from mmips.visualization import style
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('mmengine.dataset.base_dataset.gc.collect', int)
-    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    tiny_classifier.enter(tmp_path, trained[0], monkeypatch)
     given = {}
 
     def draw_pairs(before, after, mask, labels, notes, confidences):
