@@ -92,7 +92,8 @@ def test_install_carries_configs_and_tools(origin, request, tmp_path):
 
 
 @pytest.mark.slow
-def test_editable_install_links_configs_and_tools(source, tmp_path):
+def test_editable_install_links_configs_and_tools(source, tmp_path, monkeypatch):
+    monkeypatch.delenv('PYTHONPATH', raising=False)  # a checkout on it would be found first
     site = tmp_path / 'site'
     run(sys.executable, '-c',
         'from setuptools import build_meta as b; import sys; b.build_editable(sys.argv[1])',

@@ -113,7 +113,9 @@ def _close_logs() -> None:
 
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:
     from mmengine.runner import Runner
-    cfg.merge_from_dict({'randomness.seed': seed, 'work_dir': str(folder)})
+    # mmengine keeps loggers by a name with the second in it: a quick run would get a closed one.
+    cfg.merge_from_dict({'randomness.seed': seed, 'work_dir': str(folder),
+                         'experiment_name': f'{folder.parent.name}_{time.time_ns()}'})
     cfg.resume = _can_resume(folder)
     start = time.time()
     runner = Runner.from_cfg(cfg)

@@ -219,6 +219,7 @@ def test_colours_of_images_read_from_files(tmp_path, monkeypatch):
     splits.prepare_split(cfg, 'test', config)
     loader = loaders.build_loader(cfg, 'test')
     for to_rgb in (True, False):
+        cfg.data_preprocessor.to_rgb = to_rgb
         model = SimpleNamespace(data_preprocessor=MODELS.build(dict(
             type='ClsDataPreprocessor', mean=[120, 110, 100], std=[60, 50, 40], to_rgb=to_rgb)))
         monkeypatch.setattr(predictions, 'build_model', lambda *args, model=model: model)

@@ -67,7 +67,7 @@ def test_curves_need_validations(read):
 @pytest.mark.parametrize('options, words', [
     ({'model.backbone.dept': 5}, 'recipe lr=0.1 .*resnet-s_hard_npz.py.: .*did you mean depth'),
     ({'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=3)},
-     'recipe lr=0.1 .* is not trained in epochs'),
+     "recipe lr=0.1 .*'IterBasedTrainLoop' has no 'max_epochs'"),
     ({'val_evaluator': None}, 'recipe lr=0.1 .* has no val_evaluator'),
     ({'train_dataloader.dataset.ann_file': 'gone.npz'}, r'(?s)gone.npz.*train_dataloader.dataset'),
     ({'test_evaluator.topk': [3]}, "metric: 'accuracy/top1' is not among the results of the "
