@@ -21,24 +21,21 @@ from mmips.errors import MissingFileError, UserError
 from mmips.runs import files, fingerprints, loaders
 
 __all__ = ['Predictions', 'Request', 'add_checkpoint_options', 'build_model', 'check_checkpoints',
-           'check_images', 'check_labels', 'check_names', 'class_names', 'default_name',
-           'each_checkpoint', 'iter_batches', 'load_classifier_config', 'predict_probs',
-           'predict_split']
+           'check_images', 'check_labels', 'check_names', 'class_names', 'each_checkpoint',
+           'iter_batches', 'load_classifier_config', 'predict_probs', 'predict_split']
 
 SPLITS = ('test', 'val', 'train')
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier predicts for the images of a split.
+    """What a classifier predicts for the images of a split."""
 
-    Args:
-        probs (np.ndarray): Class probabilities, float32 (N, K).
-        labels (np.ndarray): True classes, int64 (N,).
-        indices (np.ndarray): The place of each image in the split, int64 (N,).
-    """
+    #: Class probabilities, float32 (N, K).
     probs: np.ndarray
+    #: True classes, int64 (N,).
     labels: np.ndarray
+    #: The place of each image in the split, int64 (N,).
     indices: np.ndarray
 
 
@@ -47,9 +44,8 @@ def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Seque
                   device: str | None = None) -> dict[str, Predictions]:
     """What each checkpoint predicts for a split, computed only where it is not kept yet.
 
-    Kept is ``predictions/<key>.npz`` beside a checkpoint, by
-    :func:`mmips.runs.fingerprints.result_key`. Data set and model are built only where something
-    is missing, and then all those checkpoints are checked before the first is used.
+    Kept is ``predictions/<key>.npz`` beside a checkpoint. Data set and model are built only where
+    something is missing, and then all those checkpoints are checked before the first is used.
 
     Args:
         cfg (Config): As :func:`load_classifier_config` returns it; it is not changed.
@@ -79,17 +75,17 @@ def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Seque
     return {name: found[name] for name in names}
 
 
-def _cache_file(cfg: Any, split: str, checkpoint: str, max_images: int | None) -> str | None:
-    """Where the predictions of a checkpoint are kept; none beside one on a server."""
+def _cache_file(cfg: Any, split: str, checkpoint: str, max_images: int | None) -> str:
+    """Where the predictions of a checkpoint are kept; '' beside one on a server."""
     if not sources.is_local(checkpoint):
-        return None
+        return ''
     key = fingerprints.result_key(cfg, split, checkpoint, max_images=max_images)
     return osp.join(osp.dirname(osp.abspath(osp.expanduser(checkpoint))), 'predictions',
                     f'{key[:24]}.npz')
 
 
-def _read(place: str | None) -> Predictions | None:
-    if place is None or not osp.isfile(place):
+def _read(place: str) -> Predictions | None:
+    if not osp.isfile(place):
         return None
     try:
         with np.load(place) as arrays:
@@ -99,8 +95,8 @@ def _read(place: str | None) -> Predictions | None:
         return None
 
 
-def _keep(place: str | None, found: Predictions) -> None:
-    if place is None:
+def _keep(place: str, found: Predictions) -> None:
+    if not place:
         return
     try:
         os.makedirs(osp.dirname(place), exist_ok=True)
@@ -263,9 +259,9 @@ def check_images(numbers: Sequence[int], size: int, split: str) -> list[int]:
 
 
 def class_names(loader: Any, number: int) -> tuple[str, ...]:
-    """Names of the classes, or their numbers where the data set has none."""
+    """Names of so many classes or more; their numbers where the data set has no names."""
     names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
-    return tuple(str(name) for name in names) or tuple(f'class {k}' for k in range(number))
+    return (*map(str, names), *(f'class {k}' for k in range(len(names), number)))
 
 
 def iter_batches(loader: Any, title: str) -> Iterator[dict]:

@@ -13,10 +13,11 @@ on where it stopped, and a run with more attacks or eps computes only those that
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
 from mmips.evaluation import predictions
-from mmips.evaluation.attacks import ATTACKS, SPACES, AttackSettings, Scores, evaluate_attacks
+from mmips.evaluation.attacks import ATTACKS, SPACES, AttackSettings, evaluate_attacks
 from mmips.runs import cli
 
 
@@ -24,8 +25,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Evaluate checkpoints under attack')
     predictions.add_checkpoint_options(parser)
-    parser.add_argument('--attacks', nargs='+', default=list(ATTACKS), metavar='ATTACK',
-                        help='fgsm, i-fgsm, pgd (default: all)')
+    parser.add_argument('--attacks', nargs='+', default=list(ATTACKS), choices=ATTACKS,
+                        metavar='ATTACK', help='fgsm, i-fgsm, pgd (default: all)')
     parser.add_argument('--eps', nargs='+', type=float, metavar='EPS',
                         default=[0, 0.001, 0.003, 0.005, 0.01, 0.05],
                         help='radii of the attacks; 0 is no attack (default: those of the paper, '
@@ -55,8 +56,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 @cli.readable_failures
-def main(argv: Sequence[str] | None = None) -> Scores:
-    """Evaluate; returns the scores by attack and by name."""
+def main(argv: Sequence[str] | None = None) -> Any:
+    """Evaluate; returns the scores."""
     args = parse_args(argv)
     settings = AttackSettings(
         args.space, args.steps, args.step_size, args.rel_step_size,
