@@ -204,12 +204,13 @@ _Rows = tuple[list[dict], list[dict]]
 
 
 def _make_rows(found: Compared, places: Sequence[int], labels: Sequence[int], of: str) -> _Rows:
-    images = [{'image': found.indices[place], 'label': int(found.labels[place]), 'distributions': {
-        name: probs[place].astype(float) for name, probs in found.probs.items()}}
+    images = [dict(image=found.indices[place], label=int(found.labels[place]), distributions={
+        name: probs[place].astype(float) for name, probs in found.probs.items()})
         for place in places]
-    classes = [{'images': int((found.labels == label).sum()), 'label': label, 'distributions': {
+    classes = [dict(images=int((found.labels == label).sum()), label=label, distributions={
         name: class_distribution(probs, found.labels, label, of)
-        for name, probs in found.probs.items()}} for label in labels]
+        for name, probs in found.probs.items()}) for label in labels]
+    row: dict
     for row in (*images, *classes):
         row['class'] = found.classes[row['label']]
     return images, classes

@@ -20,11 +20,9 @@ from mmips.config import loading, sources, splits
 from mmips.errors import MissingFileError, UserError
 from mmips.runs import files, fingerprints, loaders
 
-__all__ = ['Predictions', 'Request', 'add_checkpoint_options', 'build_model', 'check_checkpoints',
-           'check_images', 'check_labels', 'check_names', 'class_names', 'each_checkpoint',
-           'iter_batches', 'load_classifier_config', 'predict_probs', 'predict_split']
-
-SPLITS = ('test', 'val', 'train')
+__all__ = ['Predictions', 'Request', 'build_model', 'check_checkpoints', 'check_images',
+           'check_labels', 'class_names', 'each_checkpoint', 'iter_batches',
+           'load_classifier_config', 'predict_probs', 'predict_split']
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def _keep(place: str, found: Predictions) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """What an evaluating tool is asked for: the options of :func:`add_checkpoint_options`."""
+    """What an evaluating tool is asked for: the options of ``cli.add_checkpoint_options``."""
     config: str
     checkpoints: Sequence[str]
     names: Sequence[str]
@@ -139,50 +137,6 @@ class Request:
         """See :func:`predict_split`."""
         return predict_split(cfg, self.split, self.checkpoints, self.names, self.max_images,
                              self.device)
-
-
-def add_checkpoint_options(parser: argparse.ArgumentParser,
-                           splits: Sequence[str] = SPLITS) -> None:
-    """Add what names checkpoints, the images they see and where results go."""
-    from mmengine.config import DictAction
-    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
-    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
-                        help='checkpoints of this config')
-    parser.add_argument('--names', nargs='+', metavar='NAME',
-                        help='a name for each checkpoint (default: its folder and file)')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
-    parser.add_argument('--split', choices=splits, default='test',
-                        help="data set of the config; train's images come through the test "
-                        'pipeline (default: test)')
-    parser.add_argument('--max-images', type=int, metavar='N',
-                        help='so many images, evenly spread over the split (default: all)')
-    parser.add_argument('--batch-size', type=int, metavar='N',
-                        help="images at a time (default: the config's)")
-    parser.add_argument('--num-workers', type=int, metavar='N',
-                        help="worker processes that load images (default: the config's)")
-    parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
-
-
-def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Fill in the names of the checkpoints; end the program where the options cannot be."""
-    args.names = args.names or [default_name(path) for path in args.checkpoints]
-    if len(args.names) != len(args.checkpoints):
-        parser.error(f'--names needs a name for each of the {len(args.checkpoints)} checkpoints, '
-                     f'got {len(args.names)}: {args.names}')
-    if len(set(args.names)) < len(args.names):
-        parser.error(f'the names must differ, got {args.names}: give --names')
-    for option in ('max_images', 'batch_size'):
-        value = getattr(args, option, None)
-        if value is not None and value < 1:
-            parser.error(f'--{option.replace("_", "-")} must be at least 1, got {value}')
-
-
-def default_name(path: str) -> str:
-    """The folder and the file of a checkpoint, without its ending."""
-    folder, file = osp.split(osp.abspath(path))
-    return f'{osp.basename(folder)}/{osp.splitext(file)[0]}'
 
 
 def load_classifier_config(args: Any) -> Any:

@@ -56,7 +56,7 @@ def evaluate_safety(request: Request, groups: Sequence[str] = (), num_bins: int 
     for name, path in request.paths.items():
         probs, labels = found[name].probs, found[name].labels
         try:
-            result = dict(checkpoint=path, **score(probs, labels, num_bins))
+            result: dict = dict(checkpoint=path, **score(probs, labels, num_bins))
         except ValueError as error:
             raise UserError(f'{name} ({path}): {error}') from error
         if save_probs:

@@ -8,7 +8,7 @@ import torch
 
 from mmips.errors import MissingFileError, UserError
 from mmips.evaluation import predictions
-from mmips.runs import fingerprints, loaders
+from mmips.runs import cli, fingerprints, loaders
 from mmips.structures import state_dicts
 
 
@@ -18,10 +18,10 @@ def options(tiny):
 
     def parse(*extra, checkpoints=None):
         parser = argparse.ArgumentParser()
-        predictions.add_checkpoint_options(parser)
+        cli.add_checkpoint_options(parser)
         args = parser.parse_args(['config.py', *(checkpoints or ['0.pth', '1.pth']), '--out',
                                   'out', '--device', 'cpu', *extra])
-        predictions.check_names(parser, args)
+        cli.check_names(parser, args)
         return args
 
     return parse

@@ -24,7 +24,7 @@ from mmips.runs import cli
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Evaluate checkpoints under attack')
-    predictions.add_checkpoint_options(parser)
+    cli.add_checkpoint_options(parser)
     parser.add_argument('--attacks', nargs='+', default=list(ATTACKS), choices=ATTACKS,
                         metavar='ATTACK', help='fgsm, i-fgsm, pgd (default: all)')
     parser.add_argument('--eps', nargs='+', type=float, metavar='EPS',
@@ -49,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the random starts of PGD (default: 0)')
     args = parser.parse_args(argv)
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     args.attacks = list(dict.fromkeys(args.attacks))
     args.eps = sorted({float(eps) for eps in args.eps})
     return args
