@@ -1,9 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""A classifier as a function from images to logits, and attacks on it.
+"""Attacks on the images as the data pipeline delivers them (resized, cropped, 0 to 255).
 
-Attacked are the images as the data pipeline delivers them (resized, cropped, 0 to 255),
-through the model's own data preprocessor. So channel order, normalisation and padding are those
-of every other evaluation, and padding, which is no part of the image, stays as it is.
+They go through the model's own data preprocessor: channel order, normalisation and padding are
+those of every other evaluation, and padding, which is no part of the image, stays as it is.
 """
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

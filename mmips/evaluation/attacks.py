@@ -38,8 +38,8 @@ class AttackSettings:
             with which any point of the ball can be reached from any other (Madry et al. 2018).
         image_range (tuple[float, float], optional): Least and greatest value of a pixel before
             the data preprocessor. Defaults to None: 0 to 255 for uint8 images; others need it.
-        quantize (bool): Round adversarial images to 256 levels, as a file would, after which
-            a pixel may be half a level outside the ball. Defaults to False.
+        quantize (bool): Round adversarial images to 256 levels, as a file would, up to half a
+            level outside the ball. Defaults to False.
         seed (int): Of PGD's random starts, the same for every checkpoint and eps.
 
     Raises:

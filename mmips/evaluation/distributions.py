@@ -96,7 +96,7 @@ def compare_distributions(request: Request, images: Sequence[int] = (), pick: st
     files.write_json(folder / 'distributions.json', dict(
         config=request.config, split=request.split, images=len(found.labels), of=of,
         checkpoints=request.paths, classes=list(found.classes), superclasses=found.superclasses,
-        **{key: [{**row, 'distributions': {
+        **{key: [{**row, 'class': found.classes[row['label']], 'distributions': {
             name: [round(value, 6) for value in values.tolist()]
             for name, values in row['distributions'].items()}} for row in part]
             for key, part in zip(('image_distributions', 'class_distributions'), rows)}))
@@ -210,9 +210,6 @@ def _make_rows(found: Compared, places: Sequence[int], labels: Sequence[int], of
     classes = [dict(images=int((found.labels == label).sum()), label=label, distributions={
         name: class_distribution(probs, found.labels, label, of)
         for name, probs in found.probs.items()}) for label in labels]
-    row: dict
-    for row in (*images, *classes):
-        row['class'] = found.classes[row['label']]
     return images, classes
 
 
@@ -257,7 +254,7 @@ def _draw(folder: Path, found: Compared, rows: _Rows, pictures: Sequence[np.ndar
         for row in part:
             panels = [make_bars(found, values, row['label'], number)
                       for values in row['distributions'].values()]
-            name, size = row['class'], f'{row.get("images")} images'
+            name, size = found.classes[row['label']], f'{row.get("images")} images'
             group = f' ({found.superclasses[name]})' if found.superclasses else ''
             caption = f'{name}{group}, {size}'
             if 'image' in row:
