@@ -2,6 +2,7 @@
 import functools
 import os
 import re
+import shutil
 from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,6 +91,23 @@ def npz(tmp_path, monkeypatch):
              labels_test=np.repeat(np.arange(4), 2))
     monkeypatch.setenv('MMIPS_NPZ', str(path))
     return path
+
+
+@pytest.fixture(scope='session')
+def _tiny(tmp_path_factory):
+    from helpers import tiny_classifier
+    folder, images = tmp_path_factory.mktemp('tiny'), tiny_classifier.blocks(8)
+    tiny_classifier.save_arrays(folder, images, np.repeat(np.arange(4), 2))
+    tiny_classifier.make(folder, images)
+    return folder
+
+
+@pytest.fixture
+def tiny(_tiny, tmp_path, monkeypatch):
+    """The current folder, with two tiny checkpoints and what they see (8 and 24 images)."""
+    shutil.copytree(_tiny, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""A classifier as a function from images to logits, and attacks on it.
+"""Attacks on the images as the data pipeline delivers them (resized, cropped, 0 to 255).
 
-Attacked are the images as the data pipeline delivers them (resized, cropped, 0 to 255),
-through the model's own data preprocessor. So channel order, normalisation and padding are those
-of every other evaluation, and padding, which is no part of the image, stays as it is.
+They go through the model's own data preprocessor: channel order, normalisation and padding are
+those of every other evaluation, and padding, which is no part of the image, stays as it is.
 """
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmips.errors import UserError
-from mmips.evaluation.attacks import AttackScore, AttackSettings
+from mmips.evaluation.attacks import AttackSettings
 from mmips.evaluation.predictions import check_labels
 from mmips.functional.attacks import Bounds, fgsm, i_fgsm, loss_gradient, pgd
 
@@ -22,19 +21,11 @@ __all__ = ['AttackedClassifier', 'score_attack']
 class AttackedClassifier:
     """An mmpretrain classifier as a function from images to logits, and attacks on it.
 
-    Args:
-        model (ImageClassifier): In evaluation mode. Neither its parameters, their gradients nor
-            its running statistics change.
-        settings (AttackSettings): What the attacks share.
-
-    Raises:
-        ValueError: For a model in training mode.
+    The model has to be in evaluation mode. Neither its parameters, their gradients nor its running
+    statistics change.
     """
 
     def __init__(self, model: Any, settings: AttackSettings) -> None:
-        if any(module.training for module in model.modules()):
-            raise ValueError('The model is in training mode, in which an attack would change its '
-                             'running statistics: call model.eval() first.')
         self.model, self.settings = model, settings
         self.classes: int | None = None
 
@@ -53,10 +44,7 @@ class AttackedClassifier:
         return logits
 
     def read(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, Bounds]:
-        """Images, float32 (N, C, H, W), labels, int64 (N, ), and the range of the pixels.
-
-        Of a loader's batch, on the model's device.
-        """
+        """A batch's images, float32 (N, C, H, W), labels, int64 (N, ), and range of the pixels."""
         inputs = batch['inputs']
         sizes = {tuple(image.shape) for image in inputs}
         if len(sizes) > 1:
@@ -96,11 +84,7 @@ class AttackedClassifier:
 
     def attack(self, images: Tensor, labels: Tensor, bounds: Bounds, name: str,
                radii: Mapping[float, torch.Generator]) -> Iterator[Tensor]:
-        """Adversarial images by the attack of some name, for each radius in turn.
-
-        Each radius has a generator, which draws PGD's starts. Images and range are those before
-        the data preprocessor.
-        """
+        """Adversarial images for each radius in turn, whose generator draws PGD's starts."""
         unit = self.unit(images.shape[1], bounds)
         gradient = loss_gradient(self.logits, images, labels) if name == 'fgsm' else None
         for eps, generator in radii.items():
@@ -111,43 +95,28 @@ class AttackedClassifier:
                 sizes = eps * unit, self.settings.step(eps) * unit, self.settings.steps, bounds
                 moved = (pgd(self.logits, images, labels, *sizes, generator)
                          if name == 'pgd' else i_fgsm(self.logits, images, labels, *sizes))
-            yield self._quantize(moved, bounds) if self.settings.quantize else moved
-
-    @staticmethod
-    def _quantize(images: Tensor, bounds: Bounds) -> Tensor:
-        level = (bounds[1] - bounds[0]) / 255
-        return ((images - bounds[0]) / level).round() * level + bounds[0]
+            if self.settings.quantize:
+                level = (bounds[1] - bounds[0]) / 255
+                moved = ((moved - bounds[0]) / level).round() * level + bounds[0]
+            yield moved
 
 
 def score_attack(model: Any, batches: Iterable[Mapping[str, Any]], name: str,
-                 radii: Sequence[float], settings: AttackSettings) -> list[AttackScore]:
-    """Accuracy under one attack, for several radii.
+                 radii: Sequence[float], settings: AttackSettings) -> list[dict]:
+    """For each radius ``eps``, how many ``images`` of a loader are ``correct`` and ``unmoved``.
 
-    Args:
-        model (ImageClassifier): In evaluation mode.
-        batches (Iterable[dict]): As a data loader yields them.
-        name (str): One of ``ATTACKS``.
-        radii (Sequence[float]): Different values of eps, in the unit of the settings.
-        settings (AttackSettings): What the attacks share.
-
-    Returns:
-        list[AttackScore]: One for each radius.
-
-    Raises:
-        UserError: For what does not fit: attack, radii, images, labels, network.
+    Raises a UserError for images, labels or a network that cannot be attacked.
     """
-    settings.check([name], radii)
     classifier = AttackedClassifier(model, settings)
     generators = {eps: torch.Generator().manual_seed(settings.seed) for eps in radii}
-    counts = {eps: [0, 0, 0] for eps in radii}
+    scores = [dict(eps=eps, images=0, correct=0, unmoved=0) for eps in radii]
     for batch in batches:
         images, labels, bounds = classifier.read(batch)
         moved = classifier.attack(images, labels, bounds, name, generators)
-        for count, changed in zip(counts.values(), moved):
+        for score, changed in zip(scores, moved):
             with torch.no_grad():
                 right = classifier.logits(changed).argmax(1) == labels
-            still = (changed == images).flatten(1).all(1)
-            for place, number in enumerate((len(images), int(right.sum()), int(still.sum()))):
-                count[place] += number
-    return [AttackScore(eps, images, right, still if eps else 0)
-            for eps, (images, right, still) in counts.items()]
+            score['images'] += len(images)
+            score['correct'] += int(right.sum())
+            score['unmoved'] += int((changed == images).flatten(1).all(1).sum())
+    return scores

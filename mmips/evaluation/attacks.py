@@ -1,10 +1,12 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Checkpoints under FGSM, I-FGSM and PGD: Tables 10 and 12 of the IPS paper."""
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from mmips.errors import UserError
 from mmips.evaluation import predictions
@@ -12,8 +14,7 @@ from mmips.evaluation.predictions import Request
 from mmips.runs import files, fingerprints, loaders
 from mmips.runs.tables import Table, to_markdown
 
-__all__ = ['ATTACKS', 'SPACES', 'AttackScore', 'AttackSettings', 'Scores', 'evaluate_attacks',
-           'to_text']
+__all__ = ['ATTACKS', 'SPACES', 'AttackSettings', 'evaluate_attacks', 'to_text']
 
 #: Attacks by name, and what they are called in tables.
 ATTACKS = {'fgsm': 'FGSM', 'i-fgsm': 'I-FGSM', 'pgd': 'PGD'}
@@ -29,24 +30,20 @@ class AttackSettings:
     Args:
         space (str): The unit of eps. 'pixel': the image range counts 1, so 8/255 is eight grey
             levels. 'normalized': the units of the normalised input, so a grey level counts
-            1/std of its channel. The paper does not say which it used. Either way the images
-            stay within their range.
+            1/std of its channel. Either way the images stay within their range.
         steps (int): Steps of I-FGSM and PGD. Defaults to 10.
         step_size (float, optional): Size of these steps, absolute, in the unit of eps.
             Defaults to None: by ``rel_step_size``.
-        rel_step_size (float, optional): Size of a step as a share of eps. Defaults to None:
-            2.5 / steps, with which any point of the ball can be reached from any other
-            (Madry et al. 2018).
+        rel_step_size (float, optional): The same as a share of eps. Defaults to None: 2.5 / steps,
+            with which any point of the ball can be reached from any other (Madry et al. 2018).
         image_range (tuple[float, float], optional): Least and greatest value of a pixel before
             the data preprocessor. Defaults to None: 0 to 255 for uint8 images; others need it.
-        quantize (bool): Round adversarial images to 256 levels, as a file would, after which
-            a pixel may be half a level outside the ball. Defaults to False.
-        seed (int): Of PGD's random starts, the same for every checkpoint and eps. Defaults to
-            0.
+        quantize (bool): Round adversarial images to 256 levels, as a file would, up to half a
+            level outside the ball. Defaults to False.
+        seed (int): Of PGD's random starts, the same for every checkpoint and eps.
 
     Raises:
-        UserError: For an unknown space, less than one step, or step sizes that are not positive
-            or given twice.
+        UserError: For less than one step, a step size that is not positive, or no range.
     """
     space: str = 'pixel'
     steps: int = 10
@@ -57,13 +54,8 @@ class AttackSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.space not in SPACES:
-            raise UserError(f'space must be one of {", ".join(SPACES)}, got {self.space!r}.')
         if self.steps < 1:
             raise UserError(f'steps must be at least 1, got {self.steps}.')
-        if self.step_size is not None and self.rel_step_size is not None:
-            raise UserError(f'Give step_size or rel_step_size, not both: got {self.step_size:g} '
-                            f'and {self.rel_step_size:g}.')
         for size in (self.step_size, self.rel_step_size):
             if size is not None and not 0 < size < math.inf:
                 raise UserError(f'The step size must be a positive number, got {size:g}.')
@@ -77,11 +69,8 @@ class AttackSettings:
             return self.step_size
         return eps * (self.rel_step_size or 2.5 / self.steps)
 
-    def check(self, attacks: Sequence[str], radii: Sequence[float]) -> None:
-        """Raise for attacks that are not known and radii that make no sense."""
-        for name in attacks:
-            if name not in ATTACKS:
-                raise UserError(f'Unknown attack {name!r}: choose from {", ".join(ATTACKS)}.')
+    def check(self, radii: Sequence[float]) -> None:
+        """Raise for radii that make no sense."""
         most = 1 if self.space == 'pixel' else math.inf
         for eps in radii:
             if not 0 <= eps <= most or eps == math.inf:
@@ -100,35 +89,8 @@ class AttackSettings:
         return used
 
 
-@dataclass(frozen=True)
-class AttackScore:
-    """How many images of a split an attack has left right.
-
-    Args:
-        eps (float): Radius of the attack, 0 for none.
-        images (int): Number of images.
-        correct (int): Of them, those classified as their label.
-        unmoved (int): Images that the attack has not changed. Nearly always their gradient is
-            exactly 0, as the loss of very sure predictions is 0 in floating point: they say
-            nothing of robustness. Defaults to 0.
-    """
-    eps: float
-    images: int
-    correct: int
-    unmoved: int = 0
-
-    @property
-    def accuracy(self) -> float:
-        """In percent."""
-        return 100 * self.correct / self.images
-
-
-#: By attack and by the networks' names, a score for each eps that is done.
-Scores = dict[str, dict[str, list[AttackScore]]]
-
-
 def evaluate_attacks(request: Request, attacks: Sequence[str], radii: Sequence[float],
-                     settings: AttackSettings) -> Scores:
+                     settings: AttackSettings) -> pd.DataFrame:
     """Attack checkpoints and write ``attacks.md``, ``.csv``, ``.json`` and ``.png``.
 
     Every finished score is kept in ``attacks_done.json``: an interrupted evaluation goes on where
@@ -142,107 +104,94 @@ def evaluate_attacks(request: Request, attacks: Sequence[str], radii: Sequence[f
         settings (AttackSettings): What the attacks share.
 
     Returns:
-        dict[str, dict[str, list[AttackScore]]]: By attack and by name, a score for each eps.
+        pd.DataFrame: A row for each ``attack``, ``checkpoint`` and ``eps``: how many ``images``
+            there were, how many were ``correct``, the ``accuracy`` in percent, and how many were
+            ``unmoved``, see :func:`to_text`.
 
     Raises:
         UserError: For what does not fit, such as a checkpoint of another network.
     """
-    settings.check(attacks, radii)
-    Path(request.out).mkdir(parents=True, exist_ok=True)
-    done = _Done(predictions.load_classifier_config(request), request, settings)
+    settings.check(radii)
+    out = Path(request.out)
+    out.mkdir(parents=True, exist_ok=True)
+    cfg = predictions.load_classifier_config(request)
+    keys = {(attack, name, eps): fingerprints.result_key(
+        cfg, request.split, path, max_images=request.max_images,
+        **settings.used(attack, eps))[:24]
+        for attack in attacks for name, path in request.paths.items() for eps in radii}
+    done = {path.stem: files.read_results(path)  # A folder of an earlier version has a file each.
+            for path in Path(out, 'cells').glob('*.json')}
+    done.update(files.read_results(out / 'attacks_done.json'))
     try:
-        done.complete(attacks, radii)
+        _complete(cfg, request, settings, keys, done)
     finally:
-        scores = {attack: {name: done.scores(name, attack, radii) for name in request.names}
-                  for attack in attacks}
-        text = _write(scores, request, settings)
-    print(f'{text}\n{Path(request.out, "attacks.md")}, .csv, .json, .png')
+        scores = pd.DataFrame([
+            dict(attack=attack, checkpoint=name, **done[key],
+                 accuracy=100 * done[key]['correct'] / done[key]['images'])
+            for (attack, name, _), key in keys.items() if key in done])
+        text = '' if scores.empty else _write(scores, attacks, request, settings)
+    print(f'{text}\n{out / "attacks.md"}, .csv, .json, .png')
     return scores
 
 
-class _Done:
-    """Finished scores of an evaluation; ``complete`` computes those that are missing."""
-
-    def __init__(self, cfg: Any, request: Request, settings: AttackSettings) -> None:
-        self.cfg, self.request, self.settings = cfg, request, settings
-        self.path = Path(request.out, 'attacks_done.json')
-        # A folder of an earlier version has a file for each.
-        self.stored = {path.stem: files.read_results(path)
-                       for path in Path(request.out, 'cells').glob('*.json')}
-        self.stored.update(files.read_results(self.path))
-        self.clean: dict[str, dict] = {}
-
-    def key(self, name: str, attack: str, eps: float) -> str:
-        """Of a stored score."""
-        return fingerprints.result_key(
-            self.cfg, self.request.split, self.request.paths[name],
-            max_images=self.request.max_images, **self.settings.used(attack, eps))[:24]
-
-    def scores(self, name: str, attack: str, radii: Sequence[float]) -> list[AttackScore]:
-        """Those that are finished."""
-        found = [self.stored.get(self.key(name, attack, eps)) if eps else self.clean.get(name)
-                 for eps in radii]
-        return [AttackScore(**score) for score in found if score]
-
-    def complete(self, attacks: Sequence[str], radii: Sequence[float]) -> None:
-        """Compute and store what is missing."""
-        if 0 in radii:
-            for name, found in self.request.predict(self.cfg).items():
-                right = int((found.probs.argmax(1) == found.labels).sum())
-                self.clean[name] = dict(eps=0., images=len(found.labels), correct=right)
-        passes = {name: todo for name in self.request.names
-                  if (todo := list(self.passes(name, attacks, radii)))}
-        if not passes:
-            return
+def _complete(cfg: Any, request: Request, settings: AttackSettings,
+              keys: Mapping[tuple[str, str, float], str], done: dict[str, dict]) -> None:
+    """Compute and store the scores that are missing."""
+    passes: dict[str, dict] = {}
+    clean = {}
+    for (attack, name, eps), key in keys.items():
+        if not eps and key not in done:
+            clean[key] = name
+        elif key not in done:
+            # One gradient serves all radii of FGSM; other attacks need a pass for each.
+            passes.setdefault(name, {}).setdefault(
+                (attack, attack == 'fgsm' or eps), []).append(eps)
+    found = request.predict(cfg) if clean else {}
+    for key, name in clean.items():
+        right = found[name].probs.argmax(1) == found[name].labels
+        done[key] = dict(eps=0., images=len(right), correct=int(right.sum()), unmoved=0)
+    if passes:
         # Here, since it brings torch, and a tool's --help shall not wait for that.
         from mmips.evaluation.attacked_classifier import score_attack
-        model = predictions.build_model(self.cfg, self.request.device)
-        loader = loaders.build_loader(self.cfg, self.request.split, self.request.max_images)
-        paths = [self.request.paths[name] for name in passes]
+        model = predictions.build_model(cfg, request.device)
+        loader = loaders.build_loader(cfg, request.split, request.max_images)
+        paths = [request.paths[name] for name in passes]
         for name in predictions.each_checkpoint(model, paths, list(passes)):
-            for attack, chosen in passes[name]:
-                title = f'{name}, {ATTACKS[attack]}, eps {", ".join(f"{e:g}" for e in chosen)}'
+            for (attack, _), radii in passes[name].items():
+                title = f'{name}, {ATTACKS[attack]}, eps {", ".join(f"{e:g}" for e in radii)}'
                 batches = predictions.iter_batches(loader, title)
-                for score in score_attack(model, batches, attack, chosen, self.settings):
-                    self.stored[self.key(name, attack, score.eps)] = asdict(score)
-                files.write_json(self.path, self.stored)
-
-    def passes(self, name: str, attacks: Sequence[str],
-               radii: Sequence[float]) -> Iterator[tuple[str, list[float]]]:
-        """What is missing, as attacks with the radii that one pass over the images serves."""
-        for attack in attacks:
-            missing = [eps for eps in radii
-                       if eps and self.key(name, attack, eps) not in self.stored]
-            if attack == 'fgsm' and missing:
-                # One gradient serves all; other attacks need a pass for each.
-                yield attack, missing
-            elif attack != 'fgsm':
-                yield from ((attack, [eps]) for eps in missing)
+                for score in score_attack(model, batches, attack, radii, settings):
+                    done[keys[attack, name, score['eps']]] = score
+                files.write_json(Path(request.out, 'attacks_done.json'), done)
 
 
-def to_text(scores: Scores, settings: AttackSettings, about: str) -> str:
+def to_text(scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame], settings: AttackSettings,
+            about: str) -> str:
     """Markdown in the layout of Table 12: a block for each attack, eps down, networks across.
 
-    What is missing stays empty. Settings and what was attacked are told above the tables.
+    What is missing stays empty. Settings and what was attacked are told above the tables, and
+    below them how many images an attack has not changed: nearly always their gradient is exactly
+    0, as the loss of very sure predictions is in floating point.
     """
-    number = max((score.images for networks in scores.values() for row in networks.values()
-                  for score in row), default=0)
     step = (f'{settings.step_size:g}' if settings.step_size is not None else
             f'{settings.step(1):.4g} eps')
-    iterated = ' and '.join(ATTACKS[attack] for attack in scores if attack != 'fgsm')
+    iterated = ' and '.join(ATTACKS[attack] for attack in tables if attack != 'fgsm')
     how = [f'{iterated}: {settings.steps} steps, step size {step}'] if iterated else []
-    how += [f'PGD: random start, seed {settings.seed}'] if 'pgd' in scores else []
+    how += [f'PGD: random start, seed {settings.seed}'] if 'pgd' in tables else []
     how += ['adversarial images rounded to 256 levels'] if settings.quantize else []
     parts = [
         '# Accuracy under attack\n\n'
-        f'Top-1 accuracy in %, higher is better (\u2191), of {number} {about} under white-box '
-        'L-infinity attacks on the cross entropy with the true label. '
+        f'Top-1 accuracy in %, higher is better (\u2191), of {scores.images.max()} {about} under '
+        'white-box L-infinity attacks on the cross entropy with the true label. '
         f'eps is in units of {SPACES[settings.space]} (`--space {settings.space}`); eps 0 is no '
-        f'attack. {"; ".join(how)}'.rstrip(' .') + '.\n',
-        *(to_markdown(ATTACKS[attack], [_to_table(rows)]) for attack, rows in scores.items())]
-    stuck = [f'{name}: {max(score.unmoved for score in row)} ({ATTACKS[attack]})'
-             for attack, networks in scores.items() for name, row in networks.items()
-             if any(score.unmoved for score in row)]
+        f'attack. {"; ".join(how)}'.rstrip(' .') + '.\n']
+    for attack, table in tables.items():
+        rows = [[f'{eps:g}', *('' if math.isnan(value) else f'{value:.2f}' for value in row)]
+                for eps, row in zip(table.index, table.values)]
+        parts.append(to_markdown(ATTACKS[attack], [Table('', ['eps', *table], 1, rows)]))
+    unmoved = scores.groupby(['attack', 'checkpoint'], sort=False).unmoved.max()
+    stuck = [f'{name}: {number} ({ATTACKS[attack]})'
+             for (attack, name), number in unmoved.items() if number]
     if stuck:
         parts.append('Images that an attack has not changed, most often because the loss of a '
                      'very sure prediction, and with it the gradient, is exactly 0 in floating '
@@ -250,26 +199,27 @@ def to_text(scores: Scores, settings: AttackSettings, about: str) -> str:
     return '\n'.join(parts)
 
 
-def _to_table(networks: Mapping[str, Sequence[AttackScore]]) -> Table:
-    found = {(name, score.eps): f'{score.accuracy:.2f}'
-             for name, row in networks.items() for score in row}
-    return Table('', ['eps', *networks], 1, [
-        [f'{eps:g}', *(found.get((name, eps), '') for name in networks)]
-        for eps in sorted({eps for _, eps in found})])
+def make_tables(scores: pd.DataFrame, attacks: Sequence[str],
+                names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """For each attack the accuracies, eps down, networks across; NaN for what is missing."""
+    return {attack: scores[scores.attack == attack].pivot(
+        index='eps', columns='checkpoint', values='accuracy').reindex(columns=names)
+        for attack in attacks}
 
 
-def _write(scores: Scores, request: Request, settings: AttackSettings) -> str:
-    """Write what there is, if anything; returns the tables."""
+def _write(scores: pd.DataFrame, attacks: Sequence[str], request: Request,
+           settings: AttackSettings) -> str:
+    """Write what there is; returns the tables."""
     from mmips.visualization.attacks import draw_attacks
-    rows = [dict(checkpoint=name, attack=attack, eps=score.eps, space=settings.space,
-                 steps=1 if attack == 'fgsm' else settings.steps,
-                 step_size=score.eps if attack == 'fgsm' else settings.step(score.eps),
-                 images=score.images, accuracy=round(score.accuracy, 4), unmoved=score.unmoved)
-            for attack, networks in scores.items() for name, row in networks.items()
-            for score in row]
-    if not rows:
-        return ''
-    text = to_text(scores, settings, f'{request.split} images ({request.title})')
+    tables = make_tables(scores, attacks, request.names)
+    text = to_text(scores, tables, settings, f'{request.split} images ({request.title})')
+    single = scores.attack == 'fgsm'
+    rows = scores.assign(
+        space=settings.space, steps=single.map({True: 1, False: settings.steps}),
+        step_size=scores.eps.where(single, scores.eps.map(settings.step)),
+        accuracy=scores.accuracy.round(4))[[
+            'checkpoint', 'attack', 'eps', 'space', 'steps', 'step_size', 'images', 'accuracy',
+            'unmoved']].to_dict('records')
     out = Path(request.out)
     files.write_json(out / 'attacks.json', dict(
         config=request.config, checkpoints=request.paths, split=request.split,
@@ -277,9 +227,7 @@ def _write(scores: Scores, request: Request, settings: AttackSettings) -> str:
     files.write_csv(out / 'attacks.csv', rows[0], (row.values() for row in rows))
     files.write_text(out / 'attacks.md', text)
     files.write_picture(out / 'attacks.png', draw_attacks(
-        {ATTACKS[attack]: {name: [(score.eps, score.accuracy) for score in row]
-                           for name, row in networks.items()}
-         for attack, networks in scores.items()},
+        {ATTACKS[attack]: table for attack, table in tables.items()},
         f'{request.title}: accuracy under attack, {rows[0]["images"]} {request.split} images',
         f'{settings.space} space'))
     return text

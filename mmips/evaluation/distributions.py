@@ -6,11 +6,12 @@ are similar.
 """
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mmips.config import colours
 from mmips.errors import UserError
@@ -31,31 +32,28 @@ PICKS = ('misclassified', 'confident-wrong', 'disagree', 'random')
 
 @dataclass
 class Compared:
-    """What several networks predict for the images of a split.
+    """What several networks predict for the images of a split."""
 
-    Args:
-        probs (dict[str, np.ndarray]): Probabilities (N, K) by the networks' names.
-        labels (np.ndarray): True classes (N,).
-        indices (Sequence[int]): The place of each image in the split.
-        classes (Sequence[str]): K names.
-
-    Attributes:
-        superclasses (dict[str, str]): Superclass by class; empty where there are none.
-        near (list[list[int]]): For each class the others of its superclass.
-    """
+    #: Probabilities (N, K) by the networks' names.
     probs: dict[str, np.ndarray]
+    #: True classes (N,).
     labels: np.ndarray
+    #: The place of each image in the split.
     indices: Sequence[int]
+    #: K names.
     classes: Sequence[str]
-    superclasses: dict[str, str] = field(init=False)
-    near: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         # Here, since mmips.functional brings torch, and a tool's --help shall not wait for it.
         from mmips.functional.cifar100_superclasses import superclass_of
-        groups = self.superclasses = superclass_of(self.classes) or {}
-        self.near = [[k for k, other in enumerate(self.classes) if groups and other != name
-                      and groups[other] == groups[name]] for name in self.classes]
+        #: Superclass by class; empty where there are none.
+        self.superclasses = superclass_of(self.classes) or {}
+
+    def near(self, label: int) -> list[int]:
+        """The other classes of the same superclass."""
+        groups = self.superclasses
+        return [k for k, name in enumerate(self.classes if groups else ())
+                if k != label and groups[name] == groups[self.classes[label]]]
 
 
 def compare_distributions(request: Request, images: Sequence[int] = (), pick: str = PICKS[0],
@@ -81,36 +79,32 @@ def compare_distributions(request: Request, images: Sequence[int] = (), pick: st
     """
     cfg = predictions.load_classifier_config(request)
     loader = loaders.build_loader(cfg, request.split, request.max_images)
-    found = _predict(cfg, loader, request)
+    parts = request.predict(cfg)
+    first = parts[request.names[0]]
+    number = first.probs.shape[1]
+    found = Compared({name: part.probs for name, part in parts.items()}, first.labels,
+                     first.indices.tolist(), predictions.class_names(loader, number)[:number])
     places = _find_images(images, loader, found, request.split)
     labels = _find_classes(class_names, found)
     places = places or pick_images(found, pick, num, seed)
     labels = labels or list(dict.fromkeys(int(found.labels[place]) for place in places))
-    rows = _make_rows(found, places, labels, of)
     folder = Path(request.out)
     folder.mkdir(parents=True, exist_ok=True)
-    setup = dict(config=request.config, split=request.split, images=len(found.labels), of=of,
-                 checkpoints=request.paths)
     text = to_markdown('Where the probability goes', [mass_table(found, labels, of)])
     files.write_text(folder / 'distributions.md', text)
-    _write_json(folder, found, rows, setup)
-    _write_csv(folder, found, rows, topk)
-    _draw(folder, found, rows, _load_pictures(cfg, loader, places, request.split), topk,
-          f'{request.title}, {request.split} images', OF[of])
+    rows = _make_rows(found, places, labels, of)
+    files.write_json(folder / 'distributions.json', dict(
+        config=request.config, split=request.split, images=len(found.labels), of=of,
+        checkpoints=request.paths, classes=list(found.classes), superclasses=found.superclasses,
+        **{key: [{**row, 'class': found.classes[row['label']], 'distributions': {
+            name: [round(value, 6) for value in values.tolist()]
+            for name, values in row['distributions'].items()}} for row in part]
+            for key, part in zip(('image_distributions', 'class_distributions'), rows)}))
+    pictures = _load_pictures(cfg, loader, places, request.split)
+    _draw(folder, found, rows, pictures, topk, f'{request.title}, {request.split} images', OF[of])
     print(f'{text}\n{folder / "distributions.json"}, .csv, .md, distribution_images.png, '
           f'distribution_classes.png: {len(found.labels)} images')
     return found
-
-
-def _predict(cfg: Any, loader: Any, request: Request) -> Compared:
-    found = request.predict(cfg)
-    first = next(iter(found.values()))
-    number = first.probs.shape[1]
-    known = predictions.class_names(loader, number)[:number]
-    # The model may have more classes than the data set names.
-    classes = [*known, *(f'class {k}' for k in range(len(known), number))]
-    return Compared({name: part.probs for name, part in found.items()}, first.labels,
-                    first.indices.tolist(), classes)
 
 
 def _find_images(images: Sequence[int], loader: Any, found: Compared, split: str) -> list[int]:
@@ -119,10 +113,10 @@ def _find_images(images: Sequence[int], loader: Any, found: Compared, split: str
     whole = getattr(loader.dataset, 'dataset', loader.dataset)
     size = max(len(whole), len(loader.dataset))
     wanted = predictions.check_images(images, size, split)
-    for number in wanted:
-        if number not in found.indices:
-            raise UserError(f'--images: image {number} is not among the {len(found.indices)} that '
-                            '--max-images leaves. Leave --max-images out.')
+    left_out = sorted({*wanted} - {*found.indices})
+    if left_out:
+        raise UserError(f'--images: image {left_out[0]} is not among the {len(found.indices)} that '
+                        '--max-images leaves. Leave --max-images out.')
     return [list(found.indices).index(number) for number in wanted]
 
 
@@ -166,9 +160,9 @@ def class_distribution(probs: np.ndarray, labels: np.ndarray, label: int,
                        of: str = 'mean') -> np.ndarray:
     """The distribution over all images of a class, float64 (K,).
 
-    The caption of Figure 2, "averaged top-1 predictive distribution of the baby class across
-    all baby test data", can be read as the mean of the predicted distributions, 'mean', or as the
-    share of the images for which each class has the largest probability, 'top1'.
+    The caption of Figure 2, "averaged top-1 predictive distribution", can be read as the mean of
+    the predicted distributions, 'mean', or as the share of the images for which each class has the
+    largest probability, 'top1'.
     """
     own = probs[labels == label].astype(np.float64)
     if of == 'mean':
@@ -191,12 +185,12 @@ def mass_table(found: Compared, labels: Sequence[int], of: str = 'mean') -> Tabl
     """
     grouped = bool(found.superclasses)
     rows = []
-    selections = [(found.classes[label], [label]) for label in labels]
-    for title, chosen in [*selections, ('all', np.unique(found.labels).tolist())]:
+    for title, chosen in [*((found.classes[label], [label]) for label in labels),
+                          ('all', np.unique(found.labels).tolist())]:
         sizes = [int((found.labels == label).sum()) for label in chosen]
         for name, probs in found.probs.items():
             masses = [split_mass(class_distribution(probs, found.labels, label, of), label,
-                                 found.near[label]) for label in chosen]
+                                 found.near(label)) for label in chosen]
             true, near, other = (f'{100 * mass:.2f}'
                                  for mass in np.average(masses, axis=0, weights=sizes))
             rows.append([title, str(sum(sizes)), name, true, *([near] if grouped else []), other])
@@ -210,53 +204,28 @@ _Rows = tuple[list[dict], list[dict]]
 
 
 def _make_rows(found: Compared, places: Sequence[int], labels: Sequence[int], of: str) -> _Rows:
-    images = [dict(image=int(found.indices[place]), label=int(found.labels[place]),
-                   distributions={name: probs[place].astype(float)
-                                  for name, probs in found.probs.items()}) for place in places]
-    classes = [dict(label=int(label), images=int((found.labels == label).sum()), distributions={
+    images = [dict(image=found.indices[place], label=int(found.labels[place]), distributions={
+        name: probs[place].astype(float) for name, probs in found.probs.items()})
+        for place in places]
+    classes = [dict(images=int((found.labels == label).sum()), label=label, distributions={
         name: class_distribution(probs, found.labels, label, of)
         for name, probs in found.probs.items()}) for label in labels]
     return images, classes
 
 
-def _write_json(folder: Path, found: Compared, rows: _Rows, setup: dict) -> None:
-    names = list(found.classes)
-    files.write_json(folder / 'distributions.json', dict(
-        **setup, classes=names, superclasses=found.superclasses,
-        **{key: [{**row, 'class': names[row['label']], 'distributions': {
-            name: [round(float(value), 6) for value in values]
-            for name, values in row['distributions'].items()}} for row in part]
-            for key, part in zip(('image_distributions', 'class_distributions'), rows)}))
-
-
-def _bars(found: Compared, row: dict, topk: int | None) -> dict[str, Any]:
-    """The bars of each network."""
-    from mmips.visualization.distributions import top_bars
-    label, number = row['label'], topk or (5 if 'image' in row else 10)
-    return {name: top_bars(values, number, label, found.near[label], found.classes,
-                           _note(values, label, found))
-            for name, values in row['distributions'].items()}
-
-
-def _note(distribution: Any, label: int, found: Compared) -> str:
-    """What the bars do not show: the rank of the true class and its superclass's probability."""
-    true, alike, _ = split_mass(distribution, label, found.near[label])
+def make_bars(found: Compared, distribution: np.ndarray, label: int,
+              number: int) -> tuple[str, pd.DataFrame]:
+    """The largest probabilities, of equal ones the first first, and a note on what they hide."""
+    near = found.near(label)
+    order = np.argsort(-distribution, kind='stable')[:number].tolist()
+    bars = pd.DataFrame({
+        'class': [found.classes[k] for k in order],
+        'kind': ['true' if k == label else 'near' if k in near else 'other' for k in order],
+        'probability': distribution[order]})
+    true, alike, _ = split_mass(distribution, label, near)
     rank = 1 + int((distribution > distribution[label]).sum())
     whole = f'; superclass {100 * (true + alike):.1f}\u2009%' if found.superclasses else ''
-    return f'true {100 * true:.1f}\u2009%, rank {rank}{whole}'
-
-
-def _write_csv(folder: Path, found: Compared, rows: _Rows, topk: int | None) -> None:
-    """Write the bars of both pictures, one a row."""
-    lines = []
-    for row in [*rows[0], *rows[1]]:
-        about = f'image {row["image"]}' if 'image' in row else f'{row["images"]} images'
-        for name, bars in _bars(found, row, topk).items():
-            lines += [[about, found.classes[row['label']], name, rank, *bar[:2],
-                       f'{100 * bar[2]:.4f}']
-                      for rank, bar in enumerate(zip(bars.classes, bars.kinds, bars.values), 1)]
-    files.write_csv(folder / 'distributions.csv', [
-        'of', 'true class', 'checkpoint', 'rank', 'class', 'kind', 'percent'], lines)
+    return f'true {100 * true:.1f}\u2009%, rank {rank}{whole}', bars
 
 
 def _load_pictures(cfg: Any, loader: Any, places: Sequence[int], split: str) -> list[np.ndarray]:
@@ -274,17 +243,27 @@ def _load_pictures(cfg: Any, loader: Any, places: Sequence[int], split: str) -> 
 
 def _draw(folder: Path, found: Compared, rows: _Rows, pictures: Sequence[np.ndarray],
           topk: int | None, about: str, of: str) -> None:
+    """Draw images and classes, and write the bars of both pictures, one a row."""
     from mmips.visualization.distributions import draw_distributions
-
-    def caption(row: dict) -> str:
-        name = found.classes[row['label']]
-        text = f'{name} ({found.superclasses[name]})' if found.superclasses else name
-        return f'{row["image"]}: {text}' if 'image' in row else f'{text}, {row["images"]} images'
-
+    lines: list[list] = []
     near = 'its superclass' if found.superclasses else ''
-    for file, part, images, title in (('distribution_images.png', rows[0], pictures,
-                                       'Predictive distributions'),
-                                      ('distribution_classes.png', rows[1], (), of.capitalize())):
-        bars = {caption(row): list(_bars(found, row, topk).values()) for row in part}
-        files.write_picture(folder / file, draw_distributions(
-            bars, list(found.probs), images, f'{title}, {about}', near))
+    for kind, part, images, title, number in (
+            ('images', rows[0], pictures, 'Predictive distributions', topk or 5),
+            ('classes', rows[1], (), of.capitalize(), topk or 10)):
+        drawn = {}
+        for row in part:
+            panels = [make_bars(found, values, row['label'], number)
+                      for values in row['distributions'].values()]
+            name, size = found.classes[row['label']], f'{row.get("images")} images'
+            group = f' ({found.superclasses[name]})' if found.superclasses else ''
+            caption = f'{name}{group}, {size}'
+            if 'image' in row:
+                size, caption = f'image {row["image"]}', f'{row["image"]}: {name}{group}'
+            drawn[caption] = panels
+            lines += [[size, name, network, rank, *bar[:2], f'{100 * bar[2]:.4f}']
+                      for network, (_, bars) in zip(found.probs, panels)
+                      for rank, bar in enumerate(bars.itertuples(index=False), 1)]
+        files.write_picture(folder / f'distribution_{kind}.png', draw_distributions(
+            drawn, list(found.probs), images, f'{title}, {about}', near))
+    files.write_csv(folder / 'distributions.csv', [
+        'of', 'true class', 'checkpoint', 'rank', 'class', 'kind', 'percent'], lines)

@@ -20,25 +20,20 @@ from mmips.config import loading, sources, splits
 from mmips.errors import MissingFileError, UserError
 from mmips.runs import files, fingerprints, loaders
 
-__all__ = ['Predictions', 'Request', 'add_checkpoint_options', 'build_model', 'check_checkpoints',
-           'check_images', 'check_labels', 'check_names', 'class_names', 'default_name',
-           'each_checkpoint', 'iter_batches', 'load_classifier_config', 'predict_probs',
-           'predict_split']
-
-SPLITS = ('test', 'val', 'train')
+__all__ = ['Predictions', 'Request', 'build_model', 'check_checkpoints', 'check_images',
+           'check_labels', 'class_names', 'each_checkpoint', 'iter_batches',
+           'load_classifier_config', 'predict_probs', 'predict_split']
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier predicts for the images of a split.
+    """What a classifier predicts for the images of a split."""
 
-    Args:
-        probs (np.ndarray): Class probabilities, float32 (N, K).
-        labels (np.ndarray): True classes, int64 (N,).
-        indices (np.ndarray): The place of each image in the split, int64 (N,).
-    """
+    #: Class probabilities, float32 (N, K).
     probs: np.ndarray
+    #: True classes, int64 (N,).
     labels: np.ndarray
+    #: The place of each image in the split, int64 (N,).
     indices: np.ndarray
 
 
@@ -47,9 +42,8 @@ def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Seque
                   device: str | None = None) -> dict[str, Predictions]:
     """What each checkpoint predicts for a split, computed only where it is not kept yet.
 
-    Kept is ``predictions/<key>.npz`` beside a checkpoint, by
-    :func:`mmips.runs.fingerprints.result_key`. Data set and model are built only where something
-    is missing, and then all those checkpoints are checked before the first is used.
+    Kept is ``predictions/<key>.npz`` beside a checkpoint. Data set and model are built only where
+    something is missing, and then all those checkpoints are checked before the first is used.
 
     Args:
         cfg (Config): As :func:`load_classifier_config` returns it; it is not changed.
@@ -79,17 +73,17 @@ def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Seque
     return {name: found[name] for name in names}
 
 
-def _cache_file(cfg: Any, split: str, checkpoint: str, max_images: int | None) -> str | None:
-    """Where the predictions of a checkpoint are kept; none beside one on a server."""
+def _cache_file(cfg: Any, split: str, checkpoint: str, max_images: int | None) -> str:
+    """Where the predictions of a checkpoint are kept; '' beside one on a server."""
     if not sources.is_local(checkpoint):
-        return None
+        return ''
     key = fingerprints.result_key(cfg, split, checkpoint, max_images=max_images)
     return osp.join(osp.dirname(osp.abspath(osp.expanduser(checkpoint))), 'predictions',
                     f'{key[:24]}.npz')
 
 
-def _read(place: str | None) -> Predictions | None:
-    if place is None or not osp.isfile(place):
+def _read(place: str) -> Predictions | None:
+    if not osp.isfile(place):
         return None
     try:
         with np.load(place) as arrays:
@@ -99,8 +93,8 @@ def _read(place: str | None) -> Predictions | None:
         return None
 
 
-def _keep(place: str | None, found: Predictions) -> None:
-    if place is None:
+def _keep(place: str, found: Predictions) -> None:
+    if not place:
         return
     try:
         os.makedirs(osp.dirname(place), exist_ok=True)
@@ -112,7 +106,7 @@ def _keep(place: str | None, found: Predictions) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """What an evaluating tool is asked for: the options of :func:`add_checkpoint_options`."""
+    """What an evaluating tool is asked for: the options of ``cli.add_checkpoint_options``."""
     config: str
     checkpoints: Sequence[str]
     names: Sequence[str]
@@ -143,50 +137,6 @@ class Request:
         """See :func:`predict_split`."""
         return predict_split(cfg, self.split, self.checkpoints, self.names, self.max_images,
                              self.device)
-
-
-def add_checkpoint_options(parser: argparse.ArgumentParser,
-                           splits: Sequence[str] = SPLITS) -> None:
-    """Add what names checkpoints, the images they see and where results go."""
-    from mmengine.config import DictAction
-    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
-    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
-                        help='checkpoints of this config')
-    parser.add_argument('--names', nargs='+', metavar='NAME',
-                        help='a name for each checkpoint (default: its folder and file)')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
-    parser.add_argument('--split', choices=splits, default='test',
-                        help="data set of the config; train's images come through the test "
-                        'pipeline (default: test)')
-    parser.add_argument('--max-images', type=int, metavar='N',
-                        help='so many images, evenly spread over the split (default: all)')
-    parser.add_argument('--batch-size', type=int, metavar='N',
-                        help="images at a time (default: the config's)")
-    parser.add_argument('--num-workers', type=int, metavar='N',
-                        help="worker processes that load images (default: the config's)")
-    parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
-
-
-def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Fill in the names of the checkpoints; end the program where the options cannot be."""
-    args.names = args.names or [default_name(path) for path in args.checkpoints]
-    if len(args.names) != len(args.checkpoints):
-        parser.error(f'--names needs a name for each of the {len(args.checkpoints)} checkpoints, '
-                     f'got {len(args.names)}: {args.names}')
-    if len(set(args.names)) < len(args.names):
-        parser.error(f'the names must differ, got {args.names}: give --names')
-    for option in ('max_images', 'batch_size'):
-        value = getattr(args, option, None)
-        if value is not None and value < 1:
-            parser.error(f'--{option.replace("_", "-")} must be at least 1, got {value}')
-
-
-def default_name(path: str) -> str:
-    """The folder and the file of a checkpoint, without its ending."""
-    folder, file = osp.split(osp.abspath(path))
-    return f'{osp.basename(folder)}/{osp.splitext(file)[0]}'
 
 
 def load_classifier_config(args: Any) -> Any:
@@ -263,9 +213,9 @@ def check_images(numbers: Sequence[int], size: int, split: str) -> list[int]:
 
 
 def class_names(loader: Any, number: int) -> tuple[str, ...]:
-    """Names of the classes, or their numbers where the data set has none."""
+    """Names of so many classes or more; their numbers where the data set has no names."""
     names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
-    return tuple(str(name) for name in names) or tuple(f'class {k}' for k in range(number))
+    return (*map(str, names), *(f'class {k}' for k in range(len(names), number)))
 
 
 def iter_batches(loader: Any, title: str) -> Iterator[dict]:

@@ -7,9 +7,7 @@ import math
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,15 +53,19 @@ def evaluate_safety(request: Request, groups: Sequence[str] = (), num_bins: int 
     size = len(next(iter(found.values())).labels)
     setup = dict(config=request.config, split=request.split, images=size, num_bins=num_bins)
     results: dict[str, dict] = {}
-    text = ''
     for name, path in request.paths.items():
-        arrays = dict(probs=found[name].probs, labels=found[name].labels)
+        probs, labels = found[name].probs, found[name].labels
         try:
-            result = dict(checkpoint=path, **score(**arrays, num_bins=num_bins))
+            result: dict = dict(checkpoint=path, **score(probs, labels, num_bins))
         except ValueError as error:
             raise UserError(f'{name} ({path}): {error}') from error
         if save_probs:
-            result['probs'] = _save_probs(folder, len(results), name, arrays)
+            # The number tells names apart that differ in what no file name should hold.
+            result['probs'] = (f'probs/{len(results)}_'
+                               f'{re.sub(r"[^0-9A-Za-z.-]+", "_", name)}.npz')
+            (folder / 'probs').mkdir(exist_ok=True)
+            with files.replacing(folder / result['probs'], 'wb') as file:
+                np.savez_compressed(file, probs=probs, labels=labels)
         results[name] = result
         # After each one: a later failure loses nothing.
         text = _write(results, by_name, setup, folder)
@@ -90,7 +92,7 @@ def score(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> dict[str
     shown = np.unique(np.linspace(0, len(labels), min(POINTS, len(labels)) + 1).round())[1:]
     shown = shown.astype(int) - 1
     return dict(metrics={**top, **found},
-                bins=asdict(safety.reliability_bins(probs, labels, num_bins)),
+                bins=safety.reliability_bins(probs, labels, num_bins),
                 curve=dict(coverage=coverage[shown], risk=risk[shown], best=best[shown]))
 
 
@@ -104,14 +106,9 @@ def group_scores(results: Mapping[str, dict], groups: Mapping[str, str]) -> dict
             found[group] = dict(
                 checkpoints=len(members),
                 mean={key: statistics.fmean(values) for key, values in columns.items()},
-                std={key: _deviation(values) for key, values in columns.items()})
+                std={key: statistics.stdev(values) if len(values) > 1 and np.isfinite(values).all()
+                     else math.nan for key, values in columns.items()})
     return found
-
-
-def _deviation(values: Sequence[float]) -> float:
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return math.nan
-    return statistics.stdev(values)
 
 
 def to_table(results: Mapping[str, dict], grouped: Mapping[str, dict]) -> Table:
@@ -156,24 +153,14 @@ def _numbers(values: Iterable[float]) -> list[str]:
     return ['' if math.isnan(value) else f'{value:.6g}' for value in values]
 
 
-def _save_probs(folder: Path, number: int, name: str, arrays: Mapping[str, Any]) -> str:
-    """Keep predictions in ``probs/<number>_<name>.npz``; returns the path below the folder."""
-    # The number tells names apart that differ in what no file name should hold.
-    path = folder / 'probs' / f'{number}_{re.sub(r"[^0-9A-Za-z.-]+", "_", name)}.npz'
-    path.parent.mkdir(exist_ok=True)
-    with files.replacing(path, 'wb') as file:
-        np.savez_compressed(file, **arrays)
-    return str(path.relative_to(folder))
-
-
 def _draw(results: Mapping[str, dict], groups: Mapping[str, str], about: str,
           folder: Path) -> None:
-    from mmips.visualization.safety import draw_reliability, draw_risk_coverage
-    bins, curves = ({name: result[part] for name, result in results.items()}
-                    for part in ('bins', 'curve'))
-    ece, aurc = ({name: result['metrics'][key] for name, result in results.items()}
-                 for key in ('ece', 'aurc'))
+    from mmips.visualization import safety
+    bins = {name: result['bins'] for name, result in results.items()}
+    curves = {name: result['curve'] for name, result in results.items()}
+    ece = {name: result['metrics']['ece'] for name, result in results.items()}
+    aurc = {name: result['metrics']['aurc'] for name, result in results.items()}
     files.write_picture(folder / 'reliability.png',
-                        draw_reliability(bins, ece, f'Reliability, {about}'))
-    files.write_picture(folder / 'risk_coverage.png',
-                        draw_risk_coverage(curves, aurc, groups, f'Risk and coverage, {about}'))
+                        safety.draw_reliability(bins, ece, f'Reliability, {about}'))
+    files.write_picture(folder / 'risk_coverage.png', safety.draw_risk_coverage(
+        curves, aurc, groups, f'Risk and coverage, {about}'))

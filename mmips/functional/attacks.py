@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['Bounds', 'Predict', 'fgsm', 'i_fgsm', 'loss_gradient', 'pgd']
+__all__ = ['Bounds', 'fgsm', 'i_fgsm', 'loss_gradient', 'pgd']
 
 Predict = Callable[[Tensor], Tensor]
 Bounds = tuple[float, float]
@@ -80,7 +80,6 @@ def pgd(predict: Predict, images: Tensor, labels: Tensor, eps: float | Tensor,
     The start is uniform in the ball. ``generator``, of the CPU, draws it, the same on every device
     and for every batch size; without it, torch's own does.
     """
-    _check(images, bounds)
     noise = torch.rand(images.shape, generator=generator).to(images)
     start = _project(images + eps * (2 * noise - 1), images, eps, bounds)
     return i_fgsm(predict, images, labels, eps, step_size, steps, bounds, start)

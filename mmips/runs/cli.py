@@ -11,7 +11,8 @@ from typing import Any
 from mmips.errors import UserError, error_text
 from mmips.runs import launch
 
-__all__ = ['USER_ERROR', 'add_run_options', 'parse_run_args', 'readable_failures']
+__all__ = ['USER_ERROR', 'add_checkpoint_options', 'add_run_options', 'check_names',
+           'parse_run_args', 'readable_failures']
 
 #: Set to 1, this variable brings the full traceback back.
 TRACEBACK = 'MMIPS_TRACEBACK'
@@ -73,3 +74,43 @@ def parse_run_args(parser: argparse.ArgumentParser, argv: Sequence[str] | None
     args = parser.parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
+    """Add what names checkpoints, the images they see and where results go."""
+    from mmengine.config import DictAction
+    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
+                        help='checkpoints of this config')
+    parser.add_argument('--names', nargs='+', metavar='NAME',
+                        help='a name for each checkpoint (default: its folder and file)')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
+    parser.add_argument('--split', choices=('test', 'val', 'train'), default='test',
+                        help="data set of the config; train's images come through the test "
+                        'pipeline (default: test)')
+    parser.add_argument('--max-images', type=int, metavar='N',
+                        help='so many images, evenly spread over the split (default: all)')
+    parser.add_argument('--batch-size', type=int, metavar='N',
+                        help="images at a time (default: the config's)")
+    parser.add_argument('--num-workers', type=int, metavar='N',
+                        help="worker processes that load images (default: the config's)")
+    parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings of the config')
+
+
+def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Fill in the names of the checkpoints; end the program where the options cannot be."""
+    # A checkpoint's folder and file, without its ending.
+    args.names = args.names or [
+        '/'.join(os.path.splitext(os.path.abspath(path))[0].split(os.sep)[-2:])
+        for path in args.checkpoints]
+    if len(args.names) != len(args.checkpoints):
+        parser.error(f'--names needs a name for each of the {len(args.checkpoints)} checkpoints, '
+                     f'got {len(args.names)}: {args.names}')
+    if len(set(args.names)) < len(args.names):
+        parser.error(f'the names must differ, got {args.names}: give --names')
+    for option in ('max_images', 'batch_size'):
+        value = getattr(args, option, None)
+        if value is not None and value < 1:
+            parser.error(f'--{option.replace("_", "-")} must be at least 1, got {value}')

@@ -1,40 +1,43 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Accuracy over the strength of attacks."""
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from .style import legend, line_style, new_figure, shorten, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ['draw_attacks']
 
 
-def draw_attacks(curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
-                 title: str = 'Accuracy under attack', unit: str = 'pixel space') -> Any:
+def draw_attacks(tables: 'Mapping[str, pd.DataFrame]', title: str = 'Accuracy under attack',
+                 unit: str = 'pixel space') -> Any:
     """Draw one panel for each attack, in it one line for each network.
 
     The values of eps are evenly spaced, as in a table: they span several powers of ten, and 0.
 
     Args:
-        curves (Mapping): For each attack's title, by the networks' names, (eps, accuracy in
-            percent) of every point.
+        tables (Mapping[str, pd.DataFrame]): For each attack's title, accuracies in percent: eps
+            down, the same networks across; NaN is left out.
         title (str): Defaults to 'Accuracy under attack'.
         unit (str): Of eps, for the axis. Defaults to 'pixel space'.
 
     Returns:
         Figure: Of matplotlib.
     """
-    names = list(dict.fromkeys(name for panel in curves.values() for name in panel))
-    radii = sorted({eps for panel in curves.values() for line in panel.values() for eps, _ in line})
+    names = list(next(iter(tables.values())))
+    radii = sorted({eps for table in tables.values() for eps in table.index})
     labels = {name: shorten(name, 46) for name in names}
-    width = max(6., 4.2 * len(curves))
+    width = max(6., 4.2 * len(tables))
     # As many side by side as there is room for the longest: a letter is 0.08 inches wide.
     columns = max(1, min(len(names), int(width / (0.8 + 0.08 * max(map(len, labels.values()))))))
     figure = new_figure(width, 4.4 + 0.2 * -(-len(names) // columns), title)
-    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
-    for axes, (attack, lines) in zip(panels, curves.items()):
+    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    for axes, (attack, table) in zip(panels, tables.items()):
         for number, name in enumerate(names):
-            points = sorted(lines.get(name, ()))
-            axes.plot([radii.index(eps) for eps, _ in points], [value for _, value in points],
+            points = table[name].dropna()
+            axes.plot([radii.index(eps) for eps in points.index], points,
                       marker='o', markersize=3.5, linewidth=1.4, label=labels[name],
                       **line_style(number))
         axes.set_xticks(range(len(radii)), [f'{eps:.3g}' for eps in radii],

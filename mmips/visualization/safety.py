@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 
 from . import style
-from .style import BLUE, FAINT, INK, ORANGE, shorten, tidy
+from .style import BLUE, DASHES, FAINT, INK, ORANGE, shorten, tidy
 
 __all__ = ['draw_reliability', 'draw_risk_coverage']
 
 _MAX_COLUMNS = 4
-# Of the lines of one group.
-_DASHES = ('solid', (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1, 1.5, 1)))
 
 
 def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], errors: Mapping[str, float],
@@ -26,7 +24,7 @@ def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], errors: Mappi
 
     Args:
         bins (Mapping): By the checkpoints' names ``edges`` (M + 1,), ``counts``, ``accuracy`` and
-            ``confidence`` (M,), as those of :class:`mmips.functional.safety.ReliabilityBins`.
+            ``confidence`` (M,), as :func:`mmips.functional.safety.reliability_bins` gives them.
         errors (Mapping[str, float]): Expected calibration error in percent, by the same names.
         title (str): Defaults to 'Reliability'.
 
@@ -114,7 +112,7 @@ def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]], areas: Ma
         colour = style.line_style(order.index(group))['color']
         axes.plot(curve['coverage'], 100 * curve['best'], color=colour, linewidth=0.6)
         axes.plot(curve['coverage'], 100 * curve['risk'], color=colour, linewidth=1.5,
-                  linestyle=_DASHES[seen.count(group) % len(_DASHES)],
+                  linestyle=DASHES[seen.count(group) % len(DASHES)],
                   label=f'{shorten(name)}: AURC {areas[name]:.1f}')
         seen.append(group)
     axes.plot([], [], color=FAINT, linewidth=0.6, label='thin: best order of the same errors')

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ['BLUE', 'COLOURS', 'FAINT', 'GREEN', 'GRID', 'INK', 'ORANGE', 'RED', 'image_grid',
-           'legend', 'line_style', 'new_figure', 'shorten', 'show_image', 'tidy']
+__all__ = ['BLUE', 'COLOURS', 'DASHES', 'FAINT', 'GREEN', 'GRID', 'INK', 'ORANGE', 'RED',
+           'image_grid', 'legend', 'line_style', 'new_figure', 'shorten', 'show_image', 'tidy']
 
 INK, FAINT, GRID = '#24292f', '#8c959f', '#e4e7eb'
 BLUE, ORANGE, GREEN, RED = '#1f6feb', '#e8710a', '#1a7f37', '#cf222e'
 #: Of lines and bars, in this order.
 COLOURS = (BLUE, ORANGE, GREEN, '#8250df', RED, '#0a7f8c', '#bf3989', '#7d6608')
-_DASHES = ('solid', (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1, 1.5, 1)))
+DASHES = ('solid', (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1, 1.5, 1)))
 # Images below this size show their pixels; larger ones are smoothed to fit.
 _SMALL = 96
 
@@ -36,19 +36,9 @@ def new_figure(width: float, height: float, title: str = '', notes: Sequence[str
 
 def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = (),
                headings: Sequence[str] = (), tile: float = 1.7, line: float = 0.3) -> tuple:
-    """A figure with places for images.
+    """A figure with ``rows`` x ``columns`` places for images, and these axes, without ticks.
 
-    Args:
-        rows (int): Rows of images.
-        columns (int): Images in a row.
-        title (str): Defaults to none.
-        notes (Sequence[str]): Small lines below the title. Defaults to none.
-        headings (Sequence[str]): Above the columns. Defaults to none.
-        tile (float): Inches of an image's side. Defaults to 1.7.
-        line (float): Inches for captions below a row. Defaults to 0.3.
-
-    Returns:
-        tuple[Figure, np.ndarray]: The figure and its axes (rows, columns), without ticks.
+    ``tile`` and ``line`` are the inches of an image's side and of the captions below a row.
     """
     height = rows * (tile + line) + 0.25 * (bool(title) + len(notes)) + 0.3 * bool(headings) + 0.2
     # One narrow column leaves room for the title all the same.
@@ -73,7 +63,7 @@ def show_image(axes: Any, image: np.ndarray, caption: str = '', colour: str = IN
 def line_style(number: int) -> dict:
     """Colour and dashes of the n-th line of a picture."""
     around, place = divmod(number, len(COLOURS))
-    return dict(color=COLOURS[place], linestyle=_DASHES[around % len(_DASHES)])
+    return dict(color=COLOURS[place], linestyle=DASHES[around % len(DASHES)])
 
 
 def tidy(axes: Any, xlabel: str = '', ylabel: str = '', title: str = '') -> None:

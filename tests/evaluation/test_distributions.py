@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.classifiers import make_request, parse_once, write_checkpoints
+from helpers.tiny_classifier import request
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
@@ -18,6 +18,7 @@ from mmips.evaluation.distributions import (
     Compared,
     class_distribution,
     compare_distributions,
+    make_bars,
     mass_table,
     pick_images,
     split_mass,
@@ -32,33 +33,36 @@ PROBS = np.array([[0.6, 0.3, 0.1, 0.0], [0.2, 0.5, 0.3, 0.0],
 LABELS = np.array([0, 0, 2, 2, 2])
 
 
-def test_mean_distribution_of_a_class():
-    assert class_distribution(PROBS, LABELS, 0) == pytest.approx(np.array([0.4, 0.4, 0.2, 0]))
+def test_distribution_of_a_class():
     found = class_distribution(PROBS, LABELS, 2)
     assert found == pytest.approx(np.array([0.5, 0.5, 1.0, 1.0]) / 3) and found.dtype == float
-
-
-def test_share_of_predictions_of_a_class():
     # Of equal probabilities the first one is the prediction.
     assert class_distribution(PROBS, LABELS, 0, 'top1').tolist() == [0.5, 0.5, 0, 0]
     assert class_distribution(PROBS, LABELS, 2, 'top1') == pytest.approx(
         np.array([1, 0, 1, 1]) / 3)
+    assert split_mass(np.array([0.4, 0.3, 0.2, 0.1]), 1, [0, 3]) == pytest.approx((0.3, 0.5, 0.2))
 
 
-def test_parts_of_the_probability():
-    probs = np.array([0.4, 0.3, 0.2, 0.1])
-    assert split_mass(probs, 1, [0, 3]) == pytest.approx((0.3, 0.5, 0.2))
-    assert split_mass(probs, 2, []) == pytest.approx((0.2, 0, 0.8))
+def test_the_largest_probabilities_from_the_top():
+    found = Compared({}, LABELS, range(5), NAMES)
+    note, bars = make_bars(found, np.array([0.3, 0.1, 0.1, 0.5]), 0, 3)
+    assert bars.values.tolist() == [
+        ['trout', 'other', 0.5], ['baby', 'true', 0.3], ['ray', 'other', 0.1]]
+    assert note == 'true 30.0\u2009%, rank 2; superclass 40.0\u2009%'
+    found = Compared({}, LABELS, range(5), ['w', 'x', 'y', 'z'])
+    note, bars = make_bars(found, PROBS[0].astype(float), 0, 9)
+    assert note == 'true 60.0\u2009%, rank 1' and len(bars) == 4
 
 
 @pytest.mark.parametrize('classes, near', [
     (NAMES, [[2], [3], [0], [1]]), (['w', 'x', 'y', 'z'], [[]] * 4)])
 def test_superclasses(classes, near):
     found = Compared({'a': PROBS}, LABELS, range(5), classes)
-    assert found.near == near and found.superclasses.get('ray') == ('fish' if near[0] else None)
+    assert list(map(found.near, range(4))) == near
+    assert found.superclasses.get('ray') == ('fish' if near[0] else None)
 
 
-def test_table_with_superclasses():
+def test_tables():
     table = mass_table(Compared({'a': PROBS, 'c': PROBS[:, [2, 1, 0, 3]]}, LABELS, range(5), NAMES),
                        [2])
     assert table.title.startswith('Mean predicted distribution')
@@ -68,9 +72,6 @@ def test_table_with_superclasses():
                           ['girl', '3', 'c', '16.67', '33.33', '50.00'],
                           ['all', '5', 'a', '36.00', '18.00', '46.00'],
                           ['all', '5', 'c', '18.00', '36.00', '46.00']]
-
-
-def test_table_without_superclasses():
     table = mass_table(Compared({'a': PROBS}, LABELS, range(5), ['w', 'x', 'y', 'z']), [0], 'top1')
     assert table.title.startswith('Share of top-1 predictions') and len(table.header) == 5
     assert table.rows == [['w', '2', 'a', '50.00', '50.00'], ['all', '5', 'a', '40.00', '60.00']]
@@ -94,40 +95,33 @@ def test_picks(pick, num, places):
     assert pick_images(some_predictions(), pick, num) == places
 
 
-def test_random_picks_repeat_themselves():
-    first, again, other = (pick_images(some_predictions(), 'random', 5, seed)
-                           for seed in (0, 0, 1))
-    assert first == again != other and len(set(first)) == 5 and first == sorted(first)
-
-
-def test_no_image_to_pick_is_said():
+def test_other_picks():
     found = some_predictions()
+    first, again, other = (pick_images(found, 'random', 5, seed) for seed in (0, 0, 1))
+    assert first == again != other and len(set(first)) == 5 and first == sorted(first)
     found.labels[:] = found.probs['a'].argmax(1)
     with pytest.raises(UserError, match='--pick misclassified: of 10 images there is none'):
         pick_images(found, 'misclassified', 4)
 
 
 @pytest.fixture
-def data(npz):
+def data(tiny):
     """The tiny data set with four of CIFAR-100's class names."""
-    arrays = {**np.load(npz), 'classes': np.array(NAMES)}
-    np.savez(npz, **arrays)
+    arrays = {**np.load('tiny.npz'), 'classes': np.array(NAMES)}
+    np.savez('tiny.npz', **arrays)
     return arrays
 
 
 @pytest.fixture
-def compare(data, npz, tmp_path, monkeypatch):
+def compare(data, monkeypatch):
     """Without drawing; returns the predictions, and rows and images of both pictures."""
-    monkeypatch.chdir(tmp_path)
-    parse_once(monkeypatch, npz)
     monkeypatch.setattr('mmips.runs.files.write_picture', lambda *args: None)
-    paths = write_checkpoints(tmp_path, scale=30)
 
     def run(max_images=None, **options):
         drawn = []
         monkeypatch.setattr('mmips.visualization.distributions.draw_distributions',
                             lambda rows, names, images, *args: drawn.append((rows, images)))
-        return compare_distributions(make_request(paths, max_images=max_images), **options), *drawn
+        return compare_distributions(request(max_images=max_images), **options), *drawn
 
     return run
 
@@ -146,18 +140,12 @@ def test_images_with_their_pixels_and_probabilities(compare, data):
     assert list(images) == ['5: girl (people)', '2: ray (fish)']
     for panels, picture, number in zip(images.values(), pictures, (5, 2)):
         assert np.abs(picture.astype(int) - data['images_test'][number]).max() <= 1
-        for bars, probs in zip(panels, found.probs.values()):
+        for (_, bars), probs in zip(panels, found.probs.values()):
             order = np.argsort(-probs[number]).tolist()
-            assert bars.classes == [NAMES[k] for k in order]
-            assert bars.values == pytest.approx(probs[number][order].tolist())
+            assert bars['class'].tolist() == [NAMES[k] for k in order]
+            assert bars.probability.tolist() == pytest.approx(probs[number][order].tolist())
     # Without classes, those of the images.
     assert list(classes) == ['girl (people), 2 images', 'ray (fish), 2 images'] and not none
-    bars = images['5: girl (people)'][0]
-    assert dict(zip(bars.classes, bars.kinds)) == dict(
-        girl='true', baby='near', ray='other', trout='other')
-    probs = found.probs['a'][5]
-    assert bars.note == (f'true {100 * probs[2]:.1f}\u2009%, rank {1 + (probs > probs[2]).sum()}; '
-                         f'superclass {100 * (probs[2] + probs[0]):.1f}\u2009%')
 
 
 @pytest.mark.parametrize('of', ['mean', 'top1'])
@@ -170,13 +158,12 @@ def test_classes(compare, of):
     row = stored()['class_distributions'][0]
     assert row['distributions']['b'] == pytest.approx(expected, abs=1e-6)
     assert (row['class'], row['images'], stored()['of']) == ('trout', 2, of)
-    bars = classes['trout (fish), 2 images'][1]
-    assert bars.values == pytest.approx(sorted(expected, reverse=True)[:2])
+    bars = classes['trout (fish), 2 images'][1][1]
+    assert bars.probability.tolist() == pytest.approx(sorted(expected, reverse=True)[:2])
     lines = [line for line in rows() if line['of'] == '2 images'
              and line['true class'] == 'trout' and line['checkpoint'] == 'b']
-    assert [(line['class'], line['kind']) for line in lines] == list(zip(bars.classes, bars.kinds))
-    assert [float(line['percent']) for line in lines] == pytest.approx(
-        [100 * value for value in bars.values], abs=1e-3)
+    assert [[line['class'], line['kind'], float(line['percent'])] for line in lines] == [
+        [*bar[:2], pytest.approx(100 * bar[2], abs=1e-3)] for bar in bars.values.tolist()]
     assert f'| trout | 2 | b | {100 * expected[3]:.2f} | {100 * expected[1]:.2f} |' in Path(
         'out/distributions.md').read_text()
 
@@ -185,7 +172,8 @@ def test_numbers_are_those_of_the_split(compare, data):
     found, (images, pictures), _ = compare(4, images=(3, ), class_names=('ray', ))
     assert found.indices == [1, 3, 5, 7]
     assert np.abs(pictures[0].astype(int) - data['images_test'][3]).max() <= 1
-    assert images['3: ray (fish)'][0].values[0] == pytest.approx(float(found.probs['a'][1].max()))
+    _, bars = images['3: ray (fish)'][0]
+    assert bars.probability[0] == pytest.approx(float(found.probs['a'][1].max()))
     assert {row['of'] for row in rows()} == {'image 3', '1 images'}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.classifiers import make_request, parse_once, write_checkpoints
+from helpers.tiny_classifier import request
 
 from mmips.errors import UserError
 from mmips.evaluation import safety
@@ -36,9 +36,7 @@ def test_accuracies_bins_and_a_thinned_curve():
     assert len(curve['risk']) == safety.POINTS and steps.max() <= steps.min() + 1.01 / 1300
     assert curve['coverage'][-1] == 1
     assert curve['risk'][-1] == pytest.approx(1 - metrics['top1'] / 100)
-
-
-def test_a_short_curve_is_whole():
+    # A short curve is whole.
     _, _, result = random_scores(1, samples=8, classes=4)
     metrics, curve = result['metrics'], result['curve']
     assert 'top5' not in metrics
@@ -69,16 +67,8 @@ def read(name):
         return list(csv.DictReader(file))
 
 
-@pytest.fixture
-def checkpoints(npz, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    parse_once(monkeypatch, npz)
-    return write_checkpoints(tmp_path, scale=30)
-
-
-def test_files_and_kept_probabilities(checkpoints):
-    found = safety.evaluate_safety(make_request(checkpoints, split='train'), ('x', 'x'),
-                                   save_probs=True)
+def test_files_and_kept_probabilities(tiny):
+    found = safety.evaluate_safety(request(split='train'), ('x', 'x'), save_probs=True)
     stored = json.loads(Path('out/safety.json').read_text())
     assert stored['images'] == 24 and stored['groups']['x']['checkpoints'] == 2
     for (name, result), row in zip(stored['checkpoints'].items(), read('out/safety.csv')):
@@ -95,11 +85,11 @@ def test_files_and_kept_probabilities(checkpoints):
         [found['a']['ece'], found['b']['ece']]), rel=1e-5)
 
 
-def test_a_diverged_checkpoint_is_named_and_the_others_stay(checkpoints):
-    content = torch.load(checkpoints[1])
+def test_a_diverged_checkpoint_is_named_and_the_others_stay(tiny):
+    content = torch.load('1.pth')
     content['state_dict']['head.fc.weight'][0, 0] = torch.nan
-    torch.save(content, checkpoints[1])
-    with pytest.raises(UserError, match=r'b \(.*epoch_1.pth\): .* NaN'):
-        safety.evaluate_safety(make_request(checkpoints))
+    torch.save(content, '1.pth')
+    with pytest.raises(UserError, match=r'b \(1.pth\): .* NaN'):
+        safety.evaluate_safety(request())
     assert list(json.loads(Path('out/safety.json').read_text())['checkpoints']) == ['a']
     assert len(read('out/safety.csv')) == 1

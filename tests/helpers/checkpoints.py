@@ -6,16 +6,10 @@ from mmengine.registry import MODELS, init_default_scope
 
 
 def write_resnet(path, depth=50, width=8):
-    """Save a plain ResNet of mmpretrain below ``backbone.``, beside a head.
+    """Save a plain ResNet of mmpretrain (stem of ``width``) below ``backbone.``, beside a head.
 
-    Args:
-        path: Where to; folders are made.
-        depth: Of the ResNet.
-        width: Channels of its stem; 64 is usual.
-
-    Returns:
-        dict[str, Tensor]: What a backbone has to take over, without prefix: all weights, and
-        statistics that no network starts from.
+    Returns what a backbone has to take over, without prefix: all weights, and statistics that no
+    network starts from.
     """
     init_default_scope('mmpretrain')
     torch.manual_seed(1)
@@ -34,11 +28,8 @@ def write_resnet(path, depth=50, width=8):
 def check_frozen(source, states, head):
     """The backbones hold the source's weights; their statistics and the heads have learned.
 
-    Args:
-        source (dict[str, Tensor]): The backbone's tensors in the checkpoint.
-        states (list[dict[str, Tensor]]): The model in two epochs of a run whose backbone learns
-            nothing.
-        head (str): Beginning of the names of the head's tensors.
+    ``states`` are the model in two epochs of a run whose backbone learns nothing, ``head`` begins
+    the names of the head's tensors.
     """
     for key, value in source.items():
         kept = [torch.equal(state[f'backbone.{key}'], value) for state in states]

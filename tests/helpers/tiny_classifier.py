@@ -90,3 +90,8 @@ def options(**change):
                  split='test', max_images=None, batch_size=None, num_workers=None, device='cpu',
                  cfg_options=None)
     return argparse.Namespace(**{**given, **change})
+
+
+def request(**change):
+    """The same as what the package's functions take."""
+    return predictions.Request.of(options(**change))

@@ -1,5 +1,4 @@
 """What the tests of the command line tools share."""
-import copy
 import socket
 
 import numpy as np
@@ -8,7 +7,6 @@ from helpers.tools import load_tool, read_scalars, run
 from PIL import Image
 
 import mmips
-from mmips.config import loading
 
 #: Options that bring an ImageNet config down to 32 pixels and a few images a step.
 SMALL_IN1K = {
@@ -50,28 +48,6 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv('MMIPS_TRACEBACK', raising=False)
     monkeypatch.setenv('LOCAL_RANK', '0')
     return tmp_path
-
-
-_PARSED = {}
-
-
-@pytest.fixture
-def quick_configs(npz, monkeypatch):
-    """The npz configs are parsed once and copied."""
-    real = loading.load_config
-
-    def load_config(name, options=None):
-        if not str(name).endswith('_npz.py'):
-            return real(name, options)
-        if name not in _PARSED:
-            _PARSED[name] = real(name)
-        cfg = copy.deepcopy(_PARSED[name])
-        for split in ('train', 'val', 'test'):
-            cfg[f'{split}_dataloader'].dataset.ann_file = str(npz)
-        cfg.merge_from_dict(options or {})
-        return cfg
-
-    monkeypatch.setattr(loading, 'load_config', load_config)
 
 
 @pytest.fixture(scope='session')

@@ -4,11 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.classifiers import CONFIG, load_tool, write_checkpoints
+from helpers.tools import load_tool
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmips
+
+CONFIG = 'config.py'
 
 
 @pytest.fixture(scope='module')
@@ -16,15 +18,17 @@ def tool():
     return load_tool('analysis_tools/eval_safety.py')
 
 
-def test_numbers_are_those_of_the_toolbox(tool, quick_configs, tmp_path, capsys):
-    paths = write_checkpoints(tmp_path, scale=30)
-    found = tool.main([CONFIG, *paths, '--names', 'a', 'b', '--groups', 'x', 'x', '--out', 'out',
-                       '--device', 'cpu', '--batch-size', '3', '--num-bins', '4'])
-    for name, path in zip('ab', paths):
-        cfg = Config.fromfile(mmips.cfg(CONFIG))
-        cfg.merge_from_dict(dict(
-            load_from=path, work_dir=str(tmp_path / name), experiment_name=name, test_evaluator=[
-                dict(type='Accuracy', topk=(1, )), dict(type='mmips.SafetyMetrics', num_bins=4)]))
+def test_numbers_are_those_of_the_toolbox(tool, tiny, capsys):
+    found = tool.main([CONFIG, '0.pth', '1.pth', '--names', 'a', 'b', '--groups', 'x', 'x',
+                       '--out', 'out', '--device', 'cpu', '--batch-size', '3', '--num-bins', '4'])
+    for number, name in enumerate('ab'):
+        cfg = Config.fromfile(CONFIG)
+        cfg.pop('train_dataloader')
+        cfg.merge_from_dict({
+            'load_from': f'{number}.pth', 'work_dir': name, 'experiment_name': name, 'test_cfg': {},
+            'test_dataloader.sampler': dict(type='DefaultSampler', shuffle=False),
+            'test_dataloader.collate_fn': dict(type='default_collate'), 'test_evaluator': [
+                dict(type='Accuracy', topk=(1, )), dict(type='mmips.SafetyMetrics', num_bins=4)]})
         expected = {key.replace('accuracy/', '').replace('safety/', ''): value
                     for key, value in Runner.from_cfg(cfg).test().items()}
         assert found[name] == pytest.approx(expected, abs=1e-4, nan_ok=True)

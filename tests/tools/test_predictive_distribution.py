@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.classifiers import CONFIG, load_tool, write_checkpoints
+from helpers.tools import load_tool
 
 
 @pytest.fixture(scope='module')
@@ -11,9 +11,9 @@ def tool():
     return load_tool('visualization/predictive_distribution.py')
 
 
-def test_images_that_the_first_gets_wrong(tool, quick_configs, tmp_path, capsys):
-    found = tool.main([CONFIG, *write_checkpoints(tmp_path, scale=30), '--names', 'a', 'b', '--out',
-                       'out', '--device', 'cpu', '--num', '2', '--batch-size', '3'])
+def test_images_that_the_first_gets_wrong(tool, tiny, capsys):
+    found = tool.main(['config.py', '0.pth', '1.pth', '--names', 'a', 'b', '--out', 'out',
+                       '--device', 'cpu', '--num', '2', '--batch-size', '3'])
     assert sorted(path.name for path in Path('out').iterdir()) == [
         'distribution_classes.png', 'distribution_images.png', 'distributions.csv',
         'distributions.json', 'distributions.md']
@@ -30,5 +30,5 @@ def test_images_that_the_first_gets_wrong(tool, quick_configs, tmp_path, capsys)
 ])
 def test_what_cannot_be_is_refused(tool, capsys, extra, message):
     with pytest.raises(SystemExit):
-        tool.main([CONFIG, 'x.pth', '--out', 'out', *extra])
+        tool.main(['config.py', 'x.pth', '--out', 'out', *extra])
     assert message in capsys.readouterr().err and not Path('out').exists()

@@ -1,12 +1,15 @@
 """The picture of attacks shows the points that it is given, however many lines there are."""
+import numpy as np
+import pandas as pd
 import pytest
 
 from mmips.visualization.attacks import draw_attacks
 
 
 def test_points_are_evenly_spaced():
-    figure = draw_attacks({'FGSM': {'a': [(0.1, 20.), (0., 50.)], 'b': [(0.1, 40.)]},
-                           'PGD': {'b': [(0.01, 30.)]}}, 'title', 'pixel space')
+    figure = draw_attacks({
+        'FGSM': pd.DataFrame({'a': [50., 20.], 'b': [np.nan, 40.]}, [0., 0.1]),
+        'PGD': pd.DataFrame({'a': [np.nan], 'b': [30.]}, [0.01])}, 'title', 'pixel space')
     first, second = figure.axes
     assert [line.get_xydata().tolist() for line in first.lines] == [
         [[0, 50], [2, 20]], [[2, 40]]]
@@ -19,10 +22,9 @@ def test_points_are_evenly_spaced():
 
 @pytest.mark.parametrize('attacks, lines', [(1, 1), (2, 10)])
 def test_many_lines_and_values_are_not_cut_off(attacks, lines):
-    curves = {f'attack {number}': {f'a long name of a checkpoint {n}': [
-        (eps / 255, 9. * n - eps) for eps in range(9)] for n in range(lines)}
-        for number in range(attacks)}
-    figure = draw_attacks(curves)
+    table = pd.DataFrame({f'a long name of a checkpoint {n}': 9. * n - np.arange(9)
+                          for n in range(lines)}, np.arange(9) / 255)
+    figure = draw_attacks({f'attack {number}': table for number in range(attacks)})
     figure.canvas.draw()
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     boxes.append(figure.legends[0].get_window_extent())

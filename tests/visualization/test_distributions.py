@@ -1,29 +1,21 @@
 """The picture of predictive distributions shows the bars, colours and numbers given."""
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from mmips.visualization.distributions import KINDS, Bars, draw_distributions, top_bars
-
-CLASSES = ['baby', 'girl', 'ray', 'keyboard']
-PROBS = np.array([0.3, 0.1, 0.5, 0.1])
+from mmips.visualization.distributions import KINDS, draw_distributions
 
 
-def bars():
-    return top_bars(PROBS, 3, 0, [1], CLASSES, 'note')
-
-
-def test_the_largest_probabilities_from_the_top():
-    assert bars() == Bars(['ray', 'baby', 'girl'], [0.5, 0.3, 0.1], ['other', 'true', 'near'],
-                          'note')
-    assert len(top_bars(PROBS, 9, 0, [], CLASSES).values) == 4
+def bars(values=(0.5, 0.3, 0.1), names=('ray', 'baby', 'girl'), note='note'):
+    kinds = ['other', 'true', 'near'][:len(values)]
+    return note, pd.DataFrame({'class': names, 'kind': kinds, 'probability': values})
 
 
 def test_bars_numbers_and_colours():
     picture = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
-    small = top_bars(PROBS / 2, 3, 0, [1], CLASSES)
-    figure = draw_distributions({'7: baby': [bars(), small]}, ['first', 'second'], [picture],
-                                'a title', 'kin')
+    figure = draw_distributions({'7: baby': [bars(), bars((0.25, 0.15, 0.05))]},
+                                ['first', 'second'], [picture], 'a title', 'kin')
     texts = [text.get_text() for axes in figure.axes[:3] for text in axes.texts]
     assert texts == ['first', 'second', '7: baby']
     image, first, second = figure.axes[3:]
@@ -42,11 +34,10 @@ def test_bars_numbers_and_colours():
     assert [text.get_text() for text in key.texts] == ['true class', 'kin', 'other classes']
 
 
-@pytest.mark.parametrize('with_image', [True, False])
-@pytest.mark.parametrize('networks', [1, 3])
+@pytest.mark.parametrize('networks, with_image', [(1, True), (3, True), (1, False)])
 def test_nothing_overlaps_or_is_cut_off(networks, with_image):
-    long = top_bars(np.array([0.99999, 1e-5]), 2, 0, [], ['a very long name of a class', 'b'],
-                    'true 100.0 %, rank 1; superclass 100.0 %')
+    long = bars([0.99999, 1e-5], ['a very long name of a class', 'b'],
+                'true 100.0 %, rank 1; superclass 100.0 %')
     rows = {'12345: sweet_pepper (large_omnivores_and_herbivores)': [long] * networks,
             '2': [bars()] * networks}
     images = [np.zeros((224, 224, 3), np.uint8)] * 2 if with_image else []

@@ -63,5 +63,3 @@ def test_risk_coverage_lines():
     assert labels[2].endswith('epoch_60: AURC 50.0')
     figure.canvas.draw()
     assert axes.get_legend().get_window_extent().x1 <= figure.bbox.width
-    ungrouped = draw_risk_coverage({'a': curve, 'b': curve}, {'a': 1., 'b': 1.}).axes[0].lines
-    assert ungrouped[1].get_color() != ungrouped[3].get_color()

@@ -13,19 +13,20 @@ on where it stopped, and a run with more attacks or eps computes only those that
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
 from mmips.evaluation import predictions
-from mmips.evaluation.attacks import ATTACKS, SPACES, AttackSettings, Scores, evaluate_attacks
+from mmips.evaluation.attacks import ATTACKS, SPACES, AttackSettings, evaluate_attacks
 from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Evaluate checkpoints under attack')
-    predictions.add_checkpoint_options(parser)
-    parser.add_argument('--attacks', nargs='+', default=list(ATTACKS), metavar='ATTACK',
-                        help='fgsm, i-fgsm, pgd (default: all)')
+    cli.add_checkpoint_options(parser)
+    parser.add_argument('--attacks', nargs='+', default=list(ATTACKS), choices=ATTACKS,
+                        metavar='ATTACK', help='fgsm, i-fgsm, pgd (default: all)')
     parser.add_argument('--eps', nargs='+', type=float, metavar='EPS',
                         default=[0, 0.001, 0.003, 0.005, 0.01, 0.05],
                         help='radii of the attacks; 0 is no attack (default: those of the paper, '
@@ -48,15 +49,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the random starts of PGD (default: 0)')
     args = parser.parse_args(argv)
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     args.attacks = list(dict.fromkeys(args.attacks))
     args.eps = sorted({float(eps) for eps in args.eps})
     return args
 
 
 @cli.readable_failures
-def main(argv: Sequence[str] | None = None) -> Scores:
-    """Evaluate; returns the scores by attack and by name."""
+def main(argv: Sequence[str] | None = None) -> Any:
+    """Evaluate; returns the scores."""
     args = parse_args(argv)
     settings = AttackSettings(
         args.space, args.steps, args.step_size, args.rel_step_size,

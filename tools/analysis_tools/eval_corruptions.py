@@ -21,14 +21,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.evaluation import predictions
 from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy of checkpoints on corrupted images')
-    predictions.add_checkpoint_options(parser)
+    cli.add_checkpoint_options(parser)
     parser.add_argument('--corruptions', nargs='+', default=['paper'], metavar='NAME',
                         help="names, or the groups 'paper' (the ten of the IPS paper), 'common' "
                         "(the 15 of mCE), 'all' (19) (default: paper)")
@@ -43,7 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--reference', metavar='NAME',
                         help='the checkpoint whose mCE is 100 (default: the first)')
     args = parser.parse_args(argv)
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     return args
 
 

@@ -22,7 +22,7 @@ from mmips.runs import cli
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy and safety metrics of checkpoints')
-    predictions.add_checkpoint_options(parser)
+    cli.add_checkpoint_options(parser)
     parser.add_argument('--groups', nargs='+', metavar='GROUP', default=(),
                         help='a group for each checkpoint, such as its method: adds mean and '
                         'standard deviation of each group')
@@ -31,7 +31,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--save-probs', action='store_true',
                         help='keep the probabilities of all images, DIR/probs/*.npz')
     args = parser.parse_args(argv)
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     if args.groups and len(args.groups) != len(args.checkpoints):
         parser.error(f'--groups needs a group for each of the {len(args.checkpoints)} '
                      f'checkpoints, got {len(args.groups)}: {args.groups}')

@@ -37,10 +37,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='only the epochs A to B, the first being 1 (default: all; of '
                         'iteration-based runs iterations)')
     args = parser.parse_args(argv)
-    from mmips.evaluation import predictions
     args.checkpoints, args.names = args.work_dirs, args.names or [
         Path(folder).resolve().name for folder in args.work_dirs]
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     if args.epochs and not 1 <= args.epochs[0] <= args.epochs[1]:
         parser.error(f'--epochs needs 1 <= A <= B, got {args.epochs[0]} {args.epochs[1]}')
     return args

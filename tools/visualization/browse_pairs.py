@@ -19,7 +19,6 @@ import os.path as osp
 from collections.abc import Sequence
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.evaluation import predictions
 from mmips.runs import cli
 
 
@@ -42,7 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
     args = parser.parse_args(argv)
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     folder = args.output_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
     args.out = args.out or osp.join(folder, 'pairs.png')
     return args

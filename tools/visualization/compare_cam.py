@@ -21,14 +21,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.evaluation import predictions
 from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Compare where checkpoints look')
-    predictions.add_checkpoint_options(parser)
+    cli.add_checkpoint_options(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--images', nargs='+', type=int, metavar='N',
                        help='numbers of the images to draw, from 0')
@@ -49,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--num-extra-tokens', type=int,
                         help="tokens that are no part of the image (default: the backbone's)")
     args = parser.parse_args(argv)
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     return args
 
 

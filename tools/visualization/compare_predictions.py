@@ -42,8 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
     args = parser.parse_args(argv)
-    from mmips.evaluation import predictions
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     args.baseline = args.baseline or args.names[0]
     if args.baseline not in args.names:
         parser.error(f'--baseline must be one of {args.names}, got {args.baseline!r}')

@@ -24,7 +24,7 @@ from mmips.runs import cli
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Predictive distributions of checkpoints')
-    predictions.add_checkpoint_options(parser)
+    cli.add_checkpoint_options(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--images', nargs='+', type=int, metavar='N', default=(),
                        help='numbers of the images to draw, from 0')
@@ -44,7 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--topk', type=int, metavar='K',
                         help='bars of a distribution (default: 5 of an image, 10 of a class)')
     args = parser.parse_args(argv)
-    predictions.check_names(parser, args)
+    cli.check_names(parser, args)
     for option in ('num', 'topk'):
         value = getattr(args, option)
         if value is not None and value < 1:

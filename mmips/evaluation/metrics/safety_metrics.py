@@ -6,13 +6,7 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 
-from mmips.functional.safety import (
-    SAFETY_METRICS,
-    check_metrics,
-    check_num_bins,
-    check_predictions,
-    safety_scores,
-)
+from mmips.functional import safety
 from mmips.registry import METRICS
 
 __all__ = ['SafetyMetrics']
@@ -43,7 +37,7 @@ class SafetyMetrics(BaseMetric):
     default_prefix = 'safety'
 
     def __init__(self,
-                 metrics: str | Sequence[str] = tuple(SAFETY_METRICS),
+                 metrics: str | Sequence[str] = tuple(safety.SAFETY_METRICS),
                  num_bins: int = 15,
                  collect_device: str = 'cpu',
                  prefix: str | None = None,
@@ -51,8 +45,7 @@ class SafetyMetrics(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.metrics = (metrics, ) if isinstance(metrics, str) else tuple(metrics)
         self.num_bins = num_bins
-        check_metrics(self.metrics)
-        check_num_bins(num_bins)
+        safety.check_options(self.metrics, num_bins)
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping]) -> None:
         """Keep ``pred_score`` (K,) and ``gt_label``, one class, of each sample of a batch."""
@@ -62,7 +55,7 @@ class SafetyMetrics(BaseMetric):
         labels = [_label(sample) for sample in data_samples]
         # Now, and not in compute_metrics: a bad network is seen in its first batch, and in
         # every process, where an error in the first alone would leave the others waiting.
-        check_predictions(np.stack(scores), np.stack(labels))
+        safety.check_predictions(np.stack(scores), np.stack(labels))
         self.results += zip(scores, labels)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -70,7 +63,8 @@ class SafetyMetrics(BaseMetric):
         if not results:
             raise ValueError('SafetyMetrics got no sample to evaluate. Is the set empty?')
         scores, labels = zip(*results)
-        return safety_scores(np.stack(scores), np.stack(labels), self.metrics, self.num_bins)
+        return safety.safety_scores(np.stack(scores), np.stack(labels), self.metrics,
+                                    self.num_bins)
 
 
 def _scores(sample: Mapping) -> np.ndarray:

@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import get_dist_info
 from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS as ROOT
 from mmengine.structures import BaseDataElement
@@ -52,7 +51,7 @@ def expected(case='mixed', **options):
     return {f'safety/{name}': value for name, value in found.items()}
 
 
-@pytest.mark.parametrize('batch_size', [1, 7, 37, 64])
+@pytest.mark.parametrize('batch_size', [1, 7])
 def test_every_batch_size_gives_the_same(batch_size):
     found = evaluate(range(SAMPLES), batch_size)
     assert found == expected()
@@ -67,53 +66,45 @@ def test_options():
     assert list(evaluate(range(SAMPLES), 8, metrics='aurc', prefix='x')) == ['x/aurc']
 
 
-def test_bfloat16_scores():
-    evaluator = Evaluator(dict(type='mmips.SafetyMetrics', metrics='brier'))
-    # A power of two keeps the sum of rounded probabilities at 1.
-    scores = torch.tensor([[0.75, 0.25], [0.5, 0.5]], dtype=torch.bfloat16)
-    evaluator.process([BaseDataElement(pred_score=s, gt_label=torch.tensor([0])) for s in scores])
-    assert evaluator.evaluate(2) == {'safety/brier': 100 * (0.125 + 0.5) / 2}
-
-
 def test_a_sample_takes_only_its_own_scores_along():
-    metric = ROOT.build(dict(type='mmips.SafetyMetrics'))
-    big = torch.full((500, 10), 0.1)
+    metric = ROOT.build(dict(type='mmips.SafetyMetrics', metrics='brier'))
+    # NumPy has no bfloat16. A power of two keeps the sum of rounded probabilities at 1.
+    big = torch.full((500, 4), 0.25, dtype=torch.bfloat16)
     metric.process(None, [dict(pred_score=s, gt_label=torch.tensor([0])) for s in big])
     assert len(pickle.dumps(metric.results[0])) < 1000
     big.zero_()
-    assert metric.results[0][0].sum() == pytest.approx(1)
+    assert metric.evaluate(500) == {'safety/brier': 100 * 0.75}
 
 
 CASES = ('mixed', 'one class, all right', 'all wrong')
 
 
-def work(rank, world, folder, cases=CASES):
+def work(rank, folder, cases=CASES):
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous{world}', rank=rank, world_size=world)
-    assert get_dist_info() == (rank, world)
+        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
     indices = list(DefaultSampler(range(SAMPLES), shuffle=False))
-    found = [evaluate(indices, 5, SAMPLES, case, collect_dir=f'{folder}/collect{world}{number}')
+    found = [evaluate(indices, 5, SAMPLES, case, collect_dir=f'{folder}/collect{number}')
              for number, case in enumerate(cases)]
-    torch.save((indices, found), f'{folder}/world{world}rank{rank}.pt')
+    torch.save((indices, found), f'{folder}/{rank}.pt')
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
-@pytest.mark.parametrize('world', [1, 2])
-def test_padded_samples_of_several_processes_do_not_count(world, tmp_path):
-    context = mp.start_processes(work, (world, str(tmp_path)), world, join=False,
-                                 start_method='fork')
+def run_two(*args):
+    context = mp.start_processes(work, args, 2, join=False, start_method='fork')
     while not context.join(120):
         pass
-    shares = [torch.load(tmp_path / f'world{world}rank{rank}.pt', weights_only=False)
-              for rank in range(world)]
-    seen = [i for indices, _ in shares for i in indices]
-    if world == 2:
-        # Two shares of 19, of 37 images: the first one is there twice.
-        assert sorted(seen) == sorted([*range(SAMPLES), 0])
-        twice = evaluate(sorted(seen), 5)
-        assert all(abs(twice[key] - value) > 1e-4 for key, value in expected().items())
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
+def test_padded_samples_of_several_processes_do_not_count(tmp_path):
+    run_two(str(tmp_path))
+    shares = [torch.load(tmp_path / f'{rank}.pt', weights_only=False) for rank in range(2)]
+    # Two shares of 19, of 37 images: the first one is there twice.
+    seen = sorted(i for indices, _ in shares for i in indices)
+    assert seen == sorted([*range(SAMPLES), 0])
+    twice = evaluate(seen, 5)
+    assert all(abs(twice[key] - value) > 1e-4 for key, value in expected().items())
     for _, found in shares:
         assert found[0] == expected()
         for scores, case in zip(found, CASES):
@@ -122,22 +113,16 @@ def test_padded_samples_of_several_processes_do_not_count(world, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_nan_in_the_second_process_ends_both(tmp_path):
-    context = mp.start_processes(work, (2, str(tmp_path), ('NaN', )), 2, join=False,
-                                 start_method='fork')
     with pytest.raises(mp.ProcessRaisedException, match='have a probability that is NaN'):
-        while not context.join(60):
-            pass
+        run_two(str(tmp_path), ('NaN', ))
 
 
 @pytest.mark.parametrize('change, message', [
     (dict(gt_label=torch.tensor([0, 2])), r'exactly one class .* gt_label=\[0, 2\]. Multi-label'),
-    (dict(gt_label=torch.tensor([], dtype=torch.long)), r'exactly one class .* gt_label=\[\]'),
     (dict(gt_label=None), 'exactly one class'),
     (dict(gt_label=torch.tensor([4])), 'Label 4 is not one of the 4 classes'),
     (dict(pred_score=None), 'no pred_score, only gt_label, pred_label'),
-    (dict(pred_score=torch.tensor([0.5, 0.5, 0.9, 0.1])), 'softmax'),
     (dict(pred_score=torch.tensor([0.5, 0.5, 0.0, torch.nan])), '1 of 2 samples .* NaN'),
-    (dict(pred_score=torch.tensor(1.0)), 'shape'),
 ])
 def test_bad_samples_are_refused_in_their_batch(change, message):
     good = dict(pred_score=torch.tensor([0.7, 0.1, 0.1, 0.1]), gt_label=torch.tensor([0]))
@@ -151,8 +136,6 @@ def test_bad_samples_are_refused_in_their_batch(change, message):
 
 @pytest.mark.parametrize('options, message', [
     (dict(metrics=['ece', 'eceX']), "aurc, e_aurc, .* 'eceX'"),
-    (dict(metrics='top1'), "'top1'"),
-    (dict(metrics=[]), r'but got \(\)'),
     (dict(num_bins=0), 'num_bins .* 0'),
 ])
 def test_bad_options_are_refused(options, message):
