@@ -1,11 +1,10 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Look through the data of a config before training: what is there, and what is wrong with it.
 
-mmpretrain, mmseg and mmdet read what they understand and drop the rest, or fail in the middle of
-an epoch: a class name that a detection set spells differently loses its boxes without a word, a
-label value beyond the classes ends in an index error on the device. Here every annotation is read
-once, as the config's own data set class reads it, and what is wrong is named by its file.
+The toolboxes drop what they do not understand, such as boxes of a class spelt differently, or fail
+in the middle of an epoch. Here every annotation is read once, by the config's own data set class.
 """
+import copy
 import functools
 import multiprocessing
 import signal
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmips.config import sources
-from mmips.evaluation.data_items import Job, inspect_record, read_xml, reason
+from mmips.config.data_items import Job, inspect_record, read_xml, reason
 
 __all__ = ['ERRORS', 'WARNINGS', 'Split', 'inspect_split']
 
@@ -63,57 +62,99 @@ class Split:
     images_with: Counter = field(default_factory=Counter)
     #: Pixels that are ignored; 'difficult', 'ignored', 'without boxes', 'left out' for boxes.
     notes: Counter = field(default_factory=Counter)
-    #: Kind of problem, a key of ``ERRORS`` or ``WARNINGS``, and what has it.
-    findings: list[tuple[str, str]] = field(default_factory=list)
+    #: What has a problem, by its kind, a key of ``ERRORS`` or ``WARNINGS``.
+    problems: dict[str, list[str]] = field(default_factory=dict)
     #: The real paths of the images, for duplicates.
     paths: set[str] = field(default_factory=set)
 
     def add(self, found: dict) -> None:
         """Add what was found in one image."""
-        self.counts.update(found.get('counts', {}))
-        self.images_with.update(found.get('counts', {}).keys())
+        counts = found.get('counts', {})
+        self.counts.update(counts)
+        self.images_with.update(counts.keys())
         self.notes.update(found.get('notes', {}))
         self.paths.update(found.get('paths', ()))
-        self.findings += found.get('problems', ())
+        self.note(*found.get('problems', ()))
+
+    def note(self, *problems: tuple[str, str]) -> None:
+        """Add problems, each a kind and what has it."""
+        for kind, place in problems:
+            self.problems.setdefault(kind, []).append(place)
 
     def is_sound(self) -> bool:
         """Whether nothing but warnings was found."""
-        return not any(problem in ERRORS for problem, _ in self.findings)
+        return not ERRORS.keys() & self.problems.keys()
 
 
-def _map(function: Callable, items: Sequence, workers: int, title: str) -> Iterator[dict]:
-    """``function(item)`` of all items in order, in processes where it pays."""
-    from rich.console import Console
-    from rich.progress import track
-    console = Console(stderr=True)
-    show = functools.partial(track, description=title, total=len(items), console=console,
-                             transient=True, disable=not console.is_terminal)
-    if workers < 2 or len(items) < _FEW:
-        yield from show(map(function, items))
+def inspect_split(name: str, cfg: dict, skip: Collection[str] = (), workers: int = 0,
+                  decode: bool = False) -> Split:
+    """Read all annotations of the ``dataset`` of a data loader; wrappers are seen through.
+
+    As training would see them: with ``label_map``, ``reduce_zero_label`` and ``filter_cfg``.
+    Data sets of ``skip``, such as 'dataset.datasets.1', are left out; ``decode`` decodes every
+    image to the end.
+    """
+    split = Split(name)
+    for key, part in sources.iter_datasets(cfg, 'dataset'):
+        if key not in skip:
+            _inspect_dataset(key, part, split, workers, decode)
+    absent = [kind for kind, number in split.counts.items() if not number]
+    if len(absent) < len(split.counts):
+        split.note(*(('no example', kind) for kind in absent))
+    if not skip and split.is_sound():
+        _count_epoch(name, cfg, split)
+    return split
+
+
+def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bool) -> None:
+    """Read one data set; what stops it becomes a finding."""
+    try:
+        job = _prepare(cfg, decode)
+        dataset = job.dataset
+        records = _load(job, split, workers)
+        dataset.load_data_list = lambda: list(records)
+        dataset.full_init()
+    except Exception as error:
+        split.note(('data set', f'{key}: {reason(error)}'))
         return
-    # Ctrl-C is answered by the main process, once.
-    with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        # Small enough for the bar to move.
-        chunk = max(1, min(64, len(items) // (16 * workers)))
-        yield from show(pool.imap(function, items, chunk))
+    if not records:
+        split.note(('empty', f'{key}: {_where_empty(dataset)}'))
+    elif 'instances' in records[0]:
+        split.notes['without boxes'] += sum(not record['instances'] for record in records)
+        if getattr(dataset, '_indices', None) is None:
+            split.notes['left out'] += len(records) - len(dataset)
+    infos = [dataset.get_data_info(number) for number in range(len(dataset))]
+    if infos:
+        split.kind = ('pixels' if 'seg_map_path' in infos[0] else
+                      'boxes' if 'instances' in infos[0] else 'images')
+    split.images += len(infos)
+    # Some know their classes only now. The list is with us, and need not go to every worker.
+    job.classes, job.dataset = _classes(dataset), None
+    for name in job.classes:
+        split.counts.setdefault(str(name), 0)
+    for found in _map(functools.partial(inspect_record, job), infos, workers,
+                      f'{split.name}: images'):
+        split.add(found)
+
+
+def _classes(dataset: Any) -> tuple[str, ...]:
+    return tuple(dataset.metainfo.get('classes') or ())
 
 
 def _prepare(cfg: dict, decode: bool) -> Job:
     """Build a data set that has not read anything yet."""
     from mmengine.registry import DATASETS, TRANSFORMS
-    cfg = dict(cfg)
-    pipeline = cfg.pop('pipeline', None) or ()
-    dataset = DATASETS.build(dict(cfg, pipeline=[], lazy_init=True))
+    dataset = DATASETS.build({**cfg, 'pipeline': [], 'lazy_init': True})
     # One list, read once, is as fast; and mmengine cannot serialize an empty one.
     dataset.serialize_data = False
-    job = Job(dataset, tuple(dataset.metainfo.get('classes') or ()), decode=decode,
+    job = Job(dataset, _classes(dataset), decode=decode,
               ignored=int(getattr(dataset, 'ignore_index', 255)),
               learned=not getattr(dataset, 'test_mode', False))
     if hasattr(dataset, 'seg_map_suffix') and hasattr(dataset, 'ignore_index'):
         # Label images are read as the pipeline reads them.
         job.loader = TRANSFORMS.build(next(
-            (dict(step) for step in pipeline if sources.type_name(step) == 'LoadAnnotations'),
-            dict(type='LoadAnnotations')))
+            (dict(step) for step in cfg.get('pipeline') or ()
+             if sources.type_name(step) == 'LoadAnnotations'), dict(type='LoadAnnotations')))
     return job
 
 
@@ -134,43 +175,27 @@ def _load(job: Job, split: Split, workers: int) -> list[dict]:
     return records
 
 
-def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bool) -> None:
-    """Read one data set; what stops it becomes a finding."""
-    try:
-        job = _prepare(cfg, decode)
-        dataset = job.dataset
-        records = _load(job, split, workers)
-        dataset.load_data_list = lambda: list(records)
-        dataset.full_init()
-        # Some know their classes only now.
-        job.classes = tuple(dataset.metainfo.get('classes') or ())
-    except Exception as error:
-        split.findings.append(('data set', f'{key}: {reason(error)}'))
+def _map(function: Callable, items: Sequence, workers: int, title: str) -> Iterator[dict]:
+    """``function(item)`` of all items in order, in processes where it pays."""
+    from rich.console import Console
+    from rich.progress import track
+    console = Console(stderr=True)
+    show = functools.partial(track, description=title, total=len(items), console=console,
+                             transient=True, disable=not console.is_terminal)
+    if workers < 2 or len(items) < _FEW:
+        yield from show(map(function, items))
         return
-    if not records:
-        split.findings.append(('empty', f'{key}: {_where_empty(dataset)}'))
-    elif 'instances' in records[0]:
-        split.notes['without boxes'] += sum(not record['instances'] for record in records)
-        if getattr(dataset, '_indices', None) is None:
-            split.notes['left out'] += len(records) - len(dataset)
-    infos = [dataset.get_data_info(number) for number in range(len(dataset))]
-    if infos:
-        split.kind = ('pixels' if 'seg_map_path' in infos[0] else
-                      'boxes' if 'instances' in infos[0] else 'images')
-    split.images += len(infos)
-    # The list is with us now, and need not go to every worker.
-    job.dataset = None
-    for name in job.classes:
-        split.counts.setdefault(str(name), 0)
-    for found in _map(functools.partial(inspect_record, job), infos, workers,
-                      f'{split.name}: images'):
-        split.add(found)
+    # Ctrl-C is answered by the main process, once.
+    with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        # Small enough for the bar to move.
+        chunk = max(1, min(64, len(items) // (16 * workers)))
+        yield from show(pool.imap(function, items, chunk))
 
 
 def _where_empty(dataset: Any) -> str:
-    suffix = getattr(dataset, 'img_suffix', '')
     if dataset.ann_file:
         return f'{dataset.ann_file} lists none'
+    suffix = getattr(dataset, 'img_suffix', '')
     folder = (dataset.data_prefix or {}).get('img_path') or dataset.data_root
     return f'none in {folder}' + (f' ends in {suffix!r} (img_suffix)' if suffix else '')
 
@@ -180,37 +205,10 @@ def _count_epoch(name: str, cfg: dict, split: Split) -> None:
     from mmengine.registry import DATASETS
     split.epoch = split.images
     if 'dataset' in cfg or 'datasets' in cfg:
+        cfg = copy.deepcopy(cfg)
+        for _, part in sources.iter_datasets(cfg, 'dataset'):
+            part['pipeline'] = []
         try:
-            split.epoch = len(DATASETS.build(_without_pipeline(cfg)))
+            split.epoch = len(DATASETS.build(cfg))
         except Exception as error:
-            split.findings.append(('data set', f'{name}: {reason(error)}'))
-
-
-def _without_pipeline(cfg: Any) -> Any:
-    if isinstance(cfg, (list, tuple)):
-        return [_without_pipeline(part) for part in cfg]
-    if not hasattr(cfg, 'items'):
-        return cfg
-    plain = {key: _without_pipeline(value) if key in ('dataset', 'datasets') else value
-             for key, value in cfg.items()}
-    return {**plain, 'pipeline': []} if 'pipeline' in plain else plain
-
-
-def inspect_split(name: str, cfg: dict, skip: Collection[str] = (), workers: int = 0,
-                  decode: bool = False) -> Split:
-    """Read all annotations of the ``dataset`` of a data loader; wrappers are seen through.
-
-    As training would see them: with ``label_map``, ``reduce_zero_label`` and ``filter_cfg``.
-    Data sets of ``skip``, such as 'dataset.datasets.1', are left out; ``decode`` decodes every
-    image to the end.
-    """
-    split = Split(name)
-    for key, part in sources.iter_datasets(cfg, 'dataset'):
-        if key not in skip:
-            _inspect_dataset(key, part, split, workers, decode)
-    absent = [kind for kind, number in split.counts.items() if not number]
-    if absent and len(absent) < len(split.counts):
-        split.findings += [('no example', kind) for kind in absent]
-    if not skip and split.is_sound():
-        _count_epoch(name, cfg, split)
-    return split
+            split.note(('data set', f'{name}: {reason(error)}'))
