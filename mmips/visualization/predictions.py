@@ -29,11 +29,9 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
                      score_thr: float = 0.3) -> Any:
     """Draw images, ground truth and the predictions of several networks side by side.
 
-    Each example is a row; its columns are the image, the ground truth and each network, as in
-    Figures 6 and 7 of the IPS paper. Label maps are blended over the grey image; what is wrong
-    is striped white, and what is ignored is hatched on black. Boxes bear their score, and of
-    more than six classes the name, where there is room; difficult ones are dashed. The legend
-    names the classes that occur.
+    As in Figures 6 and 7 of the IPS paper. Label maps are blended over the grey image; what is
+    wrong is striped white, and what is ignored is hatched on black. Boxes bear their score, and
+    of more than six classes the name, where there is room; difficult ones are dashed.
 
     Args:
         examples (Sequence[tuple]): At least one of a caption, an image (H, W, 3), uint8 RGB, and
@@ -50,15 +48,12 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
 
     Returns:
         Figure: The picture.
-
-    Raises:
-        ValueError: For numbers or shapes that do not fit each other.
     """
-    _check(examples, names)
     palette = _colours(palette, len(classes))
     is_boxes = not isinstance(examples[0][2][0], np.ndarray)
     if is_boxes:
-        examples = [(caption, image, [_above(boxes, score_thr) for boxes in known])
+        examples = [(caption, image, [
+            boxes[boxes['score'] >= score_thr] if 'score' in boxes else boxes for boxes in known])
                     for caption, image, known in examples]
         shown = 'classes and scores' if len(classes) > _FEW else 'scores'
         note = f'boxes with a score of at least {score_thr:g}; {shown} where there is room'
@@ -92,23 +87,6 @@ def _colours(palette: Any, number: int) -> np.ndarray:
     # Steps of the golden ratio: neighbours differ, however many there are.
     shades = matplotlib.colormaps['hsv'](0.618 * np.arange(number) % 1)
     return (255 * shades[:, :3]).astype(np.uint8)
-
-
-def _check(examples: Sequence, names: Sequence[str]) -> None:
-    if not examples:
-        raise ValueError('There is no example to draw.')
-    for caption, image, known in examples:
-        if len(known) != 1 + len(names):
-            raise ValueError(f'{caption}: expected the ground truth and {len(names)} predictions, '
-                             f'one for each of {list(names)}, got {len(known)}.')
-        for labels in known:
-            if isinstance(labels, np.ndarray) and labels.shape != image.shape[:2]:
-                raise ValueError(f'{caption}: a label map has the shape {labels.shape}, but the '
-                                 f'image {image.shape[:2]}.')
-
-
-def _above(boxes: pd.DataFrame, score: float) -> pd.DataFrame:
-    return boxes[boxes['score'] >= score] if 'score' in boxes else boxes
 
 
 def blend_labels(image: np.ndarray, labels: np.ndarray, palette: np.ndarray,
