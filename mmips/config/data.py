@@ -48,23 +48,22 @@ _FEW = 64
 
 @dataclass
 class Split:
-    """What one split holds: sums and texts, however many images it has."""
+    """What one split holds: sums and texts, however many images it has.
+
+    Images count once however often a wrapper repeats them; ``epoch`` is their number with the
+    repetitions, None where the data set could not be built. ``counts`` are of each class what
+    ``kind`` says: 'images', 'pixels' or 'boxes', with those that are ignored. ``notes`` are the
+    ignored pixels; of boxes 'difficult', 'ignored', 'without boxes', 'left out'. ``problems`` are
+    by their kind, a key of ``ERRORS`` or ``WARNINGS``; ``paths`` are real ones, for duplicates.
+    """
     name: str
-    #: What ``counts`` counts: 'images', 'pixels' or 'boxes'.
     kind: str = 'images'
-    #: Images that would be used, each once however often a wrapper repeats it.
     images: int = 0
-    #: Images of an epoch, by the wrappers; None where the data set could not be built.
     epoch: int | None = None
-    #: For each class images, pixels or boxes; boxes with the ignored ones.
     counts: Counter = field(default_factory=Counter)
-    #: For each class the images in which it occurs.
     images_with: Counter = field(default_factory=Counter)
-    #: Pixels that are ignored; 'difficult', 'ignored', 'without boxes', 'left out' for boxes.
     notes: Counter = field(default_factory=Counter)
-    #: What has a problem, by its kind, a key of ``ERRORS`` or ``WARNINGS``.
     problems: dict[str, list[str]] = field(default_factory=dict)
-    #: The real paths of the images, for duplicates.
     paths: set[str] = field(default_factory=set)
 
     def add(self, found: dict) -> None:

@@ -13,7 +13,7 @@ from mmips.visualization import style
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ['blend_labels', 'draw_boxes', 'draw_predictions']
+__all__ = ['draw_predictions']
 
 # Share of the class colour in a blend.
 _ALPHA = 0.65
@@ -72,7 +72,7 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
         for place, labels in zip(row[1:], known):
             if is_boxes:
                 style.show_image(place, image)
-                draw_boxes(place, labels, classes, palette, max(image.shape[:2]) / (72 * tile))
+                _draw_boxes(place, labels, classes, palette, max(image.shape[:2]) / (72 * tile))
             else:
                 style.show_image(place, _panel(image, labels, known[0], palette))
     _legend(figure, [labels for _, _, known in examples for labels in known], classes, palette)
@@ -89,8 +89,8 @@ def _colours(palette: Any, number: int) -> np.ndarray:
     return (255 * shades[:, :3]).astype(np.uint8)
 
 
-def blend_labels(image: np.ndarray, labels: np.ndarray, palette: np.ndarray,
-                 wrong: np.ndarray | None = None) -> np.ndarray:
+def _blend(image: np.ndarray, labels: np.ndarray, wrong: np.ndarray, palette: np.ndarray
+           ) -> np.ndarray:
     """Lay class colours over the grey image; hatch what is no class, stripe what is ``wrong``."""
     known = (labels >= 0) & (labels < len(palette))
     grey = np.asarray(Image.fromarray(image).convert('L'), np.float32)[..., None]
@@ -99,11 +99,10 @@ def blend_labels(image: np.ndarray, labels: np.ndarray, palette: np.ndarray,
     y, x = np.indices(labels.shape)
     picture[~known] = 0
     picture[~known & ((x + y) % 8 < 2)] = 150
-    if wrong is not None:
-        stripes = (x - y) % 9
-        picture[wrong & (stripes < 2)] = 255
-        # Dark beside light: the stripe shows on any colour.
-        picture[wrong & (stripes == 2)] = 0
+    stripes = (x - y) % 9
+    picture[wrong & (stripes < 2)] = 255
+    # Dark beside light: the stripe shows on any colour.
+    picture[wrong & (stripes == 2)] = 0
     return picture
 
 
@@ -117,11 +116,11 @@ def _panel(image: np.ndarray, labels: np.ndarray, truth: np.ndarray, palette: np
     labels, truth = labels[pixels].astype(np.int64), truth[pixels]
     wrong = (labels != truth) & (truth >= 0) & (truth < len(palette))
     resized = Image.fromarray(image).resize((len(columns), len(rows)), Image.Resampling.BOX)
-    return blend_labels(np.asarray(resized), labels, palette, wrong)
+    return _blend(np.asarray(resized), labels, wrong, palette)
 
 
-def draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: Any,
-               point: float) -> None:
+def _draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: Any,
+                point: float) -> None:
     """Draw boxes with score and name where there is room; ``point`` is 1/72 inch in pixels."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke

@@ -110,15 +110,20 @@ def save(path, **errors):
     return str(path)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
-def seg(elsewhere):
+def seg():
     trees.write_camvid('camvid')
     Path('seg.py').write_text(SEG)
     return ['seg.py', save('run/first.pth', c0=.5, c3=.3), save('run/second.pth', c0=.2, c4=.4)]
 
 
 @pytest.fixture
-def det(elsewhere):
+def det():
     trees.write_bccd('.')
     # One difficult box: it must neither count nor be hidden.
     file = sorted(Path('BCCD/Annotations').glob('*.xml'))[12]
@@ -132,12 +137,6 @@ def table(folder):
     with open(f'{folder}/per_class.csv', newline='') as file:
         rows = list(csv.reader(file))
     return {row[0]: row[1:] for row in rows}
-
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -261,7 +260,6 @@ test_evaluator = dict(type='CocoMetric', ann_file='test.json', metric='bbox')
      ['CamVid', 'is missing', 'gone/images/test']),
     (dict(options={'test_evaluator.type': 'Accuracy'}),
      ['seg.py has Accuracy as its test_evaluator', 'IoUMetric, VOCMetric, CocoMetric']),
-    (dict(options={'val_dataloader': None}, split='val'), ['has no val_dataloader']),
     (dict(options={'test_evaluator.format_only': True}), ['IoUMetric(format_only=True)'])])
 def test_what_does_not_fit_is_refused(compare, seg, settings, words):
     with pytest.raises((ValueError, FileNotFoundError)) as caught:

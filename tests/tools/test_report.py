@@ -16,7 +16,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason='needs a browser: Debian package chromium')
 
-# What a reader would see: anything wider than the screen, over another thing, not loaded.
+# What a reader would see: anything wider than the screen, or not loaded.
 LOOK = """
 function look(page) {
   const doc = page.contentDocument, problems = [];
@@ -26,18 +26,9 @@ function look(page) {
     problems.push(`the page is ${doc.documentElement.scrollWidth} wide`);
   for (const image of doc.images)
     if (!image.complete || !image.naturalWidth) problems.push(`not loaded: ${image.alt}`);
-  const parents = 'body, main, section, .curves, header, figure, details';
-  for (const parent of doc.querySelectorAll(parents)) {
-    const boxes = [...parent.children].map(c => [c, c.getBoundingClientRect()])
-      .filter(([c, b]) => b.width && b.height);
-    for (const [c, b] of boxes)
-      if (b.right > width + 1 || b.left < -1) problems.push(`${c.tagName} leaves the screen`);
-    boxes.forEach(([c, a], i) => boxes.slice(i + 1).forEach(([d, b]) => {
-      const across = a.left < b.right - 1 && b.left < a.right - 1;
-      if (across && a.top < b.bottom - 1 && b.top < a.bottom - 1)
-        problems.push(`${c.tagName} overlaps ${d.tagName}`);
-    }));
-  }
+  for (const part of doc.querySelectorAll('header, section, figure, details, p'))
+    if (part.getBoundingClientRect().right > width + 1)
+      problems.push(`${part.tagName} leaves the screen`);
   const sorted = [...doc.querySelectorAll('table')].map(table =>
     [...table.tHead.rows[0].cells].map((head, column) => [0, 1].map(() => {
       head.querySelector('button').click();
@@ -102,7 +93,7 @@ def results(tmp_path):
 
 
 @needs_chromium
-def test_nothing_overlaps_pictures_load_and_tables_sort(tool, results, tmp_path):
+def test_all_is_on_the_screen_pictures_load_and_tables_sort(tool, results, tmp_path):
     out = tmp_path / 'r.html'
     tool.main([str(results), str(results / 'hard label'), '--out', str(out)])
     phone, desk = browse(out, tmp_path)
