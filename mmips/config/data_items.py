@@ -16,14 +16,15 @@ __all__ = ['Job', 'inspect_record', 'read_xml', 'reason']
 
 @dataclass
 class Job:
-    """What a worker has to know of a data set."""
+    """What a worker has to know of a data set.
+
+    ``loader`` is the transform that reads label images, ``learned`` whether it is trained on.
+    """
     dataset: Any
     classes: tuple[str, ...] = ()
-    #: The transform that reads label images.
     loader: Any = None
     ignored: int = 255
     decode: bool = False
-    #: Whether something is trained on it.
     learned: bool = True
 
     def name(self, label: int) -> str:
