@@ -63,20 +63,17 @@ def read_quantities(runs: Mapping[str, str | os.PathLike],
     """Means of every monitored quantity over an epoch: ``run``, ``quantity``, ``epoch`` (``iter``
     where a run has no epochs) and ``value``, of some epochs or of all.
     """
-    found = {name: _training(folder) for name, folder in runs.items()}
-    has_epochs = all(log['epoch'].notna().all() for log in found.values())
-    unit = 'epoch' if has_epochs else 'iter'
-    parts = []
-    for name, log in found.items():
-        log[unit] = log['epoch' if has_epochs else 'step'].astype(int)
-        chosen = log[log[unit].between(*epochs)] if epochs else log
-        if epochs and chosen.empty:
+    log = pd.concat([_training(folder).assign(run=name) for name, folder in runs.items()])
+    unit = 'epoch' if log['epoch'].notna().all() else 'iter'
+    log[unit] = log['epoch' if unit == 'epoch' else 'step'].astype(int)
+    chosen = log[log[unit].between(*epochs)] if epochs else log
+    for name, there in log.groupby('run', sort=False)[unit]:
+        if epochs and name not in set(chosen['run']):
             raise UserError(f'--epochs: the log of {name} holds nothing from {epochs[0]} to '
-                            f'{epochs[1]}, only {unit} {log[unit].min()} to {log[unit].max()}.')
-        wanted = chosen['key'].isin(_KEYS) | chosen['key'].str.startswith(LAYER)
-        for key, lines in chosen[wanted].groupby('key', sort=False):
-            means = lines.groupby(unit, sort=False)['value'].agg(fmean).reset_index()
-            parts.append(means.assign(run=name, quantity=key))
+                            f'{epochs[1]}, only {unit} {there.min()} to {there.max()}.')
+    chosen = chosen[chosen['key'].isin(_KEYS) | chosen['key'].str.startswith(LAYER)]
+    parts = [lines.groupby(unit, sort=False)['value'].agg(fmean).reset_index().assign(
+        run=run, quantity=key) for (run, key), lines in chosen.groupby(['run', 'key'], sort=False)]
     return pd.concat(parts)[['run', 'quantity', unit, 'value']]
 
 
@@ -85,7 +82,7 @@ def _training(folder: str | os.PathLike) -> pd.DataFrame:
     if not log['training'].any():
         raise UserError(f'{folder} holds no line of training in its */vis_data/scalars.json: give '
                         'the work directory of a training run that has logged at least once.')
-    return log[log['training']].copy()
+    return log[log['training']]
 
 
 def _missing(found: pd.DataFrame) -> list[str]:
@@ -99,30 +96,31 @@ def _missing(found: pd.DataFrame) -> list[str]:
     return [f'{run} has logged no {key}: that is done by {_HOOKS[key]}.' for run, key in missing]
 
 
-def _means(found: pd.DataFrame) -> pd.DataFrame:
-    """A row a quantity in the order of the log, a column a run."""
-    means = found.groupby(['quantity', 'run'], sort=False)['value'].agg(fmean).unstack('run')
-    return means.loc[found['quantity'].unique(), found['run'].unique()]
+def _means(found: pd.DataFrame) -> pd.Series:
+    """By quantity and run; NaN where a run has diverged."""
+    return found.groupby(['quantity', 'run'], sort=False)['value'].agg(fmean)
 
 
 def _write_tables(found: pd.DataFrame, out: Path) -> str:
     """Write the JSON, CSV and Markdown files; returns the Markdown."""
     unit, means = found.columns[2], _means(found)
+    first, *others = names = list(found['run'].unique())
     runs = {run: {key: dict(zip(lines[unit], lines['value']))
                   for key, lines in part.groupby('quantity', sort=False)}
             for run, part in found.groupby('run', sort=False)}
-    files.write_json(out / 'monitor.json', dict(
-        unit=unit, runs=runs, means={run: means[run].dropna().to_dict() for run in means}))
+    files.write_json(out / 'monitor.json', files.plain(dict(unit=unit, runs=runs, means={
+        run: {key: means[key, run] for key in runs[run]} for run in names})))
     files.write_csv(out / 'monitor.csv', found.columns, found.assign(
         value=found['value'].map('{:.6g}'.format)).itertuples(index=False))
-    first, *others = means
-    order = sorted(means.index, key=lambda key: (key.startswith(LAYER),
-                                                 key in _KEYS and _KEYS.index(key)))
-    ratios = means[others].div(means[first].where(means[first] != 0), axis=0)
-    texts = pd.concat([means.map(lambda value: f'{value:.3g}'),
-                       ratios.map(lambda value: f'{value:.2f}')], axis=1).loc[order]
-    header = ['mean over the training', *means, *(f'{name} / {first}' for name in others)]
-    rows = [[key, *row] for key, row in zip(order, texts.replace('nan', '').values.tolist())]
+    rows = []
+    for key in sorted(found['quantity'].unique(), key=lambda key: (
+            key.startswith(LAYER), key in _KEYS and _KEYS.index(key))):
+        base = means.get((key, first), 0)
+        rows.append([key, *(f'{means[key, run]:.3g}' if (key, run) in means else ''
+                            for run in names),
+                     *(f'{means[key, run] / base:.2f}' if base and (key, run) in means else ''
+                       for run in others)])
+    header = ['mean over the training', *names, *(f'{name} / {first}' for name in others)]
     text = tables.to_markdown('Training monitors', [tables.Table('', header, 1, rows)])
     files.write_text(out / 'monitor.md', text)
     return text
@@ -131,12 +129,15 @@ def _write_tables(found: pd.DataFrame, out: Path) -> str:
 def _draw(found: pd.DataFrame, out: Path, epochs: Sequence[int] | None) -> list[Path]:
     """Draw what there is; returns the paths."""
     unit, figures = found.columns[2], {}
-    means = _means(found)
-    layers = means[means.index.str.startswith(LAYER)].rename(lambda key: key.removeprefix(LAYER))
+    layers = found[found['quantity'].str.startswith(LAYER)]
     if len(layers):
+        # In the order of the log, whichever run has a layer first.
+        means = _means(layers).unstack('run').reindex(
+            layers['quantity'].unique(), columns=found['run'].unique())
         span = (f'{"iteration" if unit == "iter" else unit}s {epochs[0]} to {epochs[1]}'
                 if epochs else 'the training')
-        figures['monitor_gradients.png'] = drawing.draw_gradients(layers, f'mean over {span}')
+        figures['monitor_gradients.png'] = drawing.draw_gradients(
+            means.rename(lambda key: key.removeprefix(LAYER)), f'mean over {span}')
     for name, panels in _PANELS.items():
         if found['quantity'].isin(sum(panels.values(), [])).any():
             figures[name] = drawing.draw_curves(found.sort_values(unit, kind='stable'), panels,

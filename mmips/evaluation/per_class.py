@@ -13,8 +13,7 @@ import pandas as pd
 from mmips.errors import UserError
 from mmips.runs import files, tables
 
-__all__ = ['CLASS_METRICS', 'check_metric', 'class_scores', 'comparison_table',
-           'write_comparison']
+__all__ = ['CLASS_METRICS', 'check_metric', 'class_scores', 'write_comparison']
 
 #: The metrics of mmseg and mmdet that have a score for every class.
 CLASS_METRICS = ('IoUMetric', 'VOCMetric', 'CocoMetric')
@@ -23,9 +22,6 @@ CLASS_METRICS = ('IoUMetric', 'VOCMetric', 'CocoMetric')
 def check_metric(metric: Any) -> None:
     """Raise for a metric from which :func:`class_scores` could not read, before it has run."""
     name = type(metric).__name__
-    if name not in CLASS_METRICS:
-        raise UserError(f'{name} has no score for every class. Expected one of '
-                        f'{", ".join(CLASS_METRICS)}.')
     if getattr(metric, 'format_only', False):
         raise UserError(f'{name}(format_only=True) makes no scores, because the set has no '
                         'annotations. Choose a set that has them.')
@@ -44,7 +40,6 @@ def class_scores(metric: Any, size: int) -> pd.Series:
     toolbox reports; those of ``CocoMetric`` in steps of 0.1, as it rounds them. The index is
     ('IoU' or 'AP', class), NaN for a class that does not occur, and ('total', 'mIoU' ...) at last.
     """
-    check_metric(metric)
     read = {'IoUMetric': _iou, 'VOCMetric': _voc, 'CocoMetric': _coco}[type(metric).__name__]
     kind, values, totals = read(metric, size)
     classes = pd.Series(values, list(map(str, metric.dataset_meta['classes'])), float)
@@ -83,45 +78,31 @@ def _coco(metric: Any, size: int) -> tuple[str, Any, dict]:
                   ], {'mAP': scores[f'{prefix}bbox_mAP']}
 
 
-def _changes(scores: pd.DataFrame, baseline: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scores with two digits, and what a reader gets who subtracts the baseline's."""
+def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | os.PathLike) -> str:
+    """Write ``per_class.md``, whose text is returned, and ``per_class.csv`` into a folder.
+
+    They hold all classes, and the differences to the baseline: those of the two numbers shown.
+    In Markdown a higher score has its difference in bold.
+    """
     shown = scores.map(lambda value: round(value, 2))
     # Not -0.00.
-    changes = shown.sub(shown[baseline], axis=0).round(2) + 0.0
-    return shown, changes.drop(columns=baseline)
-
-
-def comparison_table(scores: pd.DataFrame, baseline: str) -> str:
-    """A Markdown table of all classes with the differences to one of the networks.
-
-    Higher scores have their difference in bold. A difference is that of the two numbers shown.
-    """
-    shown, changes = _changes(scores, baseline)
+    changes = (shown.sub(shown[baseline], axis=0).round(2) + 0.0).drop(columns=baseline)
+    numbers, signed = shown.map('{:.2f}'.format), changes.map('{:+.2f}'.format)
     kind = scores.index[0][0]
-    texts = shown.map('{:.2f}'.format).replace('nan', '\u2013')
+    texts = numbers.replace('nan', '\u2013')
     for name in changes:
-        signed = changes[name].map(lambda change: '' if np.isnan(change) else
-                                   f' **{change:+.2f}**' if change > 0 else f' {change:+.2f}')
-        texts[name] += signed
+        texts[name] += (' ' + signed[name].where(changes[name] <= 0, '**' + signed[name] + '**')
+                        ).where(changes[name].notna(), '')
     rows = [[f'**{label}**' if group == 'total' else label, *row]
             for (group, label), row in zip(texts.index, texts.values.tolist())]
-    table = tables.to_markdown(f'{kind} of each class', [
-        tables.Table('', [f'{kind} %', *scores], 1, rows)])
-    better = [f'\n{name}: better on {(change > 0).sum()} of {change.count()} classes than '
-              f'{baseline}.\n' for name, change in changes.loc[kind].items()]
-    return table + ''.join(better)
-
-
-def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | os.PathLike) -> str:
-    """Write ``per_class.md``, whose text is returned, and ``per_class.csv`` into a folder."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    table = comparison_table(scores, baseline)
-    files.write_text(folder / 'per_class.md', table)
-    shown, changes = _changes(scores, baseline)
-    cells = pd.concat([shown.map('{:.2f}'.format), changes.map('{:+.2f}'.format)], axis=1)
-    rows = cells.replace(['nan', '+nan'], '').values.tolist()
-    files.write_csv(folder / 'per_class.csv',
+    text = tables.to_markdown(f'{kind} of each class', [
+        tables.Table('', [f'{kind} %', *scores], 1, rows)]) + ''.join(
+            f'\n{name}: better on {(change > 0).sum()} of {change.count()} classes than '
+            f'{baseline}.\n' for name, change in changes.loc[kind].items())
+    os.makedirs(folder, exist_ok=True)
+    files.write_text(Path(folder, 'per_class.md'), text)
+    cells = pd.concat([numbers, signed], axis=1).replace(['nan', '+nan'], '').values.tolist()
+    files.write_csv(Path(folder, 'per_class.csv'),
                     ['class', *shown, *(f'{name} - {baseline}' for name in changes)],
-                    ([label, *row] for (_, label), row in zip(cells.index, rows)))
-    return table
+                    ([label, *row] for (_, label), row in zip(shown.index, cells)))
+    return text

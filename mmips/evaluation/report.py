@@ -4,7 +4,7 @@ import csv
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,14 +51,7 @@ class Section:
 
 def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike,
                  title: str = 'Report') -> list[Section]:
-    """Write one HTML page of all that several folders hold, and return what was found.
-
-    Args:
-        folders (Sequence[str | PathLike]): Work directories of runs or sweeps, or what an
-            evaluating tool has written.
-        out (str | PathLike): HTML file; its folder is made.
-        title (str): Heading of the page. Defaults to 'Report'.
-    """
+    """Write one HTML page of all that several folders hold, and return what was found."""
     sections = [collect(folder) for folder in folders]
     Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
     files.write_text(out, render_report(sections, title))
@@ -74,7 +67,7 @@ def collect(folder: str | os.PathLike) -> Section:
                                'written (their --out).')
     section = Section(path)
     _read_runs(section)
-    for file in sorted(_files(path), key=lambda file: (len(file.parts), str(file))):
+    for file in _files(path):
         name = file.relative_to(path).as_posix()
         try:
             if file.suffix == '.md':
@@ -95,13 +88,12 @@ def collect(folder: str | os.PathLike) -> Section:
     return section
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """Tables and pictures; those that mmengine's own backends keep are left where they are."""
-    for file in path.rglob('*'):
-        inside = file.relative_to(path).parts
-        if file.is_file() and 'vis_data' not in inside and not any(
-                part.startswith('.') for part in inside):
-            yield file
+def _files(path: Path) -> list[Path]:
+    """Tables and pictures, but for those that mmengine's own backends keep."""
+    names = [file.relative_to(path) for file in path.rglob('*') if file.is_file()]
+    return sorted((path / name for name in names if not any(
+        part == 'vis_data' or part.startswith('.') for part in name.parts)),
+        key=lambda file: (len(file.parts), str(file)))
 
 
 def _read_runs(section: Section) -> None:
@@ -120,9 +112,8 @@ def _read_runs(section: Section) -> None:
         return
     groups = {}
     for runs in section.setups().values():
-        parents = {Path(run).parent.as_posix() for run in runs}
-        shared = len(parents) == 1 and parents != {'.'}
-        groups.update({run: parents.copy().pop() if shared else run for run in runs})
+        shared, *others = {Path(run).parent.as_posix() for run in runs}
+        groups.update({run: run if others or shared == '.' else shared for run in runs})
     section.logs = pd.concat([found[run].assign(run=run, group=groups[run])
                               for run in section.configs])
 

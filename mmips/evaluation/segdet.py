@@ -41,7 +41,7 @@ def compare_predictions(config: str, checkpoints: Mapping[str, str], out: str | 
     """
     from mmengine.registry import init_default_scope
     cfg = loading.load_config(config, options)
-    metric = _find_metric(cfg.get(f'{split}_evaluator'), f'{config} has', split)
+    metric = _find_metric(cfg.get(f'{split}_evaluator'), config, split)
     splits.prepare_split(cfg, split, config)
     paths = list(checkpoints.values())
     predictions.check_checkpoints(paths)
@@ -66,13 +66,13 @@ def compare_predictions(config: str, checkpoints: Mapping[str, str], out: str | 
     return table
 
 
-def _find_metric(evaluator: Any, owner: str, split: str) -> dict:
+def _find_metric(evaluator: Any, config: str, split: str) -> dict:
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator or {}]
     for metric in metrics:
         if sources.type_name(metric) in per_class.CLASS_METRICS:
             return metric
     found = ', '.join(filter(None, map(sources.type_name, metrics))) or 'nothing'
-    raise UserError(f'{owner} {found} as its {split}_evaluator. Predictions are compared for '
+    raise UserError(f'{config} has {found} as its {split}_evaluator. Predictions are compared for '
                     'segmentation and detection (mmseg and mmdet) configs with one of '
                     f'{", ".join(per_class.CLASS_METRICS)}.')
 
@@ -115,13 +115,6 @@ def _boxes(corners: Sequence, **columns: Any) -> pd.DataFrame:
                         dtype=float).assign(**columns)
 
 
-def _annotated(instances: Sequence[dict]) -> pd.DataFrame:
-    """The boxes of a data set's image; those that are ignored are difficult."""
-    return _boxes([instance['bbox'] for instance in instances],
-                  label=[instance['bbox_label'] for instance in instances],
-                  difficult=[bool(instance.get('ignore_flag')) for instance in instances])
-
-
 def _draw(dataset: Any, results: Sequence[dict[int, Any]], chosen: Sequence[int],
           names: Sequence[str], title: str, score_thr: float, path: str) -> None:
     import mmcv
@@ -132,8 +125,12 @@ def _draw(dataset: Any, results: Sequence[dict[int, Any]], chosen: Sequence[int]
     for number in chosen:
         info = dataset.get_data_info(number)
         truth = results[0][number][0]
-        known = [_annotated(info['instances']) if truth is None else truth,
-                 *(result[number][1] for result in results)]
+        if truth is None:
+            boxes = info['instances']
+            truth = _boxes([box['bbox'] for box in boxes],
+                           label=[box['bbox_label'] for box in boxes],
+                           difficult=[bool(box.get('ignore_flag')) for box in boxes])
+        known = [truth, *(result[number][1] for result in results)]
         # As the data sets read it, wherever it is.
         image = mmcv.imfrombytes(fileio.get(info['img_path']), channel_order='rgb')
         examples.append((f'{number}: {osp.basename(info["img_path"])}', image, known))

@@ -63,11 +63,9 @@ def read_run(folder: str | os.PathLike) -> pd.DataFrame:
         found = f'no line in {files[-1]}' if files else f'no */{_LOG}'
         raise MissingFileError(f'{folder} holds {found}: give the work directory of a training '
                                'run that has logged at least once.')
-    # A line of training holds its iteration; one of validation its step alone, which counts
-    # epochs, or iterations in runs that have no epochs.
-    training = [record for record in records if 'iter' in record]
-    validated = 'iteration' if training and 'epoch' not in training[0] else 'epoch'
-    rows = [(key, float(value), record.get('iter', record.get('step')),
+    # A validation has its step alone, which counts epochs, or iterations where there are none.
+    validated = 'epoch' if _has_epochs(records) else 'iteration'
+    rows = [(key, float(value), record.get('step'),
              'iteration' if 'iter' in record else validated, record.get('epoch'),
              'iter' in record)
             for record in records for key, value in record.items()
@@ -75,15 +73,21 @@ def read_run(folder: str | os.PathLike) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=['key', 'value', 'step', 'unit', 'epoch', 'training'])
 
 
+def _has_epochs(records: list[dict]) -> bool:
+    # GradientMonitor, which writes lines of its own, says epoch 1 where there are none.
+    return all('epoch' in record for record in records if 'iter' in record)
+
+
 def _join(old: list[dict], new: list[dict]) -> list[dict]:
     """What counts of the lines so far and those of the next start."""
-    first = next((record for record in new if 'iter' in record), None)
-    if first is None:
+    # Their step counts through the whole run; 'iter' of GradientMonitor only through an epoch.
+    known, found = ([record for record in part if 'iter' in record] for part in (old, new))
+    if not found:
         return old + new
-    start = next((record['iter'] for record in old if 'iter' in record), 0)
-    if first.get('epoch') == 1 or first['iter'] <= start:
+    anew = _has_epochs(known + found) and found[0]['epoch'] == 1
+    if anew or known and found[0]['step'] <= known[0]['step']:
         return new
     # A resumed run repeats what it had not saved: the later one counts.
-    known = next((place for place, record in enumerate(old)
-                  if record.get('iter', 0) >= first['iter']), len(old))
-    return old[:known] + new
+    end = next((place for place, record in enumerate(old)
+                if 'iter' in record and record['step'] >= found[0]['step']), len(old))
+    return old[:end] + new

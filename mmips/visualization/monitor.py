@@ -25,8 +25,6 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
 
     ``layers`` has a row a layer, in the order of the forward pass, and a column a run.
     """
-    if layers.empty:
-        raise ValueError('No run has gradients of layers to draw.')
     number = len(layers)
     figure = style.new_figure(min(max(7.0, 2.0 + 0.27 * number), 16.0), 4.6,
                               'Gradient of each convolution', [note] if note else [])
@@ -39,7 +37,10 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
     style.tidy(axes, ylabel='mean |gradient|')
     axes.set_yscale('log')
     step = -(-number // _MOST_NAMES)
-    axes.set_xticks(range(0, number, step), _drop_common_start(layers.index)[::step], rotation=90,
+    # Without the parts of the dotted names that are the same in all.
+    same = len(osp.commonprefix([name.split('.')[:-1] for name in layers.index]))
+    names = ['.'.join(name.split('.')[same:]) for name in layers.index]
+    axes.set_xticks(range(0, number, step), names[::step], rotation=90,
                     fontsize=7.5 if number < _MOST_NAMES / 2 else 6.5)
     axes.set_xlim(-0.6, number - 0.4)
     style.legend(axes)
@@ -54,8 +55,6 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
     of a panel a run's first that it has is drawn, with ``split`` also its swapped and raw pairs.
     """
     shown = {title: keys for title, keys in panels.items() if curves['quantity'].isin(keys).any()}
-    if not shown:
-        raise ValueError(f'No run has any of {sorted(sum(map(list, panels.values()), []))}.')
     figure = style.new_figure(0.4 + 4.4 * len(shown), 4.2)
     handles: dict[str, Any] = {}
     row = figure.subplots(1, len(shown), squeeze=False)[0]
@@ -78,10 +77,3 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
     style.legend(figure, handles=list(handles.values()), labels=list(handles),
                  loc='outside lower center', ncols=min(len(handles), 3 if len(shown) > 1 else 2))
     return figure
-
-
-def _drop_common_start(names: Sequence[str]) -> list[str]:
-    """Leave out the parts of dotted names that are the same in all."""
-    start = osp.commonprefix([name.split('.')[:-1] for name in names])
-    cut = sum(len(part) + 1 for part in start)
-    return [name[cut:] for name in names]

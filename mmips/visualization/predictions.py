@@ -13,7 +13,7 @@ from mmips.visualization import style
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ['blend_labels', 'draw_boxes', 'draw_predictions']
+__all__ = ['draw_predictions']
 
 # Share of the class colour in a blend.
 _ALPHA = 0.65
@@ -29,11 +29,9 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
                      score_thr: float = 0.3) -> Any:
     """Draw images, ground truth and the predictions of several networks side by side.
 
-    Each example is a row; its columns are the image, the ground truth and each network, as in
-    Figures 6 and 7 of the IPS paper. Label maps are blended over the grey image; what is wrong
-    is striped white, and what is ignored is hatched on black. Boxes bear their score, and of
-    more than six classes the name, where there is room; difficult ones are dashed. The legend
-    names the classes that occur.
+    As in Figures 6 and 7 of the IPS paper. Label maps are blended over the grey image; what is
+    wrong is striped white, and what is ignored is hatched on black. Boxes bear their score, and
+    of more than six classes the name, where there is room; difficult ones are dashed.
 
     Args:
         examples (Sequence[tuple]): At least one of a caption, an image (H, W, 3), uint8 RGB, and
@@ -50,15 +48,12 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
 
     Returns:
         Figure: The picture.
-
-    Raises:
-        ValueError: For numbers or shapes that do not fit each other.
     """
-    _check(examples, names)
     palette = _colours(palette, len(classes))
     is_boxes = not isinstance(examples[0][2][0], np.ndarray)
     if is_boxes:
-        examples = [(caption, image, [_above(boxes, score_thr) for boxes in known])
+        examples = [(caption, image, [
+            boxes[boxes['score'] >= score_thr] if 'score' in boxes else boxes for boxes in known])
                     for caption, image, known in examples]
         shown = 'classes and scores' if len(classes) > _FEW else 'scores'
         note = f'boxes with a score of at least {score_thr:g}; {shown} where there is room'
@@ -77,7 +72,7 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
         for place, labels in zip(row[1:], known):
             if is_boxes:
                 style.show_image(place, image)
-                draw_boxes(place, labels, classes, palette, max(image.shape[:2]) / (72 * tile))
+                _draw_boxes(place, labels, classes, palette, max(image.shape[:2]) / (72 * tile))
             else:
                 style.show_image(place, _panel(image, labels, known[0], palette))
     _legend(figure, [labels for _, _, known in examples for labels in known], classes, palette)
@@ -94,25 +89,8 @@ def _colours(palette: Any, number: int) -> np.ndarray:
     return (255 * shades[:, :3]).astype(np.uint8)
 
 
-def _check(examples: Sequence, names: Sequence[str]) -> None:
-    if not examples:
-        raise ValueError('There is no example to draw.')
-    for caption, image, known in examples:
-        if len(known) != 1 + len(names):
-            raise ValueError(f'{caption}: expected the ground truth and {len(names)} predictions, '
-                             f'one for each of {list(names)}, got {len(known)}.')
-        for labels in known:
-            if isinstance(labels, np.ndarray) and labels.shape != image.shape[:2]:
-                raise ValueError(f'{caption}: a label map has the shape {labels.shape}, but the '
-                                 f'image {image.shape[:2]}.')
-
-
-def _above(boxes: pd.DataFrame, score: float) -> pd.DataFrame:
-    return boxes[boxes['score'] >= score] if 'score' in boxes else boxes
-
-
-def blend_labels(image: np.ndarray, labels: np.ndarray, palette: np.ndarray,
-                 wrong: np.ndarray | None = None) -> np.ndarray:
+def _blend(image: np.ndarray, labels: np.ndarray, wrong: np.ndarray, palette: np.ndarray
+           ) -> np.ndarray:
     """Lay class colours over the grey image; hatch what is no class, stripe what is ``wrong``."""
     known = (labels >= 0) & (labels < len(palette))
     grey = np.asarray(Image.fromarray(image).convert('L'), np.float32)[..., None]
@@ -121,11 +99,10 @@ def blend_labels(image: np.ndarray, labels: np.ndarray, palette: np.ndarray,
     y, x = np.indices(labels.shape)
     picture[~known] = 0
     picture[~known & ((x + y) % 8 < 2)] = 150
-    if wrong is not None:
-        stripes = (x - y) % 9
-        picture[wrong & (stripes < 2)] = 255
-        # Dark beside light: the stripe shows on any colour.
-        picture[wrong & (stripes == 2)] = 0
+    stripes = (x - y) % 9
+    picture[wrong & (stripes < 2)] = 255
+    # Dark beside light: the stripe shows on any colour.
+    picture[wrong & (stripes == 2)] = 0
     return picture
 
 
@@ -139,11 +116,11 @@ def _panel(image: np.ndarray, labels: np.ndarray, truth: np.ndarray, palette: np
     labels, truth = labels[pixels].astype(np.int64), truth[pixels]
     wrong = (labels != truth) & (truth >= 0) & (truth < len(palette))
     resized = Image.fromarray(image).resize((len(columns), len(rows)), Image.Resampling.BOX)
-    return blend_labels(np.asarray(resized), labels, palette, wrong)
+    return _blend(np.asarray(resized), labels, wrong, palette)
 
 
-def draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: Any,
-               point: float) -> None:
+def _draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: Any,
+                point: float) -> None:
     """Draw boxes with score and name where there is room; ``point`` is 1/72 inch in pixels."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke

@@ -2,7 +2,7 @@ import csv
 import json
 
 import pytest
-from helpers.logs import ips, line, write_run
+from helpers.logs import gradients, ips, line, write_run
 from matplotlib.image import imread
 
 from mmips.errors import UserError
@@ -10,13 +10,23 @@ from mmips.evaluation.monitor import compare_monitors, read_quantities
 
 FILES = {'monitor.csv', 'monitor.json', 'monitor.md', 'monitor_gradients.png', 'monitor_kd.png',
          'monitor_losses.png'}
+NAN = float('nan')
+
+
+def records(steps, scale=1., merged=False):
+    """Gradients on lines of their own, or as older versions wrote them beside the losses."""
+    for step in steps:
+        if merged:
+            yield {**gradients(step, scale), **ips(step, scale)}
+        else:
+            yield from (gradients(step, scale), ips(step, scale))
 
 
 @pytest.fixture
 def two(tmp_path):
-    return {'no swap': write_run(tmp_path / 'plain', [ips(i, 2.) for i in range(1, 5)]),
-            'IPS': write_run(tmp_path / 'swap', [ips(i) for i in range(1, 5)] + [
-                {'accuracy/top1': 50., 'step': 2}])}
+    return {'no swap': write_run(tmp_path / 'plain', records(range(1, 5), 2., merged=True)),
+            'IPS': write_run(tmp_path / 'swap', [*records(range(1, 5)),
+                                                 {'accuracy/top1': 50., 'step': 2}])}
 
 
 def values(found, run, key='grad/backbone.conv1'):
@@ -44,21 +54,13 @@ def test_tables_and_pictures_of_two_runs(two, tmp_path, capsys):
     assert '| grad/backbone.conv1 | 5 | 2.5 | 0.50 |' in text
     assert text in capsys.readouterr().out
     assert all(imread(out / name).std() > 0 for name in FILES if name.endswith('.png'))
-
-
-def test_epochs(two):
     assert values(read_quantities(two, (2, 2)), 'IPS') == {2: 3.5}
     with pytest.raises(UserError, match='no swap holds nothing from 8 to 9, only epoch 1 to 2'):
         read_quantities(two, (8, 9))
 
 
-def test_a_run_started_anew_replaces_the_old_one(tmp_path):
-    folder = write_run(tmp_path / 'run', [ips(i) for i in range(1, 5)], [ips(1, 10.), ips(2, 10.)])
-    assert values(read_quantities({'a': folder}), 'a', 'kd_grad') == {1: 10.}
-
-
-def test_hard_label_beside_ips_and_what_is_missing_is_said(two, tmp_path, capsys):
-    hard = write_run(tmp_path / 'hard', [line(i, **{'grad/backbone.conv1': 1.}) for i in (1, 2)])
+def test_runs_that_lack_something_or_have_diverged(two, tmp_path, capsys):
+    hard = write_run(tmp_path / 'hard', [gradients(1), line(1, loss=NAN)])
     bare = write_run(tmp_path / 'bare', [line(i) for i in (1, 2)])
     compare_monitors(dict(hard=hard, bare=bare, swap=two['IPS']), tmp_path / 'out')
     out = capsys.readouterr().out
@@ -66,14 +68,18 @@ def test_hard_label_beside_ips_and_what_is_missing_is_said(two, tmp_path, capsys
     assert "bare has logged no grad/: that is done by dict(type='mmips.GradientMonitor')." in out
     assert 'swap has logged no' not in out and 'hard has logged no grad/' not in out
     assert '| grad/backbone.conv1 | 1 |  | 2.5 |  | 2.50 |' in out
+    assert '| loss | nan | 2 | 2 | nan | nan |' in out
+    stored = json.loads((tmp_path / 'out/monitor.json').read_text(), parse_constant=pytest.fail)
+    assert stored['means']['hard']['loss'] is stored['runs']['hard']['loss']['1'] is None
     compare_monitors(dict(hard=hard), tmp_path / 'alone')
     # Without pairs there is no picture of them.
     assert {file.name for file in (tmp_path / 'alone').iterdir()} == FILES - {'monitor_kd.png'}
 
 
 def test_iteration_based_runs(tmp_path):
-    records = [{k: v for k, v in ips(i).items() if k != 'epoch'} for i in (10, 20)]
-    found = compare_monitors({'run': write_run(tmp_path / 'run', records)}, tmp_path / 'out')
+    lines = [{k: v for k, v in record.items() if k != 'epoch' or 'loss' not in record}
+             for record in records((10, 20))]
+    found = compare_monitors({'run': write_run(tmp_path / 'run', lines)}, tmp_path / 'out')
     assert list(found) == ['run', 'quantity', 'iter', 'value']
     assert values(found, 'run') == {10: 10., 20: 20.}
 

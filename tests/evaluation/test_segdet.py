@@ -14,7 +14,6 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
 
-import mmips
 from mmips.evaluation import segdet
 from mmips.evaluation.segdet import compare_predictions
 from mmips.visualization import predictions as drawing
@@ -111,15 +110,20 @@ def save(path, **errors):
     return str(path)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
-def seg(elsewhere):
+def seg():
     trees.write_camvid('camvid')
     Path('seg.py').write_text(SEG)
     return ['seg.py', save('run/first.pth', c0=.5, c3=.3), save('run/second.pth', c0=.2, c4=.4)]
 
 
 @pytest.fixture
-def det(elsewhere):
+def det():
     trees.write_bccd('.')
     # One difficult box: it must neither count nor be hidden.
     file = sorted(Path('BCCD/Annotations').glob('*.xml'))[12]
@@ -133,12 +137,6 @@ def table(folder):
     with open(f'{folder}/per_class.csv', newline='') as file:
         rows = list(csv.reader(file))
     return {row[0]: row[1:] for row in rows}
-
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -199,17 +197,10 @@ def test_draws_the_chosen_images_in_original_size(compare, seg):
         assert np.abs(image.astype(int) - np.asarray(original)).max() <= 2
         wrong = [set(label[(truth != labels) & (label < 255)]) for labels in found]
         assert wrong[0] and wrong[0] <= {0, 3} and wrong[1] <= {0, 4}
+    _, spread = compare(*seg[:2], num=1, split='val', out='val')
+    assert [caption for caption, _, _ in spread] == ['2: 0001TP_000006.jpg']
     # Worse on sky, building, road; better on pavement and tree; equal elsewhere.
     assert 'first: better on 2 of 11 classes than second.' in Path('out/per_class.md').read_text()
-
-
-@pytest.mark.parametrize('settings, numbers', [
-    ({}, [0, 1, 2, 3]), (dict(num=2), [1, 3]), (dict(num=1, split='val'), [2])])
-def test_images_by_number_and_split(compare, seg, settings, numbers):
-    _, examples = compare(*seg[:2], **settings)
-    assert [int(caption.partition(':')[0]) for caption, _, _ in examples] == numbers
-    folder = Path('camvid/images', settings.get('split', 'test'))
-    assert (folder / examples[0][0][3:]).is_file()
 
 
 def test_detection(compare, det):
@@ -233,18 +224,6 @@ def test_detection(compare, det):
     truth, _, found = examples[1][2]
     assert np.array_equal(found[corners].values[0], truth[corners].values[0])
     assert found['left'][1] == pytest.approx(1.1 * truth['left'][1])
-
-
-def test_a_class_without_boxes_does_not_count(det):
-    file = Path('BCCD/ImageSets/Main/test.txt')
-    # Every other image has no white cell.
-    file.write_text('\n'.join(file.read_text().split()[::2]))
-    scores = compare_predictions('det.py', dict(first=det[1], second=det[2]), 'out')['first']
-    assert np.isnan(scores['AP', 'WBC'])
-    assert scores['total', 'mAP'] == pytest.approx(scores['AP'].mean())
-    assert 'of 2 classes' in Path('out/per_class.md').read_text()
-    assert '| WBC | – | – |' in Path('out/per_class.md').read_text()
-    assert table('out')['WBC'] == ['', '', ''] and Path('out/predictions.png').is_file()
 
 
 def test_coco(compare, det):
@@ -275,38 +254,12 @@ test_evaluator = dict(type='CocoMetric', ann_file='test.json', metric='bbox')
     assert scores['AP'].mean() == pytest.approx(expected, abs=0.1)
 
 
-def test_a_shipped_config_as_a_run_dumps_it(compare):
-    """DeepLabV3+ with random weights; the dumped config names a pretrained file that is gone."""
-    from mmengine.registry import init_default_scope
-
-    from mmips.config import splits
-    from mmips.evaluation import predictions
-    trees.write_camvid('camvid', images=2)
-    cfg = Config.fromfile(mmips.cfg('seg/deeplabv3plus_r18-w16_ips_camvid.py'))
-    cfg.test_dataloader.dataset.data_root = 'camvid'
-    cfg.test_dataloader.num_workers = 0
-    cfg.norm_cfg = cfg.model.backbone.norm_cfg = dict(type='SyncBN', requires_grad=True)
-    cfg.load_from, cfg.resume = 'gone.pth', True
-    cfg.dump('dumped.py')
-    splits.prepare_split(cfg, 'test', 'dumped.py')
-    init_default_scope('mmseg')
-    model = predictions.build_model(cfg)
-    # In training SyncBN refuses CPU tensors; some versions of torch refuse them always.
-    assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
-    assert not any(isinstance(part, nn.SyncBatchNorm) for part in model.modules())
-    torch.save(dict(state_dict=model.state_dict()), 'w.pth')
-    scores, _ = compare('dumped.py', 'w.pth', num=1)
-    assert list(scores) == ['first'] and 0 < scores['first']['total', 'aAcc'] < 100
-
-
 @pytest.mark.parametrize('settings, words', [
     (dict(images=[4]), ['the test split has 4 images, 0 to 3, but got [4]']),
-    (dict(images=[-1, 0]), ['but got [-1]']),
     (dict(options={'test_dataloader.dataset.data_root': 'gone'}),
      ['CamVid', 'is missing', 'gone/images/test']),
     (dict(options={'test_evaluator.type': 'Accuracy'}),
      ['seg.py has Accuracy as its test_evaluator', 'IoUMetric, VOCMetric, CocoMetric']),
-    (dict(options={'val_dataloader': None}, split='val'), ['has no val_dataloader']),
     (dict(options={'test_evaluator.format_only': True}), ['IoUMetric(format_only=True)'])])
 def test_what_does_not_fit_is_refused(compare, seg, settings, words):
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
@@ -316,12 +269,7 @@ def test_what_does_not_fit_is_refused(compare, seg, settings, words):
     assert not list(Path('.').glob('out/*'))
 
 
-@pytest.mark.parametrize('make, words', [
-    (lambda: 'run/gone.pth', "'run/gone.pth', named by the command line"),
-    (lambda: save('run/bad.pth', classes=5), 'run/bad.pth is not a checkpoint of this config'),
-    (lambda: torch.save({}, 'run/bad.pth') or 'run/bad.pth', 'run/bad.pth holds no weights')])
-def test_a_checkpoint_that_does_not_fit_is_refused_first(compare, seg, monkeypatch, make, words):
+def test_a_checkpoint_that_does_not_fit_is_refused_first(compare, seg, monkeypatch):
     monkeypatch.setattr(segdet, '_predict', lambda *args: pytest.fail('A network was run.'))
-    with pytest.raises((ValueError, FileNotFoundError)) as caught:
-        compare(*seg, make(), names='abc')
-    assert words in str(caught.value)
+    with pytest.raises(ValueError, match='run/bad.pth is not a checkpoint of this config'):
+        compare(*seg, save('run/bad.pth', classes=5), names='abc')

@@ -20,9 +20,15 @@ def line(iteration, per_epoch=2, **values):
             'epoch': (iteration - 1) // per_epoch + 1}
 
 
-def ips(iteration, scale=1., **values):
-    """A line with what both training monitors log."""
-    return line(iteration, **{
-        'grad/backbone.conv1': scale * iteration, 'grad/backbone.layer1': scale, 'loss_ce': 1.5,
-        'loss_kd': .5, 'kd_grad': scale, 'kd_grad_swapped': .5, 'kd_grad_raw': 1.5,
-        'conf_gap': .1, 'conf_gap_swapped': .05, 'conf_gap_raw': .15, 'swap_rate': .5, **values})
+def gradients(iteration, scale=1., per_epoch=2):
+    """A line that GradientMonitor writes beside them; it counts iterations of the epoch."""
+    epoch, place = divmod(iteration - 1, per_epoch)
+    return {'grad/backbone.conv1': scale * iteration, 'grad/backbone.layer1': scale,
+            'epoch': epoch + 1, 'iter': place + 1, 'step': iteration}
+
+
+def ips(iteration, scale=1.):
+    """What SelfDistillMonitor adds to the losses."""
+    return line(iteration, loss_ce=1.5, loss_kd=.5, kd_grad=scale, kd_grad_swapped=.5,
+                kd_grad_raw=1.5, conf_gap=.1, conf_gap_swapped=.05, conf_gap_raw=.15,
+                swap_rate=.5)

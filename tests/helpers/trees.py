@@ -39,32 +39,23 @@ IGNORED = 255
 
 
 @dataclass
-class Boxes:
-    """What a detection split holds; ``boxes`` counts the difficult ones too."""
+class Counts:
+    """What a split holds: for detection boxes, with the difficult ones; else pixels."""
     names: list = field(default_factory=list)
     boxes: Counter = field(default_factory=Counter)
     difficult: int = 0
-
-    @property
-    def images(self):
-        return len(self.names)
-
-    def __add__(self, other):
-        return Boxes(self.names + other.names, self.boxes + other.boxes,
-                     self.difficult + other.difficult)
-
-
-@dataclass
-class Pixels:
-    """What a segmentation split holds; ``occurs`` counts the images with a class in them."""
-    names: list = field(default_factory=list)
     pixels: Counter = field(default_factory=Counter)
+    #: The images with a class in them.
     occurs: Counter = field(default_factory=Counter)
     ignored: int = 0
 
     @property
     def images(self):
         return len(self.names)
+
+    def __add__(self, other):
+        return Counts(self.names + other.names, self.boxes + other.boxes,
+                      self.difficult + other.difficult)
 
     def count(self, name, label, classes, ignored=IGNORED):
         self.names.append(name)
@@ -83,12 +74,9 @@ def write_voc_devkit(root, images=4, size=SIZE, sbd=True):
     SBD alone there are ``images``; from 2 on every class has a box. An image holds two boxes, one
     of more than half its width and height, and a small one, in each third image difficult.
 
-    SBD lies there as mmseg's ``voc_aug.py`` leaves it.
-
-    Returns:
-        dict: ``det``, a ``Boxes`` for each of 'VOC2007/train' ... 'VOC2012/trainval'; ``seg``, a
-        ``Pixels`` for each of VOC 2012's 'train', 'val', 'trainval' and SBD's 'aug', whose labels
-        have no border.
+    SBD lies there as mmseg's ``voc_aug.py`` leaves it, its labels without a border. Returns
+    ``det``, of 'VOC2007/train' ... 'VOC2012/trainval', and ``seg``, of VOC 2012's 'train', 'val',
+    'trainval' and SBD's 'aug'.
     """
     devkit = Path(root) / 'VOCdevkit'
     det, groups, number = {}, {}, 0
@@ -163,7 +151,7 @@ def _write_list(path, lines):
 
 
 def _write_boxes(folder, scenes, title, classes=VOC):
-    counts = Boxes()
+    counts = Counts()
     for name, size, objects in scenes:
         _save(_paint(name, size, objects), folder / 'JPEGImages' / f'{name}.jpg', quality=95)
         (folder / 'Annotations').mkdir(parents=True, exist_ok=True)
@@ -201,7 +189,7 @@ def _outline(size, objects, border):
 def _write_voc_segmentation(root, groups, sbd):
     folder, classes = root / 'VOCdevkit' / 'VOC2012', ('background', *VOC)
     palette = [value for number in range(256) for value in _class_colour(number)]
-    counts = {'train': Pixels(), 'val': Pixels(), 'trainval': Pixels()}
+    counts = {'train': Counts(), 'val': Counts(), 'trainval': Counts()}
     for group in ('train', 'val'):
         for name, size, objects in groups[f'VOC2012/{group}']:
             label = _outline(size, objects, border=True)
@@ -222,7 +210,7 @@ def _write_voc_segmentation(root, groups, sbd):
 def _write_sbd(folder, groups):
     """SBD covers the images that VOC left out, and half of VOC's own train and val."""
     train, val, extra = (groups[f'VOC2012/{group}'] for group in ('train', 'val', 'aug'))
-    counts = Pixels()
+    counts = Counts()
     for name, size, objects in extra + train[::2] + val[::2]:
         label = _outline(size, objects, border=False)
         if (name, size, objects) in extra:
@@ -235,7 +223,7 @@ def _write_sbd(folder, groups):
 
 
 def write_bccd(root, images=6, size=SIZE):
-    """Blood cells in ``root/BCCD``, Pascal VOC's format with three classes; Boxes by split."""
+    """Blood cells in ``root/BCCD``, Pascal VOC's format with three classes."""
     folder, counts = Path(root) / 'BCCD', {}
     for part, split in enumerate(('train', 'val', 'test')):
         numbers = range(part * images, (part + 1) * images)
@@ -264,12 +252,12 @@ def _colour_image(name, label, colours):
 
 
 def write_cityscapes(root, images=3, size=SIZE):
-    """Train with two cities, val with one, all 19 classes in every image; Pixels by split."""
+    """Train with two cities, val with one, all 19 classes in every image."""
     classes = [name for name, _ in CITYSCAPES]
     ids = np.zeros(256, np.uint8)
     ids[:len(CITYSCAPES)] = [number for _, number in CITYSCAPES]
     colours = [_class_colour(number + 1) for number in range(255)] + [(0, 0, 0)]
-    counts = {'train': Pixels(), 'val': Pixels()}
+    counts = {'train': Counts(), 'val': Counts()}
     for split, city in (('train', 'aachen'), ('train', 'bochum'), ('val', 'frankfurt')):
         for number in range(images):
             name = f'{city}_000000_{number:06d}'
@@ -291,7 +279,7 @@ def write_rugd(root, images=3, size=SIZE, videos=RUGD_VIDEOS):
     """RUGD as published, labels being colours: all classes and void, the ignored, in each frame."""
     root = Path(root)
     names, colours = zip(*RUGD)
-    counts = {split: Pixels() for split in videos}
+    counts = {split: Counts() for split in videos}
     split_of = {video: split for split, group in videos.items() for video in group}
     for video, split in split_of.items():
         for number in range(images):
@@ -315,7 +303,7 @@ def write_camvid(root, images=4, size=SIZE):
     colours = [_class_colour(number + 1) for number in range(void)] + [(0, 0, 0)]
     counts = {}
     for part, split in enumerate(('train', 'val', 'test')):
-        counts[split] = Pixels()
+        counts[split] = Counts()
         for number in range(part * images, (part + 1) * images):
             name = f'0001TP_{number:06d}'
             label = _tiles(number, range(void + 1), size).astype(np.uint8)

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from helpers.logs import line, write_run
+from helpers.logs import gradients, line, write_run
 
 from mmips.errors import MissingFileError
 from mmips.runs import logs
@@ -18,24 +18,24 @@ def curve(folder, key='loss'):
 
 
 def test_a_run_has_what_was_logged(tmp_path):
-    log = logs.read_run(write_run(tmp_path, KILLED))
-    assert list(log[log['key'] == 'loss']['epoch']) == [1, 1, 2, 2]
-    assert set(log[log['key'] == 'loss']['unit']) == {'iteration'}
-    assert set(log[log['key'] == 'top1']['unit']) == {'epoch'}
-    assert curve(tmp_path, 'top1') == [(1, 12.5), (2, 12.5)]
-    assert list(log['training']) == [True, True, False, True, True, False]
+    log = logs.read_run(write_run(tmp_path, [*KILLED, line(5, loss=float('nan'), done=True)]))
+    loss, top1 = log[log['key'] == 'loss'], log[log['key'] == 'top1']
+    assert list(loss['epoch']) == [1, 1, 2, 2, 3] and math.isnan(loss['value'].iloc[-1])
+    assert (set(loss['unit']), set(top1['unit'])) == ({'iteration'}, {'epoch'})
+    assert curve(tmp_path, 'top1') == [(1, 12.5), (2, 12.5)] and 'done' not in set(log['key'])
+    assert list(log['training']) == [True, True, False, True, True, False, True]
 
 
 @pytest.mark.parametrize(('starts', 'expected', 'validated'), [
     # Resumed from the end of the first epoch, started again in vain, and resumed once more.
     ([KILLED, [line(3, loss=1.), line(4, loss=1.)], [], [line(5, loss=0.)]],
      [(1, 2), (2, 2), (3, 1), (4, 1), (5, 0)], [1]),
-    # Started anew: nothing of the first attempt is left, however far it came.
-    ([KILLED, [line(1, loss=1.), line(2, loss=1.)]], [(1, 1), (2, 1)], []),
-    # Anew with another interval of logging, then resumed.
+    # Anew with another interval of logging, then resumed: nothing of the first attempt is left.
     ([KILLED, [line(2, loss=1.), VALIDATED[0]], [line(3, loss=0.)]], [(2, 1), (3, 0)], [1]),
     # Validated at once after a resume.
     ([KILLED, [VALIDATED[1]]], [(1, 2), (2, 2), (3, 2), (4, 2)], [1, 2, 2]),
+    # GradientMonitor writes before the loss, and counts from the beginning of the epoch.
+    ([KILLED, [gradients(3), line(3, loss=1.)]], [(1, 2), (2, 2), (3, 1)], [1]),
 ])
 def test_resumed_runs_continue_and_new_ones_replace(tmp_path, starts, expected, validated):
     write_run(tmp_path, *starts)
@@ -43,22 +43,21 @@ def test_resumed_runs_continue_and_new_ones_replace(tmp_path, starts, expected, 
     assert [step for step, _ in curve(tmp_path, 'top1')] == validated
 
 
-def test_iteration_based_runs(tmp_path):
+@pytest.mark.parametrize('epochs', [{}, {'epoch': 1}])
+def test_iteration_based_runs(tmp_path, epochs):
+    """Their lines have no epoch, but for those of GradientMonitor."""
     def lines(steps, loss):
-        return [{'loss': loss, 'iter': step, 'step': step} for step in steps]
+        return [record for step in steps for record in (
+            {'grad/a': loss, 'iter': step, 'step': step, **epochs},
+            {'loss': loss, 'iter': step, 'step': step})]
 
     write_run(tmp_path / 'anew', lines((10, 20), 2), lines((10, ), 1))
     write_run(tmp_path / 'resumed', [*lines((10, ), 2), {'mIoU': 30., 'step': 10}],
               lines((20, 30), 1))
-    assert curve(tmp_path / 'anew') == [(10, 1)]
-    assert curve(tmp_path / 'resumed') == [(10, 2), (20, 1), (30, 1)]
-    log = logs.read_run(tmp_path / 'resumed')
-    assert set(log['unit']) == {'iteration'} and log['epoch'].isna().all()
-
-
-def test_a_loss_that_is_no_number_is_kept(tmp_path):
-    write_run(tmp_path, [line(1), line(2, loss=float('nan'), done=True)])
-    assert math.isnan(curve(tmp_path)[-1][1]) and not curve(tmp_path, 'done')
+    for key in ('loss', 'grad/a'):
+        assert curve(tmp_path / 'anew', key) == [(10, 1)]
+        assert curve(tmp_path / 'resumed', key) == [(10, 2), (20, 1), (30, 1)]
+    assert set(logs.read_run(tmp_path / 'resumed')['unit']) == {'iteration'}
 
 
 def test_runs_are_found_in_the_order_of_their_numbers(tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 import mmips
-from mmips.evaluation import check_data
+from mmips.config import check_data
 
 from .conftest import load_tool
 
@@ -31,9 +31,3 @@ def test_ctrl_c_is_one_line(tool, npz, capsys, monkeypatch):
     monkeypatch.setattr(check_data, 'inspect_config', interrupt)
     assert tool.main([mmips.cfg('ips/resnet-s_ips_npz.py')]) == 130
     assert capsys.readouterr().err == '\nInterrupted.\n'
-
-
-def test_refused_in_one_message(tool, capsys):
-    with pytest.raises(SystemExit) as caught:
-        tool.main(['ips/no_such_config.py'])
-    assert caught.value.code == 2 and 'no_such_config' in capsys.readouterr().err

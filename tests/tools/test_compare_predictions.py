@@ -27,8 +27,6 @@ def test_the_command_line_is_handed_over(tool, monkeypatch, options, expected):
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--names', 'a'], '--names needs a name for each of the 2 checkpoints, got 1'),
-    (['--names', 'a', 'a'], 'the names must differ'),
     (['--baseline', 'b'], "--baseline must be one of ['one/epoch_1', 'two/epoch_1'], got 'b'"),
     (['--num', '0'], '--num must be at least 1, got 0'),
     ([], "There is no config file 'c.py'")])

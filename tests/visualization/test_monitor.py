@@ -35,7 +35,7 @@ def test_gradients_are_one_line_a_run_over_the_layers_in_order():
     assert len({line.get_color() for line in drawn.values()}) == 2
 
 
-@pytest.mark.parametrize(('number', 'named'), [(20, 20), (110, 110), (111, 56)])
+@pytest.mark.parametrize(('number', 'named'), [(110, 110), (111, 56)])
 def test_names_of_layers_have_room(number, named):
     figure = draw_gradients(pd.DataFrame({'a': 1.}, [f'net.layer{k}' for k in range(number)]))
     FigureCanvasAgg(figure).draw()
@@ -60,18 +60,8 @@ def test_curves_of_swapped_and_raw_pairs():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         'no swap', 'IPS', 'IPS, swapped pairs', 'IPS, raw pairs', 'hard']
     assert list(second.get_lines()[0].get_ydata()) == [2.] and second.get_xlabel() == 'epoch'
-
-
-def test_curves_without_split_and_the_first_key_that_is_there():
-    curves = frame(IPS={**SPLIT, 'loss': [3.], 'loss_ce': [2.]}).rename(columns={'epoch': 'iter'})
-    figure = draw_curves(curves, {'a': ['kd'], 'b': ['loss_ce', 'loss']}, 'iter')
-    first, second = figure.axes
-    assert len(first.get_lines()) == 1 and list(second.get_lines()[0].get_ydata()) == [2.]
-    assert second.get_xlabel() == 'iteration'
-
-
-def test_nothing_to_draw():
-    with pytest.raises(ValueError, match='No run has gradients of layers'):
-        draw_gradients(pd.DataFrame())
-    with pytest.raises(ValueError, match=r"No run has any of \['x', 'y'\]"):
-        draw_curves(frame(a={'z': [1.]}), {'t': ['y', 'x']})
+    # Without split, and the first quantity that is there.
+    figure = draw_curves(curves.rename(columns={'epoch': 'iter'}), {
+        'a': ['kd', 'kd_raw'], 'b': ['loss_ce', 'loss']}, 'iter')
+    assert [len(axes.get_lines()) for axes in figure.axes] == [2, 1]
+    assert figure.axes[1].get_xlabel() == 'iteration'

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.runs import cli
+from mmips.runs import cli, files
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,13 +40,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Check; returns the exit status."""
     args = parse_args(argv)
-    from mmips.evaluation.check_data import check_data
+    from mmips.config.check_data import check_data
     try:
-        return 0 if check_data(args.config, args.cfg_options, args.decode, args.workers,
-                               args.all_classes, args.json) else 1
+        right, found = check_data(args.config, args.cfg_options, args.decode, args.workers,
+                                  args.all_classes)
     except KeyboardInterrupt:
         print('\nInterrupted.', file=sys.stderr)
         return 130
+    if args.json:
+        os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
+        files.write_json(args.json, found)
+    return 0 if right else 1
 
 
 if __name__ == '__main__':

@@ -1,19 +1,16 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Everything that can be said of a config's data before training, printed and as DataFrames."""
-import os
+"""Everything that can be said of a config's data before training."""
 import re
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mmips.config import loading, sources
-from mmips.evaluation.data import ERRORS, WARNINGS, Split, inspect_split
-from mmips.runs import files
+from mmips.config.data import ERRORS, WARNINGS, Split, inspect_split
 
-__all__ = ['check_data', 'class_table', 'findings_table', 'inspect_config']
+__all__ = ['check_data', 'inspect_config']
 
 SPLITS = ('train', 'val', 'test')
 # More classes than this are summed up: the rarest and the most frequent are shown.
@@ -23,11 +20,11 @@ _SHOWN = 10
 # Wrappers that give each split another part of one set of files.
 _DIVIDING = r"\b(KFoldDataset|Subset)'"
 # Problems that a conversion which was forgotten would explain.
-_UNCONVERTED = ['missing annotation', 'unreadable annotation', 'label value']
+_UNCONVERTED = {'missing annotation', 'unreadable annotation', 'label value'}
 
 
 def check_data(config: str, options: dict | None = None, decode: bool = False, workers: int = 0,
-               all_classes: bool = False, json: str | os.PathLike | None = None) -> bool:
+               all_classes: bool = False) -> tuple[bool, dict]:
     """Print what is missing and where to get it, what there is of each class, and what is wrong.
 
     Args:
@@ -36,10 +33,10 @@ def check_data(config: str, options: dict | None = None, decode: bool = False, w
         decode (bool): Decode every image to the end. Defaults to False.
         workers (int): Processes; below 2 everything happens in this one. Defaults to 0.
         all_classes (bool): Show every class, also of many. Defaults to False.
-        json (str | PathLike, optional): File for all numbers and findings. Defaults to None.
 
     Returns:
-        bool: Whether all is there and nothing but warnings was found.
+        tuple[bool, dict]: Whether all is there and nothing but warnings was found; and all numbers
+        and findings, for a JSON file.
     """
     from mmengine.registry import init_default_scope
     cfg = loading.load_config(config, options)
@@ -48,17 +45,13 @@ def check_data(config: str, options: dict | None = None, decode: bool = False, w
     splits = inspect_config(cfg, absent, workers, decode)
     _print_classes(splits, all_classes)
     _print_findings(cfg, splits)
-    for text in missing:
-        print(f'\n{text}')
-    if json:
-        Path(json).absolute().parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(json, dict(config=config, missing=missing, splits={
-            name: _as_json(split) for heading, split in splits.items()
-            for name in heading.split(' = ')}))
     right = not missing and all(split.is_sound() for split in splits.values())
-    print('\nThe data is complete, and nothing is wrong with it.' if right else
-          '\nSomething is missing or wrong, see above.')
-    return right
+    for text in [*missing, 'The data is complete, and nothing is wrong with it.' if right else
+                 'Something is missing or wrong, see above.']:
+        print(f'\n{text}')
+    return right, dict(config=config, missing=missing, splits={
+        name: {key: value for key, value in vars(split).items() if key not in ('name', 'paths')}
+        for heading, split in splits.items() for name in heading.split(' = ')})
 
 
 def _find_missing(cfg: Any) -> tuple[list[str], dict[str, list[str]]]:
@@ -96,46 +89,26 @@ def inspect_config(cfg: Any, skip: Mapping[str, list[str]] | None = None, worker
     first, *others = splits.values() or [Split('')]
     if first.name == 'train' and not re.search(_DIVIDING, str(groups)):
         for split in others:
-            split.findings += [('duplicate', path) for path in sorted(split.paths & first.paths)]
+            split.note(*(('duplicate', path) for path in sorted(split.paths & first.paths)))
     return splits
-
-
-def _as_json(split: Split) -> dict:
-    problems: dict[str, list[str]] = {}
-    for problem, place in split.findings:
-        problems.setdefault(problem, []).append(place)
-    return dict(kind=split.kind, images=split.images, epoch=split.epoch, counts=split.counts,
-                images_with=split.images_with, notes=split.notes, problems=problems)
-
-
-def class_table(splits: Mapping[str, Split]) -> pd.DataFrame:
-    """Counts of classes; columns are the split and 'images', 'pixels' or 'boxes'."""
-    columns = {}
-    for heading, split in splits.items():
-        columns[heading, split.kind] = counts = pd.Series(split.counts, dtype='Int64')
-        columns[heading, 'images'] = pd.Series(split.images_with, counts.index, 'Int64').fillna(0)
-    return pd.DataFrame(columns, list(dict.fromkeys(
-        name for split in splits.values() for name in split.counts)))
-
-
-def findings_table(splits: Mapping[str, Split]) -> pd.DataFrame:
-    """What is wrong with the data: ``split``, ``severity``, ``problem`` and ``place``."""
-    rows = [(heading, 'ERROR' if problem in ERRORS else 'warning', problem, place)
-            for heading, split in splits.items() for problem, place in split.findings]
-    return pd.DataFrame(rows, columns=['split', 'severity', 'problem', 'place'])
 
 
 def _print_classes(splits: Mapping[str, Split], everything: bool) -> None:
     shown = {name: split for name, split in splits.items() if split.images}
+    columns: dict[tuple[str, str], pd.Series] = {}
     for heading, split in shown.items():
         print(f'{heading}: {", ".join(_summary(split))}')
-    table = class_table(shown)
+        columns[heading, split.kind] = counts = pd.Series(split.counts, dtype='Int64')
+        columns[heading, 'images'] = pd.Series(split.images_with, counts.index, 'Int64').fillna(0)
+        if split.kind == 'pixels':  # of which a share says more
+            columns[heading, 'pixels'] = pd.Series({
+                name: _percent(part, split.counts.total()) for name, part in split.counts.items()})
+    table = pd.DataFrame(columns, list(dict.fromkeys(
+        name for split in shown.values() for name in split.counts)))
     if table.empty:
         return
-    # A share says more of pixels than their number does.
-    texts = table.apply(lambda column: column.map(
-        lambda number: _percent(number, column.sum()) if column.name[1] == 'pixels' else
-        f'{number:,}', na_action='ignore')).fillna('-')
+    texts = table.map(lambda cell: cell if isinstance(cell, str) else f'{cell:,}',
+                      na_action='ignore').fillna('-')
     if len(table) > _MANY and not everything:
         order = sorted(table.index, key=lambda name: sum(
             split.counts[name] for split in shown.values()))
@@ -167,18 +140,19 @@ def _percent(part: int, whole: int) -> str:
 
 def _print_findings(cfg: Any, splits: Mapping[str, Split]) -> None:
     """Print what is wrong, each kind with its first files."""
-    for heading, found in findings_table(splits).groupby('split', sort=False):
-        for (word, problem), places in found.groupby(['severity', 'problem'], sort=False)['place']:
-            print(f'\n{word} in {heading}: {len(places):,} {(ERRORS | WARNINGS)[problem]}')
+    for heading, split in splits.items():
+        for problem, places in split.problems.items():
+            word = 'ERROR' if problem in ERRORS else 'warning'
+            text = '\n'.join(places[:_SHOWN])
             if problem == 'no example':
-                print(textwrap.indent(textwrap.fill(', '.join(places), 96, max_lines=4), '    '))
-                continue
-            print(textwrap.indent('\n'.join(places[:_SHOWN]), '    '))
-            if len(places) > _SHOWN:
-                print(f'    ... {len(places) - _SHOWN:,} more (all of them: --json FILE)')
-        if found['problem'].isin(_UNCONVERTED).any():
+                text = textwrap.fill(', '.join(places), 96, max_lines=4)
+            elif len(places) > _SHOWN:
+                text += f'\n... {len(places) - _SHOWN:,} more (all of them: --json FILE)'
+            print(f'\n{word} in {heading}: {len(places):,} {(ERRORS | WARNINGS)[problem]}')
+            print(textwrap.indent(text, '    '))
+        if _UNCONVERTED & split.problems.keys():
             # The commands that convert the data sets, where it takes one.
-            data = cfg[f'{heading.split(" = ")[0]}_dataloader']['dataset']
+            data = cfg[f'{split.name}_dataloader']['dataset']
             lines = [line for _, part in sources.iter_datasets(data, '')
                      for line in sources.advise_conversion(part)]
             if lines:

@@ -16,14 +16,15 @@ __all__ = ['Job', 'inspect_record', 'read_xml', 'reason']
 
 @dataclass
 class Job:
-    """What a worker has to know of a data set."""
+    """What a worker has to know of a data set.
+
+    ``loader`` is the transform that reads label images, ``learned`` whether it is trained on.
+    """
     dataset: Any
     classes: tuple[str, ...] = ()
-    #: The transform that reads label images.
     loader: Any = None
     ignored: int = 255
     decode: bool = False
-    #: Whether something is trained on it.
     learned: bool = True
 
     def name(self, label: int) -> str:
@@ -44,11 +45,10 @@ def read_xml(job: Job, image_id: str) -> dict:
     except Exception as error:  # whatever a file may hold
         return dict(problems=[('unreadable annotation', f'{path}: {reason(error)}')])
     # As it stands: mmdet does not forgive a blank either.
-    names = [each.findtext('name') or '' for each in objects]
-    unknown = sorted(set(names) - set(job.classes))
+    unknown = {each.findtext('name') or '' for each in objects} - set(job.classes)
     difficult = sum((each.findtext('difficult') or '0').strip() == '1' for each in objects)
     return dict(record=record, notes=Counter(difficult=difficult),
-                problems=[('class name', f'{path}: {name!r}') for name in unknown])
+                problems=[('class name', f'{path}: {name!r}') for name in sorted(unknown)])
 
 
 def inspect_record(job: Job, record: dict) -> dict:
@@ -79,15 +79,16 @@ def _inspect_image(path: Any, decode: bool, problems: list) -> tuple[int, int] |
 
 
 def _inspect_class(job: Job, record: dict, size: Any, problems: list) -> dict:
-    labels = record.get('gt_label')
-    if labels is None:
+    if record.get('gt_label') is None:
         return {}
-    values = sorted({int(label) for label in np.atleast_1d(np.asarray(labels))})
-    wrong = [value for value in values if not 0 <= value < (len(job.classes) or np.inf)]
     where = record.get('img_path', f'image {record.get("sample_idx")}')
-    problems += [('label value', f'{where}: {value} ({len(job.classes)} classes)')
-                 for value in wrong]
-    return dict(counts=Counter(job.name(value) for value in values if value not in wrong))
+    counts: Counter = Counter()
+    for value in np.unique(record['gt_label']).tolist():
+        if 0 <= value < (len(job.classes) or np.inf):
+            counts[job.name(value)] = 1
+        else:
+            problems.append(('label value', f'{where}: {value} ({len(job.classes)} classes)'))
+    return dict(counts=counts)
 
 
 def _inspect_label_image(job: Job, record: dict, size: Any, problems: list) -> dict:
@@ -106,16 +107,17 @@ def _inspect_label_image(job: Job, record: dict, size: Any, problems: list) -> d
     if size not in (None, label.shape[::-1]):
         problems.append(('size', f'{record["img_path"]}: {size[0]}x{size[1]}, its labels are '
                          f'{label.shape[1]}x{label.shape[0]}'))
+    counts: Counter = Counter()
     numbers = np.bincount(label.ravel(), minlength=256)
-    ignored = int(numbers[job.ignored])
-    numbers[job.ignored] = 0
-    found = {int(value): int(numbers[value]) for value in np.flatnonzero(numbers)}
-    problems += [('label value', f'{path}: {value} in {number} pixels ({len(job.classes)} '
-                  f'classes, {job.ignored} is ignored)')
-                 for value, number in found.items() if value >= len(job.classes)]
-    return dict(notes=Counter(ignored=ignored),
-                counts=Counter({job.name(value): number for value, number in found.items()
-                                if value < len(job.classes)}))
+    ignored, numbers[job.ignored] = int(numbers[job.ignored]), 0
+    for value in np.flatnonzero(numbers).tolist():
+        number = int(numbers[value])
+        if value < len(job.classes):
+            counts[job.name(value)] = number
+        else:
+            problems.append(('label value', f'{path}: {value} in {number} pixels '
+                             f'({len(job.classes)} classes, {job.ignored} is ignored)'))
+    return dict(notes=Counter(ignored=ignored), counts=counts)
 
 
 def _refuse_colours(path: str) -> None:
@@ -134,20 +136,19 @@ def _refuse_colours(path: str) -> None:
 
 def _inspect_boxes(job: Job, record: dict, size: Any, problems: list) -> dict:
     width, height = record.get('width'), record.get('height')
-    where = record.get('xml_path') or record.get('img_path')
+    where, boxes = record.get('xml_path') or record.get('img_path'), record['instances']
     if size and width and height and size != (width, height):
         problems.append(('size', f'{record["img_path"]}: {size[0]}x{size[1]}, its annotation says '
                          f'{width}x{height}'))
-    for box in record['instances']:
+    for box in boxes:
         kind = _judge_box(box['bbox'], width, height)
         if kind == 'box without area' and (box.get('ignore_flag') or not job.learned):
             kind = 'empty box'
         if kind:
             problems.append((kind, f'{where}: {job.name(box["bbox_label"])} '
                              f'{[round(x, 1) for x in box["bbox"]]} in {width}x{height}'))
-    return dict(counts=Counter(job.name(box['bbox_label']) for box in record['instances']),
-                notes=Counter(ignored=sum(bool(box.get('ignore_flag'))
-                                          for box in record['instances'])))
+    return dict(counts=Counter(job.name(box['bbox_label']) for box in boxes),
+                notes=Counter(ignored=sum(bool(box.get('ignore_flag')) for box in boxes)))
 
 
 def _judge_box(box: Sequence[float], width: Any, height: Any) -> str:
@@ -164,5 +165,4 @@ def _judge_box(box: Sequence[float], width: Any, height: Any) -> str:
 
 def reason(error: BaseException) -> str:
     """The type of an error and its first line."""
-    lines = str(error).strip().splitlines()
-    return f'{type(error).__name__}: {lines[0]}' if lines else type(error).__name__
+    return ': '.join([type(error).__name__, *str(error).strip().splitlines()[:1]])

@@ -1,4 +1,3 @@
-import json
 import os
 import re
 from collections import Counter, OrderedDict
@@ -13,8 +12,8 @@ from PIL import Image
 
 import mmips
 from mmips.config import sources
+from mmips.config.check_data import check_data
 from mmips.datasets.rugd_labels import COARSE, SPLITS
-from mmips.evaluation.check_data import check_data
 
 ROOT = Path(__file__).resolve().parents[2]
 BASES = {
@@ -58,9 +57,10 @@ val_dataloader = dict(dataset=dict(**data, data_prefix='val'))
 """
 
 
-@pytest.fixture
-def config(tmp_path):
-    """Write a config by name or text; returns its path."""
+@pytest.fixture(autouse=True)
+def config(tmp_path, monkeypatch):
+    """Write a config by name or text into an empty folder; returns its path."""
+    monkeypatch.chdir(tmp_path)
 
     def write(what, extra=''):
         path = tmp_path / 'config.py'
@@ -73,20 +73,14 @@ def config(tmp_path):
     return write
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def check(capsys, monkeypatch):
-    """Check; returns whether all is right, what was printed and what was written."""
+    """Check; returns whether all is right, what was printed and the findings of each split."""
 
     def run(config, **settings):
         monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
-        right = check_data(config, json='out/report.json', **settings)
-        out = capsys.readouterr().out
-        return right, out, json.loads(Path('out/report.json').read_text())['splits']
+        right, found = check_data(config, **settings)
+        return right, capsys.readouterr().out, found['splits']
 
     return run
 
@@ -110,30 +104,22 @@ def write_converted_rugd():
     return counts
 
 
-# ---- an empty folder ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize('name, expected', [
     ('voc12aug', [
         'data/VOCdevkit/VOC2012/SegmentationClassAug', 'VOCtrainval_11-May-2012.tar',
         'semantic_contours/benchmark.tgz', 'which becomes\n             data/VOCdevkit/VOCaug/',
         '.mim/tools/dataset_converters/voc_aug.py data/VOCdevkit data/VOCdevkit/VOCaug --nproc 8'
     ]),
-    ('cityscapes', [
-        'gtFine_trainvaltest.zip', 'leftImg8bit_trainvaltest.zip', 'data/cityscapes/gtFine/train',
-        '.mim/tools/dataset_converters/cityscapes.py data/cityscapes --nproc 8']),
     ('voc0712', [
         'VOCtrainval_06-Nov-2007.tar', 'VOCtest_06-Nov-2007.tar', 'VOCtrainval_11-May-2012.tar',
         'unpack all of them in data;', 'data/VOCdevkit/VOC2007/ImageSets/Main/test.txt']),
-    (RUGD, ['http://rugd.vision/data/RUGD_annotations.zip', 'data/rugd/labels   (in ',
-            'python tools/dataset_converters/rugd.py data/rugd\n']),
     ('cifar100', ['cifar-100-python.tar.gz', 'training downloads it by itself']),
 ])
 def test_an_empty_folder_says_what_to_get(name, expected, config, check, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError('a missing data set must not be built, it might download')
 
-    monkeypatch.setattr('mmips.evaluation.data._inspect_dataset', refuse)
+    monkeypatch.setattr('mmips.config.data._inspect_dataset', refuse)
     right, out, _ = check(config(name, "load_from = 'work_dirs/r50.pth'\n"))
     assert not right
     assert all(text in out for text in expected), out
@@ -150,9 +136,6 @@ def test_the_converter_that_is_named_exists():
             assert (Path(mmseg.__file__).parent / '.mim' / tool).is_file()
         elif command:
             assert (ROOT / command.split()[1]).is_file()
-
-
-# ---- right numbers -----------------------------------------------------------------------------
 
 
 def assert_pixels(split, *expected):
@@ -192,40 +175,26 @@ def test_voc_detection(config, check):
     assert re.search(r'\nbottle +3 +3 +0 +0\n', out)
 
 
-def test_cityscapes_camvid_rugd_and_bccd(config, check):
-    counts = trees.write_cityscapes('data/cityscapes')
-    _, _, splits = check(config('cityscapes'))
-    assert_pixels(splits['train'], counts['train'])
-    counts = trees.write_camvid('data/camvid')
-    right, _, splits = check(config(CAMVID))
-    assert right
+@pytest.mark.parametrize('name, write', [
+    ('cityscapes', lambda: trees.write_cityscapes('data/cityscapes')),
+    (CAMVID, lambda: trees.write_camvid('data/camvid')), (RUGD, write_converted_rugd),
+])
+def test_label_images(name, write, config, check):
+    counts = write()
+    _, _, splits = check(config(name))
     for split in counts:
         assert_pixels(splits[split], counts[split])
-    counts = write_converted_rugd()
-    right, out, splits = check(config(RUGD))
-    assert right, out
-    for split in counts:
-        assert_pixels(splits[split], counts[split])
-    counts = trees.write_bccd('data/bccd')
-    right, _, splits = check(config(BCCD))
-    assert right
-    assert {split: splits[split]['counts'] for split in splits} == {
-        split: counts[split].boxes for split in splits}
+    if name == RUGD:
+        _, _, splits = check(config(RUGD.replace("'fine'", "'coarse'")))
+        assert {name: sum(counts['train'].pixels[label] for label in labels) + (
+            counts['train'].ignored if 'void' in labels else 0)
+                for name, labels in COARSE.items()} == splits['train']['counts']
 
 
-def test_counts_are_those_after_the_label_map(config, check):
-    counts = write_converted_rugd()
-    _, _, splits = check(config(RUGD.replace("'fine'", "'coarse'")))
-    assert list(splits['train']['counts']) == list(COARSE)
-    assert {name: sum(counts['train'].pixels[label] for label in labels) + (
-        counts['train'].ignored if 'void' in labels else 0)
-            for name, labels in COARSE.items()} == splits['train']['counts']
-
-
-def write_folders(images=3):
+def write_folders():
     for split in ('train', 'val'):
         for label, name in enumerate(('cat', 'dog')):
-            for number in range(images + label):
+            for number in range(3 + label):
                 path = Path('data/folders', split, name, f'{split}{number}.png')
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.new('RGB', (8, 8), (number, label, 0)).save(path)
@@ -240,68 +209,50 @@ def test_classification(config, check):
     assert 'train: 7 images, 21 in an epoch' in out and re.search(r'\ndog +4 +4\n', out)
 
 
-def test_data_in_memory_and_many_classes(config, check, npz):
-    right, out, splits = check(mmips.cfg('ips/resnet-s_ips_npz.py'))
-    assert (right, splits['train']['counts']) == (True, {str(label): 6 for label in range(4)})
+def test_many_classes_are_summed_up(check, monkeypatch):
     labels = np.repeat(np.arange(50), np.arange(50) + 1)
     np.savez('many.npz', images_train=np.zeros((len(labels), 8, 8, 3), np.uint8),
              labels_train=labels, images_test=np.zeros((50, 8, 8, 3), np.uint8),
              labels_test=np.arange(50))
-    options = {f'{split}_dataloader.dataset.ann_file': f'{os.getcwd()}/many.npz'
-               for split in ('train', 'val', 'test')}
+    monkeypatch.setenv('MMIPS_NPZ', os.path.abspath('many.npz'))
     for everything in (False, True):
-        _, out, _ = check(mmips.cfg('ips/resnet-s_ips_npz.py'), options=options,
-                          all_classes=everything)
+        _, out, _ = check(mmips.cfg('ips/resnet-s_ips_npz.py'), all_classes=everything)
         assert ('... 40 more (--all-classes)' in out) != everything
         assert (re.search(r'\n20 ', out) is not None) == everything
         # The rarest and the most frequent.
         assert re.search(r'\n0 +1 +1\n', out) and re.search(r'\n49 +50 +1(\n|$)', out)
 
 
-# ---- wrong data --------------------------------------------------------------------------------
-
-
-def test_label_values_that_are_no_class(config, check):
+def test_labels_that_are_missing_or_no_class(config, check):
     trees.write_cityscapes('data/cityscapes')
     bad = next(Path('data/cityscapes/gtFine/train').rglob('*_labelTrainIds.png'))
     label = np.asarray(Image.open(bad)).copy()
     label[:2, :3] = 33
     Image.fromarray(label).save(bad)
+    next(Path('data/cityscapes/gtFine/val').rglob('*_labelTrainIds.png')).unlink()
     right, out, splits = check(config('cityscapes'))
     assert not right and problems(splits['train']) == {'label value': 1}
+    assert problems(splits['val']) == {'missing annotation': 1}
     assert f'{bad}: 33 in 6 pixels (19 classes, 255 is ignored)' in out
     assert 'Was it converted?' in out and 'cityscapes.py data/cityscapes' in out
 
 
-def test_labels_that_were_not_converted(config, check):
-    trees.write_cityscapes('data/cityscapes', images=1)
-    for path in Path('data/cityscapes/gtFine').rglob('*_labelTrainIds.png'):
-        path.unlink()
-    right, out, splits = check(config('cityscapes'))
-    assert not right
-    assert problems(splits['train']) == {'missing annotation': 2}
-    assert problems(splits['val']) == {'missing annotation': 1}
-    assert 'aachen_000000_000000_gtFine_labelTrainIds.png' in out
-    assert 'then run   python $(python' in out
+def test_label_images_that_are_none(config, check):
+    trees.write_camvid('data/camvid', images=4)
+    colours, high, half, none = paths = sorted(Path('data/camvid/labels/val').iterdir())
+    Image.open(colours).convert('RGB').save(colours)
+    Image.fromarray(np.full((48, 64), 300, np.uint16)).save(high)
+    half.write_bytes(half.read_bytes()[:90])
+    none.write_text('no image')
+    right, _, splits = check(config(CAMVID))
+    assert not right and problems(splits['val']) == {'unreadable annotation': 4}
+    for found, path, says in zip(splits['val']['problems']['unreadable annotation'], paths, (
+            'it is a colour image (RGB)', 'up to 300', 'OSError', 'cannot identify image file')):
+        assert found.startswith(str(path)) and says in found
+    assert not problems(splits['train'])
 
 
-@pytest.mark.parametrize('spoil, says', [
-    (lambda path: Image.open(path).convert('RGB').save(path), 'it is a colour image (RGB)'),
-    (lambda path: Image.fromarray(np.full((48, 64), 300, np.uint16)).save(path), 'up to 300'),
-    (lambda path: path.write_bytes(path.read_bytes()[:90]), 'OSError'),
-    (lambda path: path.write_text('no image'), 'cannot identify image file'),
-])
-def test_label_images_that_are_none(spoil, says, config, check):
-    trees.write_camvid('data/camvid', images=2)
-    path = sorted(Path('data/camvid/labels/val').iterdir())[1]
-    spoil(path)
-    right, out, splits = check(config(CAMVID))
-    assert not right and problems(splits['val']) == {'unreadable annotation': 1}
-    assert splits['val']['problems']['unreadable annotation'][0].startswith(str(path))
-    assert says in out and not problems(splits['train'])
-
-
-def test_missing_broken_and_resized_images(config, check):
+def test_broken_and_resized_images(config, check):
     trees.write_camvid('data/camvid', images=3)
     images = sorted(Path('data/camvid/images/train').iterdir())
     images[0].write_bytes(images[0].read_bytes()[:700])
@@ -313,22 +264,17 @@ def test_missing_broken_and_resized_images(config, check):
     assert problems(splits['train']) == {'unreadable image': 1, 'size': 1}
     assert f'{images[0]}: OSError' in out
     assert f'{images[1]}: 32x32, its labels are 64x48' in out
-    trees.write_voc_devkit('data')
-    image = Path('data/VOCdevkit/VOC2007/JPEGImages/000005.jpg')
-    image.unlink()
-    Path('data/VOCdevkit/VOC2012/Annotations/2012_000016.xml').unlink()
-    Path('data/VOCdevkit/VOC2012/Annotations/2012_000017.xml').write_text('<annotation>')
-    right, out, splits = check(config('voc0712'))
-    assert not right and str(image) in out
-    assert problems(splits['train']) == {'missing image': 1, 'missing annotation': 1,
-                                         'unreadable annotation': 1}
 
 
-def test_wrong_suffix(config, check):
+def test_data_sets_that_cannot_be_read_do_not_stop_the_rest(config, check):
     trees.write_camvid('data/camvid', images=1)
-    right, out, splits = check(config(CAMVID.replace('pipeline', "img_suffix='.png', pipeline")))
+    right, out, splits = check(config(CAMVID, (
+        "test_dataloader['dataset']['img_suffix'] = '.png'\n"
+        "val_dataloader['dataset']['metainfo'] = dict(classes=('sky', 'moon'))\n")))
     assert not right and problems(splits['test']) == {'empty': 1}
     assert "none in data/camvid/images/test ends in '.png' (img_suffix)" in out
+    assert 'moon' in splits['val']['problems']['data set'][0]
+    assert splits['train']['images'] == 1 and 'train: 1 images' in out
 
 
 def rewrite(name, *objects, size=trees.SIZE):
@@ -344,6 +290,8 @@ def test_boxes(config, check):
     rewrite('BloodImage_00002', ('RBC', (0, 1, 9, 9), False), ('RBC', (60, 40, 66, 48), False))
     rewrite('BloodImage_00003')
     rewrite('BloodImage_00004', ('RBC', (1, 1, 9, 9), False), size=(48, 64))
+    Path('data/bccd/BCCD/Annotations/BloodImage_00006.xml').unlink()
+    Path('data/bccd/BCCD/Annotations/BloodImage_00007.xml').write_text('<annotation>')
     right, out, splits = check(config(BCCD), decode=True)
     assert not right
     train = splits['train']
@@ -356,23 +304,22 @@ def test_boxes(config, check):
     assert 'BloodImage_00001.xml: RBC [4, 4, 4, 8] in 64x48' in out
     assert 'BloodImage_00004.jpg: 64x48, its annotation says 48x64' in out
     assert 'filter_cfg.bbox_min_size=1' in out
+    assert problems(splits['val']) == {'missing annotation': 1, 'unreadable annotation': 1}
     _, out, splits = check(config(BCCD, "train_dataloader['dataset']['filter_cfg'] = "
                                   'dict(filter_empty_gt=True)\n'))
     assert splits['train']['images'] == 5 and splits['train']['notes']['left out'] == 1
     assert '1 images left out by filter_cfg' in out
 
 
-@pytest.mark.parametrize('name, split', [('BloodImage_00002', 'train'),
-                                         ('BloodImage_00006', 'val')])
-def test_boxes_without_area_that_nothing_learns_are_a_warning(config, check, name, split):
-    trees.write_bccd('data/bccd', images=6)
-    rewrite(name, ('RBC', (5, 5, 5, 9), False), ('RBC', (5, 5, 9, 9), False))
-    tail = ("train_dataloader['dataset']['filter_cfg'] = dict(bbox_min_size=1)\n"
-            "val_dataloader['dataset']['test_mode'] = True\n")
-    right, out, splits = check(config(BCCD, tail))
-    assert problems(splits[split]) == {'empty box': 1}
-    assert right
-    assert 'no prediction can match' in out
+def test_boxes_without_area_that_nothing_learns_are_a_warning(config, check):
+    trees.write_bccd('data/bccd')
+    for name in ('BloodImage_00002', 'BloodImage_00006'):
+        rewrite(name, ('RBC', (5, 5, 5, 9), False), ('RBC', (5, 5, 9, 9), False))
+    right, out, splits = check(config(BCCD, (
+        "train_dataloader['dataset']['filter_cfg'] = dict(bbox_min_size=1)\n"
+        "val_dataloader['dataset']['test_mode'] = True\n")))
+    assert problems(splits['train']) == problems(splits['val']) == {'empty box': 1}
+    assert right and 'no prediction can match' in out
 
 
 def test_images_in_two_splits(config, check):
@@ -391,7 +338,7 @@ def test_images_in_two_splits(config, check):
 
 
 def test_folds_of_one_set_are_no_duplicates(config, check):
-    write_folders(4)
+    write_folders()
     folds = FOLDERS + """
 for loader, test in ((train_dataloader, False), (val_dataloader, True)):
     loader['dataset'] = dict(type='KFoldDataset', num_splits=3, test_mode=test, dataset=dict(
@@ -400,7 +347,7 @@ del loader, test
 """
     right, out, splits = check(config(folds))
     assert right and not splits['val']['problems']
-    assert (splits['train']['epoch'], splits['val']['epoch']) == (6, 3)
+    assert (splits['train']['epoch'], splits['val']['epoch']) == (5, 2)
 
 
 def test_labels_beyond_the_classes(config, check):
@@ -416,14 +363,6 @@ train_dataloader = dict(dataset=dict(type='ClassBalancedDataset', oversample_thr
     assert problems(splits['train']) == {'label value': 1, 'missing image': 1}
     assert 'dog/train1.png: 2 (2 classes)' in out and 'train7.png' in out
     assert splits['train']['counts'] == dict(cat=1, dog=1)
-
-
-def test_what_a_data_set_refuses_is_reported_and_the_rest_is_read(config, check):
-    trees.write_camvid('data/camvid')
-    right, out, splits = check(config(CAMVID, (
-        "val_dataloader['dataset']['metainfo'] = dict(classes=('sky', 'moon'))\n")))
-    assert not right and 'moon' in splits['val']['problems']['data set'][0]
-    assert splits['train']['images'] == 4 and 'train: 4 images' in out
 
 
 def test_workers_find_the_same(config, check):
