@@ -1,13 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """What is installed, and the shims the MM stack needs, each with its reason.
 
-Two lines of distributions carry the same import names: the maintained one
-(``onedl-*``) and upstream OpenMMLab. mmips depends on neither, so it looks, by
-metadata alone (no package is imported to be checked), and says in one sentence
-what is wrong and which command mends it.
-
-mmengine swallows an ``ImportError`` while it imports a registry and then claims
-that the type is not registered; hence all errors here are ``RuntimeError``.
+Two lines of distributions carry the same import names: the maintained one (``onedl-*``) and
+upstream OpenMMLab. mmips depends on neither: it looks, by metadata alone, and says in one
+sentence what is wrong and which command mends it.
 """
 import shlex
 import warnings
@@ -33,7 +29,11 @@ _TOOLBOXES = ('mmpretrain', 'mmseg', 'mmdet')
 
 
 class EnvironmentProblem(UserError, RuntimeError):
-    """Something mmips needs is missing or installed twice; the message says what to run."""
+    """Something mmips needs is missing or installed twice; the message says what to run.
+
+    A RuntimeError, since mmengine swallows an ImportError while it imports a registry, and then
+    claims that the type is not registered.
+    """
 
 
 def has_package(name: str) -> bool:
@@ -41,17 +41,12 @@ def has_package(name: str) -> bool:
     return find_spec(name) is not None
 
 
-def _distributions(name: str, line: str) -> tuple[str, ...]:
-    """The distributions of one line that provide an import name."""
-    first = STACK[name][line].partition('==')[0]
-    return (first, *_TWINS.get(name, ())) if line == UPSTREAM else (first, )
-
-
 def installed_distributions(name: str, *lines: str) -> dict[str, str]:
     """Versions of what is installed under an import name; a source tree on the path is not."""
     found = {}
     for line in lines or (MAINTAINED, UPSTREAM):
-        for distribution in _distributions(name, line):
+        twins = _TWINS.get(name, ()) if line == UPSTREAM else ()
+        for distribution in (STACK[name][line].partition('==')[0], *twins):
             with suppress(metadata.PackageNotFoundError):
                 found[distribution] = metadata.version(distribution)
     return found
@@ -72,12 +67,10 @@ def install_command(*names: str, options: tuple[str, ...] = ()) -> str:
 
 
 def ops_command() -> str:
-    """The command that builds mmcv with its compiled ops.
-
-    pip's isolated build hides torch from mmcv's setup, which then leaves the ops
-    out in silence, and pip's cache does not tell such a wheel from a complete one.
-    """
+    """The command that builds mmcv with its compiled ops."""
     line = installed_line()
+    # pip's isolated build hides torch from mmcv's setup, which then leaves the ops out in
+    # silence, and pip's cache does not tell such a wheel from a complete one.
     build = ('pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps '
              + STACK['mmcv'][line].replace('mmcv-lite', 'mmcv'))
     if line == UPSTREAM:
@@ -103,12 +96,7 @@ def require_package(name: str, why: str) -> None:
 
 
 def check_environment() -> None:
-    """Check what is installed.
-
-    Raises:
-        EnvironmentProblem: When both lines provide the same package, or when
-            torch, mmengine, mmcv or every toolbox is missing.
-    """
+    """Raise where a package is missing or installed twice; warn where one is untested."""
     _check_doubles()
     _check_missing()
     _warn_untested()
@@ -172,16 +160,12 @@ def _warn(message: str) -> None:
 
 
 def extend_config_packages() -> None:
-    """Let mmengine resolve ``mmips::`` and ``mmseg::`` in ``_base_``.
-
-    mmengine looks a package up in a fixed table from import name to distribution.
-    mmips is not in it, and for mmseg it names upstream's distribution, so that with
-    the maintained line alone ``mmseg::`` bases fail with "mmsegmentation is not
-    installed". Where no distribution has the name, mmengine takes it as an import
-    name. For mmips that is the better way always: upstream's mmengine looks for an
-    editable install in site-packages, where it is not, but asks Python for a module.
-    """
+    """Let mmengine resolve ``mmips::`` and ``mmseg::`` in ``_base_``."""
     from mmengine.config.utils import MODULE2PACKAGE
+
+    # What is no distribution mmengine takes for an import name, which it finds in an editable
+    # install too.
     MODULE2PACKAGE['mmips'] = 'mmips.compat'
+    # The table names upstream's distribution, which the maintained line is not.
     if 'mmsegmentation' not in installed_distributions('mmseg'):
         MODULE2PACKAGE['mmseg'] = 'mmseg'

@@ -50,9 +50,7 @@ def _use_test_pipeline(cfg: Any, name: str) -> None:
 
 def drop_pretrained(node: Any) -> None:
     """Remove every pretrained checkpoint below a model config, in place."""
-    parts = (list(node.items()) if isinstance(node, dict) else
-             enumerate(node) if isinstance(node, (list, tuple)) else ())
-    for key, value in parts:
+    for key, value in sources.iter_parts(node):
         if (isinstance(value, str) if key == 'pretrained' else
                 key == 'init_cfg' and 'Pretrained' in repr(value)):
             node[key] = None

@@ -11,27 +11,25 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/ips/resnet50_ips_in1k.py'
 
 
-def load(path):
-    return torch.load(path, map_location='cpu', weights_only=False)
-
-
 def test_in1k_trains_evaluates_saves_resumes_and_tests(train, evaluate, small_in1k, scalars,
                                                        elsewhere):
     options = ['--work-dir', 'w', '--cfg-options', *small_in1k]
     train([CONFIG, *options, 'train_cfg.max_epochs=1'])
-    first = load('w/epoch_1.pth')
+    first = torch.load('w/epoch_1.pth', weights_only=False)
     train([CONFIG, '--resume', *options, 'train_cfg.max_epochs=2'])
-    second = load('w/epoch_2.pth')
+    second = torch.load('w/epoch_2.pth', weights_only=False)
     assert (first['meta']['epoch'], second['meta']['epoch']) == (1, 2)
     # 24 images, each once a query: 48 images, 8 a step.
     assert (first['meta']['iter'], second['meta']['iter']) == (6, 12)
-    moments = second['optimizer']['state']
-    assert moments and not torch.equal(first['state_dict']['head.fc.weight'],
+    assert second['optimizer']['state'] and not torch.equal(first['state_dict']['head.fc.weight'],
                                        second['state_dict']['head.fc.weight'])
-    _check_plain(second['state_dict'])
+    # It is a checkpoint of mmpretrain: its backbone fills a plain ResNet, nothing is left over.
+    state = {key.removeprefix('backbone.'): value for key, value in second['state_dict'].items()}
+    left = ResNet(depth=50).load_state_dict(state, strict=False)
+    assert left == ([], ['head.fc.weight', 'head.fc.bias'])
     logged = scalars('w')
-    assert [line['iter'] for line in logged if 'loss_kd' in line] == list(range(1, 13))
-    assert all(line['loss_ce'] > 0 for line in logged if 'loss_kd' in line)
+    assert [line['iter'] for line in logged if line.get('loss_ce') and 'loss_kd' in line
+            ] == list(range(1, 13))
     validated = [line['accuracy/top1'] for line in logged if 'accuracy/top1' in line]
     assert len(validated) == 2
 
@@ -39,15 +37,6 @@ def test_in1k_trains_evaluates_saves_resumes_and_tests(train, evaluate, small_in
                         *options])
     assert metrics['accuracy/top1'] == pytest.approx(validated[-1], abs=1e-4)
     assert Config.fromfile('m.json')['accuracy/top1'] == metrics['accuracy/top1']
-
-
-def _check_plain(state):
-    """The checkpoint is mmpretrain's: its backbone fills a plain ResNet, nothing is left over."""
-    prefix = 'backbone.'
-    backbone = {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
-    ResNet(depth=50).load_state_dict(backbone, strict=True)
-    assert {key for key in state if not key.startswith(prefix)} == {'head.fc.weight',
-                                                                     'head.fc.bias'}
 
 
 def test_options_reach_the_config(train_tool, elsewhere):
@@ -64,7 +53,6 @@ def test_options_reach_the_config(train_tool, elsewhere):
     assert cfg.randomness.seed == 3
 
 
-MISSING = ('model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=no.pth')
 HALF = ('train_dataloader.sampler._delete_=True', 'train_dataloader.sampler.type=DefaultSampler',
         'train_dataloader.batch_size=7')
 
@@ -72,7 +60,6 @@ HALF = ('train_dataloader.sampler._delete_=True', 'train_dataloader.sampler.type
 @pytest.mark.parametrize('argv, options, words', [
     ([], [], ['image-net.org', 'data/imagenet/train   (in ']),
     (['--resume', 'no.pth'], ['small'], ["'no.pth', named by load_from"]),
-    ([], ['small', *MISSING], ['named by model.backbone.init_cfg.checkpoint']),
     ([], ['small', *HALF], ["sampler=dict(type='mmips.PairedClassSampler')", 'batch_size = 7']),
     ([], ['model.alhpa=1'], ['did you mean alpha?']),
 ])
