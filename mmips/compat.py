@@ -25,7 +25,6 @@ MAINTAINED, UPSTREAM = 'maintained', 'upstream'
 # Upstream's other distributions of the same files.
 _TWINS = {'mmengine': ('mmengine-lite', ), 'mmcv': ('mmcv', 'mmcv-full')}
 _MM = tuple(name for name in STACK if name.startswith('mm'))
-_TOOLBOXES = ('mmpretrain', 'mmseg', 'mmdet')
 
 
 class EnvironmentProblem(UserError, RuntimeError):
@@ -61,8 +60,7 @@ def installed_line() -> str:
 
 def install_command(*names: str, options: tuple[str, ...] = ()) -> str:
     """The pip command that installs the tested versions of some import names."""
-    line = installed_line()
-    wanted = [STACK[name][line] if name in STACK else name for name in names]
+    wanted = [STACK.get(name, {}).get(installed_line(), name) for name in names]
     return shlex.join(['pip', 'install', *options, *wanted])
 
 
@@ -83,9 +81,8 @@ def ops_command() -> str:
 def has_mmcv_ops() -> bool:
     """Whether the installed mmcv holds its compiled extension, without importing it."""
     spec = find_spec('mmcv')
-    folders = list(spec.submodule_search_locations or []) if spec is not None else []
-    return any((Path(folder) / f'_ext{suffix}').exists() for folder in folders
-               for suffix in EXTENSION_SUFFIXES)
+    return any((Path(folder) / f'_ext{suffix}').exists() for suffix in EXTENSION_SUFFIXES
+               for folder in spec and spec.submodule_search_locations or ())
 
 
 def require_package(name: str, why: str) -> None:
@@ -101,8 +98,9 @@ def check_environment() -> None:
     _check_missing()
     _warn_untested()
     if has_package('mmdet') and not has_mmcv_ops():
-        _warn('mmdet is installed, but this mmcv has no compiled ops and no detector can be '
-              f'built; build them (about 6 minutes on two cores) with: {ops_command()}')
+        warnings.warn('mmdet is installed, but this mmcv has no compiled ops, without which no '
+                      'detector can be built; build them (about 6 minutes on two cores) with: '
+                      + ops_command(), stacklevel=1)
 
 
 def _check_doubles() -> None:
@@ -120,7 +118,7 @@ def _check_doubles() -> None:
 def _check_missing() -> None:
     """Nothing of mmips works without these."""
     missing = {name: name for name in ('torch', 'mmengine', 'mmcv') if not has_package(name)}
-    if not any(map(has_package, _TOOLBOXES)):
+    if not any(map(has_package, ('mmpretrain', 'mmseg', 'mmdet'))):
         missing['mmpretrain'] = 'a toolbox (mmpretrain, mmseg or mmdet)'
     # mmpretrain imports torchvision without requiring it.
     if ('mmpretrain' in missing or has_package('mmpretrain')) and not has_package('torchvision'):
@@ -149,14 +147,10 @@ def _warn_untested() -> None:
         tested = SpecifierSet(f'>={first},<{row["below"]}')
         for distribution, version in installed_distributions(name).items():
             if not tested.contains(version, prereleases=True):
-                _warn(f'{distribution} {version} is outside the versions mmips was tested with '
-                      f'({name} >= {first}, < {row["below"]}); if something fails, try: pip '
-                      f'install {distribution}=={row[line].partition("==")[2]}')
-
-
-def _warn(message: str) -> None:
-    # Python shows one warning per line of code and text: registries may import us again.
-    warnings.warn(message, UserWarning, stacklevel=2)
+                warnings.warn(f'{distribution} {version} is outside the versions mmips was tested '
+                              f'with ({name} >= {first}, < {row["below"]}); if something fails, '
+                              f'try: pip install {distribution}=={row[line].partition("==")[2]}',
+                              stacklevel=1)
 
 
 def extend_config_packages() -> None:

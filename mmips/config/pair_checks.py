@@ -111,9 +111,9 @@ def _batch_mistakes(facts: _Facts) -> Iterator[Mistake]:
         yield ('train_dataloader.batch_size', size,
                'an even number: it counts images, and a pair has two',
                f'train_dataloader = dict(batch_size={max(2, size + size % 2)})')
-    own = facts.loader.get('batch_sampler') or {}
-    if facts.is_paired and type_name(own) not in ('', 'BatchSampler'):
-        yield ('train_dataloader.batch_sampler', own,
+    regroup = facts.loader.get('batch_sampler')
+    if facts.is_paired and type_name(regroup) not in ('', 'BatchSampler'):
+        yield ('train_dataloader.batch_sampler', regroup,
                'none: it regroups the indices and tears pairs apart',
                'train_dataloader = dict(batch_sampler=None)')
     for field in ('val_dataloader', 'test_dataloader'):
@@ -161,7 +161,7 @@ def _class_mistakes(facts: _Facts) -> Iterator[Mistake]:
         yield ('model.train_cfg.augments', given,
                'one place for augments: data_preprocessor.batch_augments is set too, and wins',
                'data_preprocessor = dict(batch_augments=None), or only that')
-    own, head = find_preprocessor(facts.cfg).get('num_classes'), facts.model.get('head') or {}
+    own, head = find_preprocessor(facts.cfg).get('num_classes'), facts.model.get('head')
     classes = head.get('num_classes') if hasattr(head, 'get') else None
     if facts.augments and (own is None or classes not in (None, own)):
         yield ('data_preprocessor.num_classes', own,
@@ -193,18 +193,17 @@ def _warnings(facts: _Facts) -> Iterator[str]:
     """What is possible, but perhaps not meant."""
     if facts.is_distill and not facts.is_paired and not facts.is_ordinary:
         yield (f'train_dataloader.sampler is {facts.sampler}, not one of mmips: it has to yield '
-               'the two images of a pair one after the other. The first batch will be checked.')
+               'pairs one after the other. The first batch will be checked.')
     if facts.is_paired and not facts.is_distill:
         used = 'swapped but not' if facts.swaps else 'neither swapped nor'
-        yield (f'train_dataloader.sampler is {facts.sampler}, but model.type is '
-               f'{facts.model.get("type")!r}: pairs are {used} distilled. Right for an '
-               f'ablation; for IPS write {_MODEL}.')
+        yield (f'model.type is {facts.model.get("type")!r}: pairs are {used} distilled. Right for '
+               f'an ablation; for IPS write {_MODEL}.')
     if facts.is_distill and not facts.swaps:
         yield (f'model.train_cfg.augments has no {SWAP}: pairs are distilled, but not swapped. '
                f'Right for the "no swap" ablation; for IPS write {_AUGMENT}.')
     if facts.swaps and facts.count > 1:
         yield (f'{facts.augments_key}.augments has {facts.count} entries, of which mmpretrain '
-               'picks one for each batch. To apply all, one after the other, write augments='
+               'picks one for each batch. To apply all, write augments='
                "[dict(type='mmips.SequentialBatchAugment', augments=[...])].")
     collate = type_name(facts.loader.get('collate_fn') or {})
     if facts.is_paired and collate not in ('', 'default_collate', 'pseudo_collate'):

