@@ -101,12 +101,15 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     buffer = (hub.get('log_scalars') or {}).get(f'val/{_TOP1}')
     history = [float(score) for score in buffer.data[0]] if buffer is not None else []
-    own = history[-1:] if _saved_after_validation(hub.get('runtime_info') or {}, meta) else []
+    info = hub.get('runtime_info') or {}
+    named = [re.search(r'_(epoch|iter)_(\d+)\.pth$', str(info[key]))
+             for key in info if key.startswith('best_ckpt')]
+    is_best = any(best and meta.get(best.group(1)) == int(best.group(2)) for best in named)
+    own = history[-1:] if is_best else []
     if log is None:
         return (own[0], 'checkpoint') if own else None
     logger = (config.get('default_hooks') or {}).get('logger') or {}
-    by_epoch = logger.get('log_metric_by_epoch', True) and meta.get('epoch')
-    unit = 'epoch' if by_epoch else 'iter'
+    unit = 'epoch' if logger.get('log_metric_by_epoch', True) and meta.get('epoch') else 'iter'
     if not osp.isfile(log):
         raise MissingFileError(f'--log {log}: there is no such file.')
     scores = [(record['step'], record[_TOP1]) for record in read_records(log) if _TOP1 in record]
@@ -122,9 +125,3 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
         raise UserError(f'--log {log} is of another run: its scores are not those that the '
                         f'checkpoint knows ({[round(score, 4) for score in history]}).')
     return found.pop(), 'log'
-
-
-def _saved_after_validation(info: Mapping, meta: Mapping) -> bool:
-    paths = [str(path) for key, path in info.items() if key.startswith('best_ckpt')]
-    named = [re.search(r'_(epoch|iter)_(\d+)\.pth$', path) for path in paths]
-    return any(best and meta.get(best.group(1)) == int(best.group(2)) for best in named)

@@ -226,7 +226,10 @@ def _write_hashed(base: str, ending: str, content: Any, beside: str = '', facts:
         torch.save(content, buffer := io.BytesIO())
         data = buffer.getvalue()
     base = f'{base}-{hashlib.sha256(data).hexdigest()[:8]}'
-    os.makedirs(osp.dirname(base + ending) or '.', exist_ok=True)
+    try:
+        os.makedirs(osp.dirname(base + ending) or '.', exist_ok=True)
+    except OSError as error:
+        raise UserError(f'No folder can be made for the file: {error}. Give another.') from error
     if beside:
         files.write_json(base + beside, facts)
     # The weights come last: where they are, the rest is.

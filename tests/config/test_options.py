@@ -51,14 +51,6 @@ def test_merges_what_is_read(cfg, key, value):
         assert node == value
 
 
-def test_options_build_on_each_other(cfg):
-    merge_options(cfg, {
-        'model.head': dict(_delete_=True, type='LinearClsHead', in_channels=512),
-        'model.head.num_classes': 7, 'optim_wrapper.optimizer': dict(type='Adam'),
-        'optim_wrapper.optimizer.betas': [0.8, 0.9]})
-    assert cfg.model.head.num_classes == 7 and cfg.optim_wrapper.optimizer.betas == [0.8, 0.9]
-
-
 @pytest.mark.parametrize('key, value, words', [
     ('model.alhpa', 1, r"model.alhpa does not exist: model of type 'mmips.SelfDistillClassifier' "
      r"has no 'alhpa' \(did you mean alpha\?\)"),

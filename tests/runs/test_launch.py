@@ -46,13 +46,6 @@ def one_process(no_gpu, monkeypatch):
         torch.distributed.destroy_process_group()
 
 
-def test_a_single_process_is_left_alone():
-    cfg = Config(dict(launcher='none'))
-    launch.prepare_distributed(cfg)
-    assert 'model_wrapper_cfg' not in cfg
-    assert not torch.distributed.is_initialized()
-
-
 def test_gloo_and_bn_without_a_gpu(one_process, capsys):
     cfg = Config(dict(launcher='pytorch', find_unused_parameters=True,
                       env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60))))

@@ -43,14 +43,6 @@ def test_describe_a_training_checkpoint():
     assert config.to_dict() == cfg.to_dict() and notes == []
 
 
-@pytest.mark.parametrize('name, to_rgb, order', [
-    ('ips/resnet50_ips_in1k.py', False, 'BGR'), ('ips/resnet50_hard_cifar100.py', False, 'RGB')])
-def test_order_of_colours(name, to_rgb, order):
-    cfg = Config.fromfile(mmips.cfg(name))
-    cfg.data_preprocessor.to_rgb = to_rgb
-    assert describe(checkpoint(cfg=cfg.pretty_text), 'x.pth')[0]['channel_order'] == order
-
-
 @pytest.mark.parametrize('meta, words', [
     ({}, 'no config of the network'),
     (dict(cfg="custom_imports = dict(imports=['absent'])"), 'cannot be read (ImportError')])

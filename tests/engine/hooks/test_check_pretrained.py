@@ -54,7 +54,7 @@ def check(caplog):
 
 @pytest.mark.parametrize('there, prefix, options', [
     ('backbone.', 'backbone.', {}), ('backbone.', 'backbone', {}), ('', None, {}),
-    ('module.', None, {}), ('model.backbone.', 'model.backbone.', {}),
+    ('module.', None, {}),
     # A stage that the backbone leaves out.
     ('backbone.', 'backbone.', FOUR_STAGES)])
 def test_says_in_one_line_that_all_is_well(published, check, there, prefix, options):

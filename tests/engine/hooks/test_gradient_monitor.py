@@ -27,24 +27,16 @@ class Spy(Hook):
                            for name, weight in self.weights.items()})
 
 
-def test_changes_nothing_and_a_resumed_run_ends_in_the_same_weights(make_runner):
-    def weights(name, monitor=True, stop_at=None, resume=False):
-        runner = make_runner(work_dir=name, stop_at=stop_at, resume=resume, **{
-            'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 2})
-        if monitor:
-            runner.register_hook(GradientMonitor())
-        if stop_at is None:
-            runner.train()
-        else:
-            with pytest.raises(InterruptedError):
-                runner.train()
+def test_changes_no_weight(make_runner):
+    def weights(name, *hooks):
+        runner = make_runner(work_dir=name, **{'train_cfg.max_epochs': 1})
+        for hook in hooks:
+            runner.register_hook(hook)
+        runner.train()
         return runner.model.state_dict()
 
-    plain, whole = weights('plain', monitor=False), weights('whole')
-    weights('broken', stop_at=4)
-    resumed = weights('broken', resume=True)
-    for name, value in plain.items():
-        assert torch.equal(value, whole[name]) and torch.equal(value, resumed[name]), name
+    plain, watched = weights('plain'), weights('watched', GradientMonitor())
+    assert all(torch.equal(value, watched[name]) for name, value in plain.items())
 
 
 def train(make_runner, monitor, **options):
