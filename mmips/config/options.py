@@ -92,12 +92,11 @@ def _check_top(cfg: Any, parts: list[str]) -> None:
     """Raise unless the Runner reads the first part of a key."""
     from mmengine.runner import Runner
     known = _parameters(Runner)[0].union(_RUNNER_KEYS)
-    if parts[0] in known:
-        return
-    reason = (f'{parts[0]!r} is a variable of the config, which is used up once it is read: name '
-              'the place where its value ends up' if parts[0] in cfg else
-              f'the Runner reads no {parts[0]!r}{_hint(parts[0], known)}')
-    raise UserError(f'the option {".".join(parts)} would have no effect: {reason}.')
+    if parts[0] not in known:
+        reason = (f'{parts[0]!r} is a variable of the config, which is used up once it is read: '
+                  'name the place where its value ends up' if parts[0] in cfg else
+                  f'the Runner reads no {parts[0]!r}{_hint(parts[0], known)}')
+        raise UserError(f'the option {".".join(parts)} would have no effect: {reason}.')
 
 
 def _check_argument(node: Mapping, path: list[str], name: str, scope: str,

@@ -160,8 +160,9 @@ def _class_mistakes(facts: _Facts) -> Iterator[Mistake]:
     if given and facts.augments_key != 'model.train_cfg':
         yield ('model.train_cfg.augments', given,
                'one place for augments: data_preprocessor.batch_augments is set too, and wins',
-               'data_preprocessor = dict(batch_augments=None), or only that')
-    own, head = find_preprocessor(facts.cfg).get('num_classes'), facts.model.get('head')
+               'one of the two alone, such as data_preprocessor = dict(batch_augments=None)')
+    own = find_preprocessor(facts.cfg).get('num_classes')
+    head: Any = facts.model.get('head')
     classes = head.get('num_classes') if hasattr(head, 'get') else None
     if facts.augments and (own is None or classes not in (None, own)):
         yield ('data_preprocessor.num_classes', own,
