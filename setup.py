@@ -5,6 +5,7 @@ mmengine resolves ``_base_ = 'mmips::ips/x.py'``, and mim its downloads, below
 ``<site-packages>/mmips/.mim``. Our configs and tools live at the root of the
 repository, so a build copies them there and an editable install links them.
 """
+import contextlib
 import os
 import runpy
 import shutil
@@ -14,6 +15,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+README = ROOT / 'README.md'
 MIM_FILES = ('configs', 'tools', 'model-index.yml')
 
 VERSIONS = runpy.run_path(str(ROOT / 'mmips' / 'version.py'))
@@ -53,53 +55,31 @@ class BuildPyWithMim(build_py):
 
     def run(self) -> None:
         """Build the package, then add what lies outside of it."""
-        if self.editable_mode:
-            link_mim(ROOT / 'mmips' / '.mim')
-        else:
+        package = (ROOT if self.editable_mode else Path(self.build_lib)) / 'mmips'
+        if not self.editable_mode:
             # `build/` survives from one `pip install .` to the next, and with it
             # modules that were deleted since: start from nothing.
-            shutil.rmtree(Path(self.build_lib) / 'mmips', ignore_errors=True)
+            shutil.rmtree(package, ignore_errors=True)
         super().run()
-        if not self.editable_mode:
-            copy_mim(Path(self.build_lib) / 'mmips' / '.mim')
+        provide_mim(package / '.mim', self.editable_mode)
 
 
-def remove(path: Path) -> None:
-    """Remove a link, a file or a folder, if there is one."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
-
-
-def copy_mim(mim: Path, names: tuple = MIM_FILES) -> None:
-    """Copy configs, tools and the model index into ``mim``."""
+def provide_mim(mim: Path, link: bool) -> None:
+    """Copy configs, tools and the model index, or link them, to see every later change."""
     mim.mkdir(parents=True, exist_ok=True)
-    for name in names:
+    for name in MIM_FILES:
         source, target = ROOT / name, mim / name
-        remove(target)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Windows without the right to make links.
+            if link:
+                target.symlink_to(os.path.relpath(source, mim))
+                continue
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
         else:
             shutil.copy2(source, target)
-
-
-def link_mim(mim: Path) -> None:
-    """Link them instead, so that an editable install sees every later change."""
-    mim.mkdir(parents=True, exist_ok=True)
-    for name in MIM_FILES:
-        target = mim / name
-        remove(target)
-        try:
-            target.symlink_to(os.path.relpath(ROOT / name, mim))
-        except OSError:  # Windows without the right to make links.
-            copy_mim(mim, (name, ))
-
-
-def read_readme() -> str:
-    """The README, or nothing where only the package was unpacked."""
-    readme = ROOT / 'README.md'
-    return readme.read_text(encoding='utf-8') if readme.exists() else ''
 
 
 if __name__ == '__main__':
@@ -107,7 +87,7 @@ if __name__ == '__main__':
         name='mmips',
         version=VERSIONS['__version__'],
         description='Self-distillation by intra-class patch swap (IPS) for OpenMMLab',
-        long_description=read_readme(),
+        long_description=README.read_text('utf-8') if README.exists() else '',
         long_description_content_type='text/markdown',
         license='Apache-2.0',
         license_files=['LICENSE'],

@@ -1,13 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """What is installed, and the shims the MM stack needs, each with its reason.
 
-Two lines of distributions carry the same import names: the maintained one
-(``onedl-*``) and upstream OpenMMLab. mmips depends on neither, so it looks, by
-metadata alone (no package is imported to be checked), and says in one sentence
-what is wrong and which command mends it.
-
-mmengine swallows an ``ImportError`` while it imports a registry and then claims
-that the type is not registered; hence all errors here are ``RuntimeError``.
+Two lines of distributions carry the same import names: the maintained one (``onedl-*``) and
+upstream OpenMMLab. mmips depends on neither: it looks, by metadata alone, and says in one
+sentence what is wrong and which command mends it.
 """
 import shlex
 import warnings
@@ -29,11 +25,14 @@ MAINTAINED, UPSTREAM = 'maintained', 'upstream'
 # Upstream's other distributions of the same files.
 _TWINS = {'mmengine': ('mmengine-lite', ), 'mmcv': ('mmcv', 'mmcv-full')}
 _MM = tuple(name for name in STACK if name.startswith('mm'))
-_TOOLBOXES = ('mmpretrain', 'mmseg', 'mmdet')
 
 
 class EnvironmentProblem(UserError, RuntimeError):
-    """Something mmips needs is missing or installed twice; the message says what to run."""
+    """Something mmips needs is missing or installed twice; the message says what to run.
+
+    A RuntimeError, since mmengine swallows an ImportError while it imports a registry, and then
+    claims that the type is not registered.
+    """
 
 
 def has_package(name: str) -> bool:
@@ -41,17 +40,12 @@ def has_package(name: str) -> bool:
     return find_spec(name) is not None
 
 
-def _distributions(name: str, line: str) -> tuple[str, ...]:
-    """The distributions of one line that provide an import name."""
-    first = STACK[name][line].partition('==')[0]
-    return (first, *_TWINS.get(name, ())) if line == UPSTREAM else (first, )
-
-
 def installed_distributions(name: str, *lines: str) -> dict[str, str]:
     """Versions of what is installed under an import name; a source tree on the path is not."""
     found = {}
     for line in lines or (MAINTAINED, UPSTREAM):
-        for distribution in _distributions(name, line):
+        twins = _TWINS.get(name, ()) if line == UPSTREAM else ()
+        for distribution in (STACK[name][line].partition('==')[0], *twins):
             with suppress(metadata.PackageNotFoundError):
                 found[distribution] = metadata.version(distribution)
     return found
@@ -66,18 +60,15 @@ def installed_line() -> str:
 
 def install_command(*names: str, options: tuple[str, ...] = ()) -> str:
     """The pip command that installs the tested versions of some import names."""
-    line = installed_line()
-    wanted = [STACK[name][line] if name in STACK else name for name in names]
+    wanted = [STACK.get(name, {}).get(installed_line(), name) for name in names]
     return shlex.join(['pip', 'install', *options, *wanted])
 
 
 def ops_command() -> str:
-    """The command that builds mmcv with its compiled ops.
-
-    pip's isolated build hides torch from mmcv's setup, which then leaves the ops
-    out in silence, and pip's cache does not tell such a wheel from a complete one.
-    """
+    """The command that builds mmcv with its compiled ops."""
     line = installed_line()
+    # pip's isolated build hides torch from mmcv's setup, which then leaves the ops out in
+    # silence, and pip's cache does not tell such a wheel from a complete one.
     build = ('pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps '
              + STACK['mmcv'][line].replace('mmcv-lite', 'mmcv'))
     if line == UPSTREAM:
@@ -90,9 +81,8 @@ def ops_command() -> str:
 def has_mmcv_ops() -> bool:
     """Whether the installed mmcv holds its compiled extension, without importing it."""
     spec = find_spec('mmcv')
-    folders = list(spec.submodule_search_locations or []) if spec is not None else []
-    return any((Path(folder) / f'_ext{suffix}').exists() for folder in folders
-               for suffix in EXTENSION_SUFFIXES)
+    return any((Path(folder) / f'_ext{suffix}').exists() for suffix in EXTENSION_SUFFIXES
+               for folder in spec and spec.submodule_search_locations or ())
 
 
 def require_package(name: str, why: str) -> None:
@@ -103,18 +93,14 @@ def require_package(name: str, why: str) -> None:
 
 
 def check_environment() -> None:
-    """Check what is installed.
-
-    Raises:
-        EnvironmentProblem: When both lines provide the same package, or when
-            torch, mmengine, mmcv or every toolbox is missing.
-    """
+    """Raise where a package is missing or installed twice; warn where one is untested."""
     _check_doubles()
     _check_missing()
     _warn_untested()
     if has_package('mmdet') and not has_mmcv_ops():
-        _warn('mmdet is installed, but this mmcv has no compiled ops and no detector can be '
-              f'built; build them (about 6 minutes on two cores) with: {ops_command()}')
+        warnings.warn('mmdet is installed, but this mmcv has no compiled ops, without which no '
+                      'detector can be built; build them (about 6 minutes on two cores) with: '
+                      + ops_command(), stacklevel=1)
 
 
 def _check_doubles() -> None:
@@ -132,7 +118,7 @@ def _check_doubles() -> None:
 def _check_missing() -> None:
     """Nothing of mmips works without these."""
     missing = {name: name for name in ('torch', 'mmengine', 'mmcv') if not has_package(name)}
-    if not any(map(has_package, _TOOLBOXES)):
+    if not any(map(has_package, ('mmpretrain', 'mmseg', 'mmdet'))):
         missing['mmpretrain'] = 'a toolbox (mmpretrain, mmseg or mmdet)'
     # mmpretrain imports torchvision without requiring it.
     if ('mmpretrain' in missing or has_package('mmpretrain')) and not has_package('torchvision'):
@@ -161,27 +147,19 @@ def _warn_untested() -> None:
         tested = SpecifierSet(f'>={first},<{row["below"]}')
         for distribution, version in installed_distributions(name).items():
             if not tested.contains(version, prereleases=True):
-                _warn(f'{distribution} {version} is outside the versions mmips was tested with '
-                      f'({name} >= {first}, < {row["below"]}); if something fails, try: pip '
-                      f'install {distribution}=={row[line].partition("==")[2]}')
-
-
-def _warn(message: str) -> None:
-    # Python shows one warning per line of code and text: registries may import us again.
-    warnings.warn(message, UserWarning, stacklevel=2)
+                warnings.warn(f'{distribution} {version} is outside the versions mmips was tested '
+                              f'with ({name} >= {first}, < {row["below"]}); if something fails, '
+                              f'try: pip install {distribution}=={row[line].partition("==")[2]}',
+                              stacklevel=1)
 
 
 def extend_config_packages() -> None:
-    """Let mmengine resolve ``mmips::`` and ``mmseg::`` in ``_base_``.
-
-    mmengine looks a package up in a fixed table from import name to distribution.
-    mmips is not in it, and for mmseg it names upstream's distribution, so that with
-    the maintained line alone ``mmseg::`` bases fail with "mmsegmentation is not
-    installed". Where no distribution has the name, mmengine takes it as an import
-    name. For mmips that is the better way always: upstream's mmengine looks for an
-    editable install in site-packages, where it is not, but asks Python for a module.
-    """
+    """Let mmengine resolve ``mmips::`` and ``mmseg::`` in ``_base_``."""
     from mmengine.config.utils import MODULE2PACKAGE
+
+    # What is no distribution mmengine takes for an import name, which it finds in an editable
+    # install too.
     MODULE2PACKAGE['mmips'] = 'mmips.compat'
+    # The table names upstream's distribution, which the maintained line is not.
     if 'mmsegmentation' not in installed_distributions('mmseg'):
         MODULE2PACKAGE['mmseg'] = 'mmseg'

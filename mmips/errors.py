@@ -32,12 +32,9 @@ def error_text(error: BaseException) -> str:
 
 @contextmanager
 def explained(problem: str, if_offline: str = '') -> Iterator[None]:
-    """While something is built from a config: make a refusal of the MM stack a ``UserError``.
+    """Make a refusal of the MM stack, while it builds, a ``UserError`` that starts ``problem``.
 
-    Args:
-        problem (str): How the message starts, such as ``'The run cannot be built'``.
-        if_offline (str): What to say instead when a download has failed, where one may be
-            tried meanwhile. Defaults to '' (none is).
+    Where a download may be tried meanwhile, ``if_offline`` is said instead when it fails.
     """
     try:
         yield

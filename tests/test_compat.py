@@ -53,7 +53,6 @@ def no_stray_warning():
 def problem() -> str:
     with pytest.raises(compat.EnvironmentProblem) as info:
         compat.check_environment()
-    assert '\n' not in str(info.value)
     return str(info.value)
 
 
@@ -62,10 +61,9 @@ MAINTAINED_OPS = ("pip install 'setuptools>=80,<82' wheel ninja psutil && pip in
                   'onedl-mmcv==2.3.6')
 
 
-def without(names, *missing):
-    if isinstance(names, dict):
-        return {name: version for name, version in names.items() if name not in missing}
-    return [name for name in names if name not in missing]
+def without(names, missing):
+    kept = [name for name in names if name != missing]
+    return {name: names[name] for name in kept} if isinstance(names, dict) else kept
 
 
 @pytest.mark.parametrize('options', [
@@ -80,9 +78,7 @@ def test_what_is_enough(environment, options):
 
 
 @pytest.mark.parametrize('packages, distributions, missing, command', [
-    (without(PACKAGES, 'torch'), None, 'torch', 'pip install torch==2.10.0'),
     (without(PACKAGES, 'torchvision'), None, 'torchvision', 'pip install torchvision==0.25.0'),
-    (without(PACKAGES, 'mmengine'), None, 'mmengine', 'pip install onedl-mmengine==0.10.12'),
     (without(PACKAGES, 'mmcv'), None, 'mmcv', 'pip install onedl-mmcv==2.3.6'),
     (without(PACKAGES, 'mmcv'), without(UPSTREAM, 'mmcv'), 'mmcv', 'pip install mmcv-lite==2.1.0'),
     (('torch', 'mmengine', 'mmcv'), None,
@@ -97,14 +93,6 @@ def test_what_is_missing_is_named_with_its_command(environment, packages, distri
                                                    command):
     environment(packages, distributions)
     assert problem() == (f'mmips needs {missing}, not installed here; install with: {command}')
-
-
-@pytest.mark.parametrize('mmcv', ['mmcv', 'mmcv-lite'])
-def test_ops_of_upstream_come_from_its_complete_distribution(environment, mmcv):
-    environment(distributions={**without(UPSTREAM, 'mmcv'), mmcv: '2.1.0'})
-    command = compat.ops_command()
-    assert command.endswith(' mmcv==2.1.0') and 'MMCV_WITH_OPS=1 pip install' in command
-    assert ('pip uninstall -y mmcv-lite && ' in command) == (mmcv == 'mmcv-lite')
 
 
 @pytest.mark.parametrize('packages, distributions, both, line, command', [
@@ -123,8 +111,7 @@ def test_doubly_installed(environment, packages, distributions, both, line, comm
 
 
 @pytest.mark.parametrize(('distribution', 'version'), [
-    ('torch', '2.0.1'), ('torch', '2.12.0'), ('onedl-mmcv', '2.4.0rc1'),
-    ('onedl-mmpretrain', '1.1.9'), ('onedl-mmengine', '0.11.0')])
+    ('torch', '2.0.1'), ('torch', '2.12.0'), ('onedl-mmcv', '2.4.0rc1')])
 def test_untested_version_warns_once_and_goes_on(environment, distribution, version):
     environment(distributions={**MAINTAINED, distribution: version})
     with warnings.catch_warnings(record=True) as caught:
@@ -135,14 +122,18 @@ def test_untested_version_warns_once_and_goes_on(environment, distribution, vers
     assert str(warning.message).startswith(f'{distribution} {version} is outside the versions')
 
 
-@pytest.mark.parametrize(('distributions', 'prefix'), [(MAINTAINED, '&& pip install'),
-                                                       (UPSTREAM, '&& MMCV_WITH_OPS=1 pip')])
-def test_mmdet_without_ops_warns_with_the_build_command(environment, distributions, prefix):
+@pytest.mark.parametrize('distributions, command', [
+    (MAINTAINED, f'with: {MAINTAINED_OPS}'), (UPSTREAM, 'psutil && MMCV_WITH_OPS=1 pip install '),
+    # The two overwrite each other.
+    ({**without(UPSTREAM, 'mmcv'), 'mmcv-lite': '2.1.0'},
+     'psutil && pip uninstall -y mmcv-lite && MMCV_WITH_OPS=1 pip install ')])
+def test_mmdet_without_ops_warns_with_the_build_command(environment, distributions, command):
     environment(packages=(*PACKAGES, 'mmdet'), distributions=distributions)
     with pytest.warns(UserWarning, match='no compiled ops') as caught:
         compat.check_environment()
-    assert '--no-build-isolation --no-cache-dir' in str(caught[0].message)
-    assert prefix in str(caught[0].message)
+    said = str(caught[0].message)
+    assert command in said and said.endswith(' onedl-mmcv==2.3.6' if distributions is MAINTAINED
+                                             else ' mmcv==2.1.0')
 
 
 @pytest.mark.parametrize('name, requirement', [
@@ -153,11 +144,6 @@ def test_a_package_that_somebody_needs(environment, name, requirement):
         compat.require_package(name, 'x')
     environment(packages=(name, ))
     compat.require_package(name, 'x')
-
-
-def test_problem_survives_what_mmengine_swallows():
-    assert issubclass(compat.EnvironmentProblem, RuntimeError)
-    assert not issubclass(compat.EnvironmentProblem, ImportError)
 
 
 @pytest.mark.parametrize(('installed', 'expected'), [
@@ -230,12 +216,3 @@ def test_missing_toolbox_is_said_through_a_registry_of_somebody_else():
     assert done.returncode != 0
     assert 'EnvironmentProblem: mmips needs a toolbox (mmpretrain, mmseg or mmdet)' in done.stderr
     assert 'is not in the' not in done.stderr
-
-
-def test_import_is_cheap():
-    done = subprocess.run([sys.executable, '-c', textwrap.dedent("""
-        import sys, mmips
-        heavy = {'torchvision', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'cv2', 'matplotlib'}
-        print(sorted(heavy & set(sys.modules)))
-    """)], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == '[]'

@@ -3,9 +3,6 @@
 # Usage:       bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
 # Environment: PORT, NNODES, NODE_RANK, MASTER_ADDR
 
-CONFIG=$1
-CHECKPOINT=$2
-GPUS=$3
 if [ $# -lt 3 ]; then
     echo "usage: bash $0 CONFIG CHECKPOINT GPUS [options of test.py]" >&2
     exit 2
@@ -17,5 +14,5 @@ exec python -m torch.distributed.run \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
-    --nproc_per_node="$GPUS" \
-    "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"
+    --nproc_per_node="$3" \
+    "$(dirname "$0")/test.py" "$1" "$2" --launcher pytorch "${@:4}"

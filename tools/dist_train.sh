@@ -3,8 +3,6 @@
 # Usage:       bash tools/dist_train.sh CONFIG GPUS [options of train.py]
 # Environment: PORT, NNODES, NODE_RANK, MASTER_ADDR
 
-CONFIG=$1
-GPUS=$2
 if [ $# -lt 2 ]; then
     echo "usage: bash $0 CONFIG GPUS [options of train.py]" >&2
     exit 2
@@ -16,5 +14,5 @@ exec python -m torch.distributed.run \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
-    --nproc_per_node="$GPUS" \
-    "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+    --nproc_per_node="$2" \
+    "$(dirname "$0")/train.py" "$1" --launcher pytorch "${@:3}"

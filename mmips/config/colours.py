@@ -1,5 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The order of an image's colours, said by a config: in the pipeline, and at the network.
+"""The order of an image's colours, 'bgr' or 'rgb', in one split ('test', 'val' or 'train').
 
 mmcv reads files as BGR, which the data preprocessor turns round where it is told to. Sets of
 arrays, such as CIFAR, are RGB and left alone.
@@ -13,17 +13,12 @@ __all__ = ['network_order', 'pipeline_order']
 
 
 def pipeline_order(cfg: Mapping, split: str) -> str:
-    """The order between loading and packing, 'bgr' or 'rgb'.
-
-    Args:
-        cfg (Mapping): The whole config.
-        split (str): 'test', 'val' or 'train'; of several data sets in a wrapper the first counts.
-    """
+    """The order between loading and packing; of several data sets in a wrapper the first counts."""
     return 'bgr' if _from_files(cfg, split) or _turned_round(cfg) else 'rgb'
 
 
 def network_order(cfg: Mapping, split: str) -> str:
-    """The order in which the network gets the colours, 'bgr' or 'rgb'; arguments as above."""
+    """The order in which the network gets the colours."""
     return 'bgr' if _from_files(cfg, split) and not _turned_round(cfg) else 'rgb'
 
 

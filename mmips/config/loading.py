@@ -28,8 +28,8 @@ def load_config(name: str, options: dict | None = None) -> Any:
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        hint = ("\n  A base with Mixup or CutMix holds `augments` as a list: write augments=["
-                "dict(type='mmips.IntraClassPatchSwap', grid_size=2)], a list too."
+        hint = ("\n  The base holds `augments` as a list: write augments=[dict("
+                "type='mmips.IntraClassPatchSwap', grid_size=2)], a list too."
                 if 'augments' in str(error) else '')
         raise UserError(f'The config {path} cannot be used: {type(error).__name__}: '
                         f'{error_text(error)}{hint}') from error

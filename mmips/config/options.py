@@ -19,27 +19,23 @@ _SPECIAL = ('_delete_', 'type', '_scope_')
 _RUNNER_KEYS = ('activation_checkpointing', 'compile', 'data_preprocessor',
                 'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
                 'runner_type', 'strategy', 'sync_bn', 'tta_model', 'tta_pipeline')
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # What mmengine itself takes out of a part before it hands the rest to a class, by the top key.
 _TAKEN_OUT = {
-    **dict.fromkeys(('train_dataloader', 'val_dataloader', 'test_dataloader'),
-                    ('num_batch_per_epoch', )),
+    **dict.fromkeys(_LOADERS, ('num_batch_per_epoch', )),
     **dict.fromkeys(('default_hooks', 'custom_hooks'), ('priority', )),
     'optim_wrapper': ('constructor', 'paramwise_cfg'), 'train_cfg': ('by_epoch', ),
     'param_scheduler': ('convert_to_iter_based', ),
 }
-# How alike a name has to be to one that is known, to be taken for a misspelling of it.
-_HINT, _MISSPELT = 0.6, 0.8
 
 
 def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
     """Merge dotted options into a config; refuse what would have no effect.
 
-    mmengine's own merging makes new keys of misspelt ones, without a word. Here every key must
-    exist in the config, or else be an argument of what the config builds there (``model.alpha``
-    is one of ``type='mmips.SelfDistillClassifier'`` even where the config leaves it at its
-    default). Where nobody can know the arguments (``**kwargs``, a dict without a type), only what
-    looks like another key misspelt is refused. A top-level key must be one that the Runner reads:
-    a variable that only the config's own text uses has been used by then.
+    Every key must exist in the config, or else be an argument of what the config builds there.
+    Where nobody can know the arguments (``**kwargs``, a dict without a type), only what looks like
+    another key misspelt is refused. A top-level key must be one that the Runner reads: a variable
+    of the config's own text has been used by then.
 
     Args:
         cfg (Config): The whole config, changed in place.
@@ -96,12 +92,11 @@ def _check_top(cfg: Any, parts: list[str]) -> None:
     """Raise unless the Runner reads the first part of a key."""
     from mmengine.runner import Runner
     known = _parameters(Runner)[0].union(_RUNNER_KEYS)
-    if parts[0] in known:
-        return
-    reason = (f'{parts[0]!r} is a variable of the config, which is used up once it is read: name '
-              'the place where its value ends up' if parts[0] in cfg else
-              f'the Runner reads no {parts[0]!r}{_hint(parts[0], known)}')
-    raise UserError(f'the option {".".join(parts)} would have no effect: {reason}.')
+    if parts[0] not in known:
+        reason = (f'{parts[0]!r} is a variable of the config, which is used up once it is read: '
+                  'name the place where its value ends up' if parts[0] in cfg else
+                  f'the Runner reads no {parts[0]!r}{_hint(parts[0], known)}')
+        raise UserError(f'the option {".".join(parts)} would have no effect: {reason}.')
 
 
 def _check_argument(node: Mapping, path: list[str], name: str, scope: str,
@@ -114,7 +109,7 @@ def _check_argument(node: Mapping, path: list[str], name: str, scope: str,
     known = {key for names, _ in arguments for key in names}.union(_TAKEN_OUT.get(path[0], ()))
     others = {*map(str, node if present is None else present), *known} - {name}
     anything = not built or any(kwargs for _, kwargs in arguments)
-    if name in known or (anything and not _alike(name, others, _MISSPELT)):
+    if name in known or (anything and not difflib.get_close_matches(name, others, cutoff=0.8)):
         return
     where = '.'.join(path)
     kind = f" of type {node['type']!r}" if 'type' in node else ''
@@ -123,12 +118,8 @@ def _check_argument(node: Mapping, path: list[str], name: str, scope: str,
                     f'{name!r}{hint}.')
 
 
-def _alike(name: str, known: Iterable[str], cutoff: float) -> list[str]:
-    return difflib.get_close_matches(name, known, 3, cutoff)
-
-
 def _hint(name: str, known: Iterable[str]) -> str:
-    found = _alike(name, known, _HINT)
+    found = difflib.get_close_matches(name, known)
     return f' (did you mean {" or ".join(found)}?)' if found else ''
 
 
@@ -157,17 +148,18 @@ def _untyped(path: list[str], scope: str) -> list[Any]:
     from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
     from mmengine.runner.utils import set_random_seed
     from torch.utils.data import DataLoader
-    kinds: dict[str, list] = {
-        'train_dataloader': [DataLoader], 'val_dataloader': [DataLoader],
-        'test_dataloader': [DataLoader], 'optim_wrapper': [OptimWrapper],
-        'train_cfg': [EpochBasedTrainLoop, IterBasedTrainLoop], 'val_cfg': [ValLoop],
-        'test_cfg': [TestLoop], 'randomness': [set_random_seed]}
+    key = '.'.join(path)
     if scope == 'mmpretrain':
         from mmpretrain.models import ClsDataPreprocessor, RandomBatchAugment
-        kinds.update({'data_preprocessor': [ClsDataPreprocessor],
-                      'model.data_preprocessor': [ClsDataPreprocessor],
-                      'model.train_cfg': [RandomBatchAugment]})
-    return kinds.get('.'.join(path), [])
+        if key == 'model.train_cfg':
+            return [RandomBatchAugment]
+        if key.removeprefix('model.') == 'data_preprocessor':
+            return [ClsDataPreprocessor]
+    kinds: dict[str, list] = {
+        **dict.fromkeys(_LOADERS, [DataLoader]), 'optim_wrapper': [OptimWrapper],
+        'train_cfg': [EpochBasedTrainLoop, IterBasedTrainLoop], 'val_cfg': [ValLoop],
+        'test_cfg': [TestLoop], 'randomness': [set_random_seed]}
+    return kinds.get(key, [])
 
 
 def _parameters(function: Any) -> tuple[set[str], bool]:

@@ -1,10 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """What a config gets wrong about pairs, said before anything is built.
 
-A half-configured IPS run either trains wrongly in silence (ordinary batches under a
-pair loss) or stops in its first step, after the data was read and the model built. All
-of it can be read from the config. Each message names the key, its value, what was
-expected and what to write. For configs of mmseg and mmdet see ``transfer_checks``.
+A half-configured IPS run either trains wrongly in silence (ordinary batches under a pair loss)
+or stops in its first step. For configs of mmseg and mmdet see ``transfer_checks``.
 """
 import inspect
 from collections.abc import Iterator
@@ -42,11 +40,10 @@ class _Facts:
         self.is_ordinary = self.sampler in _ORDINARY_SAMPLERS
         self.is_paired = _is_paired(self.sampler)
         self.augments_key, self.augments_cfg = find_augments(cfg)
-        self.augments = list(
-            _iter_augments(self.augments_cfg.get('augments'), f'{self.augments_key}.augments'))
+        given = self.augments_cfg.get('augments')
+        self.augments = list(_iter_augments(given, f'{self.augments_key}.augments'))
         self.swaps = [(key, aug) for key, aug, _ in self.augments if type_name(aug) == SWAP]
-        self.count = (len(self.augments_cfg.augments)
-                      if isinstance(self.augments_cfg.get('augments'), (list, tuple)) else 1)
+        self.count = len(given) if isinstance(given, (list, tuple)) else 1
 
 
 def _is_paired(name: str) -> bool:
@@ -88,11 +85,6 @@ def _iter_augments(node: Any, key: str, whole_pairs: bool = False
 def check_config(cfg: Any) -> list[str]:
     """Check what a training config says about pairs, swaps, distillation and transfer.
 
-    Configs that use none of it pass untouched.
-
-    Args:
-        cfg (Config): The whole config, command-line options merged.
-
     Returns:
         list[str]: Warnings to log: the run is possible, but perhaps not meant.
 
@@ -113,18 +105,16 @@ def _batch_mistakes(facts: _Facts) -> Iterator[Mistake]:
     """What does not yield pairs, or tears them apart."""
     if facts.is_distill and facts.is_ordinary:
         yield ('train_dataloader.sampler', facts.loader.get('sampler'),
-               'a sampler that yields pairs of one class: SelfDistillClassifier pulls the two '
-               'predictions of neighbours in the batch together', _SAMPLER)
+               'a sampler that yields pairs of one class, to be distilled', _SAMPLER)
     size = facts.loader.get('batch_size')
     if (facts.is_distill or facts.is_paired) and isinstance(size, int) and (size < 2 or size % 2):
         yield ('train_dataloader.batch_size', size,
                'an even number: it counts images, and a pair has two',
                f'train_dataloader = dict(batch_size={max(2, size + size % 2)})')
-    own = facts.loader.get('batch_sampler') or {}
-    if facts.is_paired and type_name(own) not in ('', 'BatchSampler'):
-        yield ('train_dataloader.batch_sampler', own,
-               'none: it regroups the indices and tears pairs apart, and a plain sampler '
-               'with an even batch_size is all that pairs need',
+    regroup = facts.loader.get('batch_sampler')
+    if facts.is_paired and type_name(regroup) not in ('', 'BatchSampler'):
+        yield ('train_dataloader.batch_sampler', regroup,
+               'none: it regroups the indices and tears pairs apart',
                'train_dataloader = dict(batch_sampler=None)')
     for field in ('val_dataloader', 'test_dataloader'):
         sampler = (facts.cfg.get(field) or {}).get('sampler') or {}
@@ -138,9 +128,8 @@ def _augment_mistakes(facts: _Facts) -> Iterator[Mistake]:
     """What swaps nothing, is left over from a base, or mixes single images."""
     if facts.swaps and not facts.is_distill and facts.is_ordinary:
         yield (*facts.swaps[0],
-               'pairs of one class to swap between, but the model is '
-               f'{type_name(facts.model) or None} and the sampler {facts.sampler or None}: pairs '
-               'of different labels are left alone, so hardly anything would be swapped',
+               'pairs of one class, which alone are swapped, but the model is '
+               f'{type_name(facts.model) or None} and the sampler {facts.sampler or None}',
                f'{_MODEL} and {_SAMPLER}')
     for key, augment in facts.swaps:
         from mmips.models.batch_augments import IntraClassPatchSwap
@@ -159,8 +148,7 @@ def _augment_mistakes(facts: _Facts) -> Iterator[Mistake]:
         if (type_name(augment) in _MIXING and not whole_pairs and facts.is_distill
                 and not facts.model.get('allow_mismatch')):
             yield (key, augment,
-                   'an augment of whole pairs: this one mixes single images, so the two of a pair '
-                   'would get different labels',
+                   'an augment of whole pairs: this one mixes single images and parts their labels',
                    f"dict(type='mmips.PairwiseBatchAugment', augment={_plain(augment)})")
 
 
@@ -171,11 +159,10 @@ def _class_mistakes(facts: _Facts) -> Iterator[Mistake]:
     given = (facts.model.get('train_cfg') or {}).get('augments')
     if given and facts.augments_key != 'model.train_cfg':
         yield ('model.train_cfg.augments', given,
-               'one place for augments: data_preprocessor.batch_augments is set too, and '
-               'mmpretrain then ignores train_cfg in silence',
-               'model = dict(train_cfg=dict(augments=[...]), '
-               'data_preprocessor=dict(batch_augments=None)), or only one of them')
-    own, head = find_preprocessor(facts.cfg).get('num_classes'), facts.model.get('head') or {}
+               'one place for augments: data_preprocessor.batch_augments is set too, and wins',
+               'one of the two alone, such as data_preprocessor = dict(batch_augments=None)')
+    own = find_preprocessor(facts.cfg).get('num_classes')
+    head: Any = facts.model.get('head')
     classes = head.get('num_classes') if hasattr(head, 'get') else None
     if facts.augments and (own is None or classes not in (None, own)):
         yield ('data_preprocessor.num_classes', own,
@@ -198,8 +185,8 @@ def _hook_mistakes(facts: _Facts) -> Iterator[Mistake]:
     if ('EpochSeedHook' in hooks and facts.loader.get('persistent_workers')
             and facts.loader.get('num_workers')):
         yield ('train_dataloader.persistent_workers', True,
-               'False: workers that live through all epochs are seeded once, so '
-               'mmips.EpochSeedHook could not make a resumed run repeat this one',
+               'False: workers that live on are seeded once, so that mmips.EpochSeedHook could '
+               'not make a resumed run repeat this one',
                'train_dataloader = dict(persistent_workers=False)')
 
 
@@ -207,18 +194,17 @@ def _warnings(facts: _Facts) -> Iterator[str]:
     """What is possible, but perhaps not meant."""
     if facts.is_distill and not facts.is_paired and not facts.is_ordinary:
         yield (f'train_dataloader.sampler is {facts.sampler}, not one of mmips: it has to yield '
-               'the two images of a pair one after the other. The first batch will be checked.')
+               'pairs one after the other. The first batch will be checked.')
     if facts.is_paired and not facts.is_distill:
         used = 'swapped but not' if facts.swaps else 'neither swapped nor'
-        yield (f'train_dataloader.sampler is {facts.sampler}, but model.type is '
-               f'{facts.model.get("type")!r}: pairs are {used} distilled. Right for an '
-               f'ablation; for IPS write {_MODEL}.')
+        yield (f'model.type is {facts.model.get("type")!r}: pairs are {used} distilled. Right for '
+               f'an ablation; for IPS write {_MODEL}.')
     if facts.is_distill and not facts.swaps:
         yield (f'model.train_cfg.augments has no {SWAP}: pairs are distilled, but not swapped. '
                f'Right for the "no swap" ablation; for IPS write {_AUGMENT}.')
     if facts.swaps and facts.count > 1:
         yield (f'{facts.augments_key}.augments has {facts.count} entries, of which mmpretrain '
-               'picks one for each batch. To apply all, one after the other, write augments='
+               'picks one for each batch. To apply all, write augments='
                "[dict(type='mmips.SequentialBatchAugment', augments=[...])].")
     collate = type_name(facts.loader.get('collate_fn') or {})
     if facts.is_paired and collate not in ('', 'default_collate', 'pseudo_collate'):

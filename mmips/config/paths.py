@@ -47,29 +47,18 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
         raise UserError(f'{wanted!r} is in several folders, name one: {", ".join(same_name)}')
     if same_name:
         return str(root / same_name[0])
-    raise MissingFileError(_advice(wanted, known, root))
-
-
-def _advice(wanted: str, known: list[str], root: Path) -> str:
-    """Say what there is instead, comparing file names: folders are mistyped rarely."""
+    # File names are compared: folders are mistyped rarely.
     names = {path.rpartition('/')[2]: path for path in known if not path.startswith('_base_')}
-    close = difflib.get_close_matches(wanted.rpartition('/')[2], names, n=3, cutoff=0.5)
-    hint = ', '.join(repr(names[name]) for name in close) if close else f'any file below {root}'
-    return f'mmips has no config {wanted!r}; did you mean {hint}?'
+    close = difflib.get_close_matches(wanted.rpartition('/')[2], names, cutoff=0.5)
+    hint = ', '.join(repr(names[name]) for name in close) or f'any file below {root}'
+    raise MissingFileError(f'mmips has no config {wanted!r}; did you mean {hint}?')
 
 
 def base(name: str) -> str:
     """Make a ``package::path`` base work in tools that have not imported mmips yet.
 
-    mmseg's own tools parse a config before they import anything of ours, and then
-    ``_base_ = 'mmseg::…'`` fails with the maintained line. ``_base_`` is evaluated, so
-    ``_base_ = [__import__('mmips').base('mmseg::…')]`` mends mmengine's table first.
-
-    Args:
-        name (str): Such as ``'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'``.
-
-    Returns:
-        str: ``name`` itself.
+    ``_base_`` is evaluated, so ``_base_ = [__import__('mmips').base('mmseg::…')]`` mends
+    mmengine's table of packages before it is looked at. Returned is ``name`` itself.
 
     Raises:
         UserError: If ``name`` is not of the form ``package::folder/file.py``.

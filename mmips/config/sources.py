@@ -1,9 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Where data and checkpoints come from, and which of them a config names but the disk lacks.
 
-Checked on the config, before anything is built, because a dataset that is missing
-otherwise surfaces as a traceback after the model was built, or, for the validation
-set, after the first epoch.
+Checked on the config, since a set that is missing would be a traceback after the model was built,
+or after the first epoch.
 """
 import os
 import os.path as osp
@@ -92,10 +91,7 @@ def _present(path: str) -> bool:
 
 
 def _expected_paths(cfg: dict) -> list[list[str]]:
-    """The paths one dataset config needs, each with its alternatives.
-
-    They are joined as mmengine's ``BaseDataset`` joins them.
-    """
+    """The paths one dataset config needs, each with its alternatives, joined as by mmengine."""
     root = cfg.get('data_root') or ''
     prefix = cfg.get('data_prefix') or {}
     prefixes = [prefix] if isinstance(prefix, str) else list(prefix.values())
@@ -113,10 +109,7 @@ def _expected_paths(cfg: dict) -> list[list[str]]:
 
 
 def present_paths(cfg: Any) -> list[str]:
-    """Files and folders that a dataset config, or what it wraps, names and the disk has.
-
-    Each once, in order; their sizes and times tell whether the data has changed.
-    """
+    """Files and folders that a dataset config, or what it wraps, names and the disk has."""
     found: set[str] = set()
     for _, data in iter_datasets(cfg, ''):
         root = data.get('data_root') or ''
@@ -136,10 +129,7 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
                      ) -> list[tuple[str, dict, list[str]]]:
     """Config key, config and missing paths of every dataset that is not all on the disk.
 
-    Args:
-        cfg (Config): The whole config.
-        fields (tuple[str, ...]): Its data loaders, e.g. ``('train_dataloader', )``.
-        downloading (bool): Those that fetch themselves, instead of the others. Defaults to False.
+    Only of those that fetch themselves with ``downloading``, or else of the others.
     """
     found = []
     for field in fields:
@@ -159,15 +149,15 @@ def pending_downloads(cfg: Any, fields: tuple[str, ...]) -> list[tuple[str, dict
 
 def advise(found: list[tuple[str, dict, list[str]]]) -> str:
     """One paragraph for each missing dataset: what was looked for, what to get, where to put it."""
-    blocks: dict[tuple[str, str], tuple[list[str], list[str], dict]] = {}
-    for key, cfg, missing in found:
-        keys, paths, _ = blocks.setdefault((type_name(cfg), _root(cfg)), ([], [], cfg))
-        keys.append(key)
-        paths.extend(path for path in missing if path not in paths)
-    return '\n\n'.join(_advise_one(*block) for block in blocks.values())
+    blocks: dict[tuple[str, str], list[tuple[str, dict, list[str]]]] = {}
+    for row in found:
+        blocks.setdefault((type_name(row[1]), _root(row[1])), []).append(row)
+    return '\n\n'.join(map(_advise_one, blocks.values()))
 
 
-def _advise_one(keys: list[str], paths: list[str], cfg: dict) -> str:
+def _advise_one(found: list[tuple[str, dict, list[str]]]) -> str:
+    keys, (cfg, *_), missing = zip(*found)
+    paths = dict.fromkeys(path for part in missing for path in part)
     source = _source_of(cfg)
     option = 'data_root' if 'data_root' in cfg or not cfg.get('ann_file') else 'ann_file'
     there = f'/path/to/{osp.basename(_root(cfg)) or "data"}'
@@ -189,11 +179,16 @@ def advise_conversion(cfg: dict) -> list[str]:
             f'             ({_fill(source.converted, cfg)})'] if source.convert else []
 
 
+def iter_parts(node: Any) -> list[tuple[Any, Any]]:
+    """Keys, or numbers, and what is below them in a node of a config."""
+    if hasattr(node, 'items'):
+        return list(node.items())
+    return list(enumerate(node)) if isinstance(node, (list, tuple)) else []
+
+
 def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield ``(config key, path)`` of every checkpoint that a model config loads."""
-    parts = (node.items() if hasattr(node, 'items') else
-             enumerate(node) if isinstance(node, (list, tuple)) else ())
-    for name, value in parts:
+    for name, value in iter_parts(node):
         loads = name == 'pretrained' or name == 'checkpoint' and type_name(node) == 'Pretrained'
         if loads and value and isinstance(value, str):
             yield f'{key}.{name}', value
@@ -202,7 +197,7 @@ def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
-    """Find ``(config key, path)`` of local checkpoints that a config names and the disk lacks."""
+    """``(config key, path)`` of every local checkpoint that a config names and the disk lacks."""
     named = list(_iter_checkpoints(cfg.get('model') or {}, 'model'))
     last = Path(cfg.get('work_dir') or '', 'last_checkpoint')
     if cfg.get('load_from'):
@@ -216,18 +211,15 @@ def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
 def advise_checkpoint(key: str, path: str) -> str:
     """What to do about a checkpoint that ``missing_checkpoints`` has found."""
     place = Path(path).expanduser()
-    is_folder = place.is_dir()
-    lines = [f'The checkpoint {path!r}, named by {key}, '
-             + ('is a folder, not a file.' if is_folder else 'does not exist.')]
-    folder = place if is_folder else place.parent
+    folder = place if place.is_dir() else place.parent
     beside = sorted(file.name for file in folder.glob('*.pt*') if file.suffix in ('.pth', '.pt'))
-    if beside:
-        lines.append(f'  in {folder} there are: {", ".join(beside[:8])}')
-    lines.append('  train it, or download it and put it there, or give another path or an '
-                 f'https:// address:  --cfg-options {key}=...' if key.startswith('model.') else
-                 '  give the path of a .pth file that a training run has saved (its work '
-                 'directory names the newest one in last_checkpoint)')
-    return '\n'.join(lines)
+    said = 'is a folder, not a file.' if place.is_dir() else 'does not exist.'
+    there = f'\n  in {folder} there are: {", ".join(beside[:8])}' if beside else ''
+    advice = ('train it, or download it and put it there, or give another path or an https:// '
+              f'address:  --cfg-options {key}=...' if key.startswith('model.') else
+              'give the path of a .pth file that a training run has saved (its work directory '
+              'names the newest one in last_checkpoint)')
+    return f'The checkpoint {path!r}, named by {key}, {said}{there}\n  {advice}'
 
 
 def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:

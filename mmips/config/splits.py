@@ -13,8 +13,7 @@ def prepare_split(cfg: Any, split: str, name: str) -> None:
 
     Args:
         cfg (Config): The whole config.
-        split (str): 'test', 'val' or 'train'. Training images go through the pipeline of
-            the test set, or else of the validation set.
+        split (str): 'test', 'val' or 'train', whose images go through the test set's pipeline.
         name (str): What to call the config in messages.
 
     Raises:
@@ -37,11 +36,9 @@ def prepare_split(cfg: Any, split: str, name: str) -> None:
 
 
 def _use_test_pipeline(cfg: Any, name: str) -> None:
-    for field in ('test_dataloader', 'val_dataloader'):
-        tests = list(sources.iter_datasets((cfg.get(field) or {}).get('dataset'), ''))
-        if tests:
-            break
-    else:
+    tests = [found for field in ('test_dataloader', 'val_dataloader') for found in
+             sources.iter_datasets((cfg.get(field) or {}).get('dataset'), '')]
+    if not tests:
         raise UserError(f'{name} has no test or validation set, whose pipeline its training '
                         'images would take: write test_dataloader.')
     for _, dataset in sources.iter_datasets(cfg.train_dataloader.dataset, ''):
@@ -50,9 +47,7 @@ def _use_test_pipeline(cfg: Any, name: str) -> None:
 
 def drop_pretrained(node: Any) -> None:
     """Remove every pretrained checkpoint below a model config, in place."""
-    parts = (list(node.items()) if isinstance(node, dict) else
-             enumerate(node) if isinstance(node, (list, tuple)) else ())
-    for key, value in parts:
+    for key, value in sources.iter_parts(node):
         if (isinstance(value, str) if key == 'pretrained' else
                 key == 'init_cfg' and 'Pretrained' in repr(value)):
             node[key] = None

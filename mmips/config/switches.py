@@ -29,20 +29,14 @@ def use_amp(cfg: Any) -> None:
 def auto_scale_lr(cfg: Any) -> None:
     """Scale the learning rate by batch size / base batch size."""
     if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-        raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, '
-                        'the number of images a step for which its learning rate was set. '
+        raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, the '
+                        'images a step for its learning rate. '
                         'Write auto_scale_lr = dict(base_batch_size=...).')
     cfg.auto_scale_lr.enable = True
 
 
 def use_pictures(cfg: Any, folder: str | None, **hook_options: Any) -> None:
-    """Draw predictions: into a folder, and as the visualisation hook is told besides.
-
-    Args:
-        cfg (Config): The whole config.
-        folder (str, optional): Where pictures go; None for none.
-        **hook_options (Any): ``show``, ``interval`` and ``wait_time`` of the toolbox's hook.
-    """
+    """Draw predictions into a folder; ``show``, ``interval``, ``wait_time`` are the hook's own."""
     if 'visualization' not in cfg.get('default_hooks', {}):
         raise UserError('--show, --show-dir: the config has no default_hooks.visualization. '
                         "Write default_hooks=dict(visualization=dict(type='VisualizationHook')).")

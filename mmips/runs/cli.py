@@ -11,13 +11,11 @@ from typing import Any
 from mmips.errors import UserError, error_text
 from mmips.runs import launch
 
-__all__ = ['USER_ERROR', 'add_checkpoint_options', 'add_run_options', 'check_names',
+__all__ = ['TRACEBACK', 'add_checkpoint_options', 'add_run_options', 'check_names',
            'parse_run_args', 'readable_failures']
 
 #: Set to 1, this variable brings the full traceback back.
 TRACEBACK = 'MMIPS_TRACEBACK'
-#: Exit status of a tool that ended in a message to its user.
-USER_ERROR = 2
 
 
 def readable_failures(main: Callable) -> Callable:
@@ -33,22 +31,15 @@ def readable_failures(main: Callable) -> Callable:
         except UserError as error:
             if os.environ.get(TRACEBACK, '0') != '0':
                 raise
-            _speak(error_text(error))
-            raise SystemExit(USER_ERROR) from None
+            message = error_text(error)
+            if launch.local_rank():
+                # The launcher ends what waits for the first process, but the fault may be here.
+                time.sleep(10)
+                message = f'[process {launch.rank()}] {message}'
+            print(f'\n{message}\n\n(the full traceback: {TRACEBACK}=1)', file=sys.stderr)
+            raise SystemExit(2) from None
 
     return wrapped
-
-
-def _speak(message: str) -> None:
-    """Print a message from the first process; others wait to be ended by the launcher.
-
-    They do speak in the end, for the fault may be on their machine or in their share
-    of the data alone.
-    """
-    if launch.local_rank():
-        time.sleep(10)
-        message = f'[process {launch.rank()}] {message}'
-    print(f'\n{message}\n\n(the full traceback: {TRACEBACK}=1)', file=sys.stderr, flush=True)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """The processes of a distributed run on a machine without a GPU.
 
-mmengine cannot start on CPUs by itself: ``init_dist`` calls ``torch.cuda.set_device``
-and the Runner wraps the model with ``device_ids=[local rank]``. Both are left out when
-a process group exists already and when ``model_wrapper_cfg`` says so, which is what
-:func:`prepare_distributed` arranges.
+mmengine cannot start there by itself: ``init_dist`` calls ``torch.cuda.set_device`` unless a
+process group exists, and the Runner wraps the model with ``device_ids=[local rank]`` unless
+``model_wrapper_cfg`` says otherwise.
 """
 import datetime
 import logging
@@ -42,17 +41,14 @@ def prepare_distributed(cfg: Any) -> None:
     """Make a distributed config run on what this machine has.
 
     With GPUs, only their number is checked. Without, the gloo process group is made here, and
-    ``cfg.model_wrapper_cfg`` replaced by one that needs no GPU and turns SyncBN, which refuses
-    CPU tensors, into BN.
+    the model's wrapper replaced by one that turns SyncBN, which refuses CPU tensors, into BN.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
         return
     import torch
     from mmengine.device import get_device
-    if get_device() == 'mps':
-        # No rehearsal on the CPU here: the Runner moves every model to get_device(),
-        # and gloo cannot reduce tensors that live on an Apple GPU.
+    if get_device() == 'mps':  # Where the Runner moves every model, and gloo reduces nothing.
         raise UserError(f'--launcher={launcher}: torch cannot train in several processes on an '
                         'Apple GPU (mps). Start one process, without --launcher.')
     if get_device() != 'cpu':
@@ -73,9 +69,8 @@ def prepare_distributed(cfg: Any) -> None:
 
 def _cpu_wrapper_cfg(cfg: Any) -> dict:
     """The config's own wrapper with its options, but for CPUs."""
-    wrapper = dict(cfg.get('model_wrapper_cfg') or
-                   dict(broadcast_buffers=False,
-                        find_unused_parameters=cfg.get('find_unused_parameters', False)))
+    wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
+        broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))
     kind = wrapper.pop('type', 'MMDistributedDataParallel')
     if kind not in ('MMDistributedDataParallel', 'DistributedDataParallel', CPU_WRAPPER):
         raise UserError(f'model_wrapper_cfg.type={kind!r} cannot run without a GPU. Remove '
@@ -96,8 +91,7 @@ def _register_cpu_wrapper() -> None:
             count = sum(type(part).__name__ == 'SyncBatchNorm' for part in module.modules())
             if count and rank() == 0:
                 print_log(f'SyncBN cannot run on CPUs: {count} SyncBN layers of the model are '
-                          'ordinary BN layers in this run, and each process normalises by its own '
-                          'images. Results will differ from a run on GPUs.', 'current',
+                          'ordinary BN layers in this run, unlike on GPUs.', 'current',
                           logging.WARNING)
             super().__init__(module=revert_sync_batchnorm(module), **kwargs)
 
@@ -109,9 +103,8 @@ def _set_torch_variables(launcher: str) -> None:
     names = _VARIABLES[launcher]
     if names['RANK'] not in os.environ:
         raise UserError(
-            f'--launcher={launcher}, but {names["RANK"]} is not set: this process was not started '
-            f'by {launcher}. Start by `bash tools/dist_train.sh CONFIG PROCESSES`, or leave '
-            '--launcher out.')
+            f'--launcher={launcher}, but {names["RANK"]} is not set. Start by '
+            '`bash tools/dist_train.sh CONFIG PROCESSES`, or leave --launcher out.')
     for name, given in names.items():
         os.environ.setdefault(name, os.environ.get(given, '0'))
     os.environ.setdefault('MASTER_PORT', '29500')

@@ -1,12 +1,12 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """What a checkpoint can tell about its weights: network, data, and the score of this epoch.
 
-Everything returned is plain (text, numbers, lists, dicts), without paths of the machine.
+Everything returned is plain, without paths of the machine.
 """
 import math
 import os.path as osp
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmips.config.colours import network_order
@@ -16,7 +16,7 @@ from mmips.errors import MissingFileError, UserError
 from mmips.runs.files import plain
 from mmips.runs.logs import read_records
 
-__all__ = ['describe', 'find_top1', 'read_config']
+__all__ = ['describe', 'find_top1']
 
 _TOP1 = 'accuracy/top1'
 #: What a published checkpoint carries on when it is published again.
@@ -34,7 +34,7 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
     classes = (meta.get('dataset_meta') or {}).get('classes')
     if classes:
         facts['classes'] = [str(name) for name in classes]
-    config, notes = read_config(meta.get('cfg'))
+    config, notes = _read_config(meta.get('cfg'))
     facts.update(_from_config(config))
     named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))
     if named:
@@ -45,7 +45,7 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
     return facts, config, notes
 
 
-def read_config(text: str | None) -> tuple[Any, list[str]]:
+def _read_config(text: str | None) -> tuple[Any, list[str]]:
     """The config that mmengine has stored as text, and a note where it cannot be read."""
     from mmengine.config import Config
     try:
@@ -60,7 +60,7 @@ def _from_config(config: Any) -> dict[str, Any]:
     if backbone:  # But for the settings that hold paths of the machine it was trained on.
         facts['backbone'] = {key: value for key, value in backbone.items()
                              if key not in ('init_cfg', 'pretrained')}
-    _, data = next(iter_datasets(_dataset(config, 'train'), ''), ('', {}))
+    _, data = next(_datasets(config, 'train'), ('', {}))
     if type_name(data):
         facts['dataset'] = type_name(data)
     preprocessor = find_preprocessor(config)
@@ -72,15 +72,15 @@ def _from_config(config: Any) -> dict[str, Any]:
     return plain(facts)
 
 
-def _dataset(config: Any, split: str) -> Any:
-    return (config.get(f'{split}_dataloader') or {}).get('dataset')
+def _datasets(config: Any, split: str) -> Iterator[tuple[str, dict]]:
+    return iter_datasets((config.get(f'{split}_dataloader') or {}).get('dataset'), '')
 
 
 def _find_input(config: Any) -> dict[str, Any]:
     """Height and width of a classifier's test image, the share its crop takes, how it is scaled."""
     found: dict[str, Any] = {}
     edge, interpolation = 0, 'bilinear'
-    for _, data in iter_datasets(_dataset(config, 'val') or _dataset(config, 'test'), ''):
+    for _, data in list(_datasets(config, 'val')) or _datasets(config, 'test'):
         for step in data.get('pipeline') or ():
             size = step.get('crop_size', step.get('scale'))
             if type_name(step) == 'ResizeEdge' and isinstance(size, int):
@@ -95,19 +95,21 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
               ) -> tuple[float, str] | None:
     """The validation top-1 of exactly these weights, and 'checkpoint' or 'log'; None if unknown.
 
-    A checkpoint is saved before its validation and then knows the scores of earlier epochs
-    alone. Only a best one (``save_best``) is saved afterwards: its ``best_ckpt`` names its own
-    epoch or iteration. ``log`` is ``vis_data/scalars.json`` of the run.
+    A checkpoint is saved before its validation and knows earlier scores alone, but for a best one
+    (``save_best``), whose ``best_ckpt`` names its own epoch. ``log`` is the run's scalars.json.
     """
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     buffer = (hub.get('log_scalars') or {}).get(f'val/{_TOP1}')
     history = [float(score) for score in buffer.data[0]] if buffer is not None else []
-    own = history[-1:] if _saved_after_validation(hub.get('runtime_info') or {}, meta) else []
+    info = hub.get('runtime_info') or {}
+    named = [re.search(r'_(epoch|iter)_(\d+)\.pth$', str(info[key]))
+             for key in info if key.startswith('best_ckpt')]
+    is_best = any(best and meta.get(best.group(1)) == int(best.group(2)) for best in named)
+    own = history[-1:] if is_best else []
     if log is None:
         return (own[0], 'checkpoint') if own else None
     logger = (config.get('default_hooks') or {}).get('logger') or {}
-    by_epoch = logger.get('log_metric_by_epoch', True) and meta.get('epoch')
-    unit = 'epoch' if by_epoch else 'iter'
+    unit = 'epoch' if logger.get('log_metric_by_epoch', True) and meta.get('epoch') else 'iter'
     if not osp.isfile(log):
         raise MissingFileError(f'--log {log}: there is no such file.')
     scores = [(record['step'], record[_TOP1]) for record in read_records(log) if _TOP1 in record]
@@ -123,9 +125,3 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
         raise UserError(f'--log {log} is of another run: its scores are not those that the '
                         f'checkpoint knows ({[round(score, 4) for score in history]}).')
     return found.pop(), 'log'
-
-
-def _saved_after_validation(info: Mapping, meta: Mapping) -> bool:
-    paths = [str(path) for key, path in info.items() if key.startswith('best_ckpt')]
-    named = [re.search(r'_(epoch|iter)_(\d+)\.pth$', path) for path in paths]
-    return any(best and meta.get(best.group(1)) == int(best.group(2)) for best in named)

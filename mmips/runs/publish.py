@@ -39,10 +39,9 @@ _LOAD = {
 def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: bool = False,
             weights: str = 'auto', log: str | None = None, top1: float | None = None
             ) -> tuple[str, str]:
-    """Write the backbone of a checkpoint, and facts about it, for another library.
+    """Write the backbone of a checkpoint, and facts about it; returns their path and a report.
 
-    The arguments are the options of ``tools/model_converters/publish_backbone.py``. Returned are
-    the path of the weights and a report. A UserError says what does not fit; nothing is written.
+    The arguments are the options of ``tools/model_converters/publish_backbone.py``.
     """
     content = read_checkpoint(checkpoint)
     state, which = choose_weights(content, weights)
@@ -93,9 +92,8 @@ def select(state: Mapping[str, Tensor], keep_head: bool = False) -> dict[str, Te
         if not any(key.startswith(part) for key in state):
             raise UserError(
                 f'No key of the checkpoint starts with {part!r}; its first keys are '
-                f'{list(state)[:3]}. Give the checkpoint of a classifier, segmentor or detector of '
-                'OpenMMLab (torchvision and timm save bare networks); --keep-head is for '
-                'classifiers alone.')
+                f'{list(state)[:3]}. Give the checkpoint of a model of OpenMMLab, not of a bare '
+                'network; --keep-head is for classifiers alone.')
     # A clone of its own storage: torch.save writes the whole storage that a view looks at.
     return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for key, value in state.items() if key.startswith(wanted)}
@@ -106,10 +104,9 @@ def flatten(selected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     head = [key for key in selected if not key.startswith(_PREFIX)]
     if head and sorted(head) != ['head.fc.bias', 'head.fc.weight']:
         raise UserError('--keep-head: the classifier of torchvision and timm is one linear layer '
-                        f'(head.fc with a bias), this one has {head[:3]}. Leave --keep-head out, '
-                        'or use --format mmpretrain.')
-    return {key.removeprefix(_PREFIX).removeprefix('head.'): value
-            for key, value in selected.items()}
+                        f'with a bias, this one has {head[:3]}. Leave --keep-head out. '
+                        + _OTHERWISE)
+    return {key.removeprefix(_PREFIX).removeprefix('head.'): selected[key] for key in selected}
 
 
 def find_network(flat: Mapping[str, Tensor], library: str) -> tuple[str, nn.Module]:
@@ -144,10 +141,9 @@ def _build(library: str, name: str, flat: Mapping[str, Tensor]) -> nn.Module:
 
 def prove_equal(flat: Mapping[str, Tensor], backbone: Mapping[str, Any], scope: str, library: str
                 ) -> str:
-    """Name of the library's network, if it computes from ``flat`` what the backbone does.
+    """Name of the library's network that computes from ``flat`` what the backbone does.
 
-    Without the config of the backbone, which the toolbox ``scope`` builds, names and shapes
-    alone are compared.
+    Without the backbone's config, which the toolbox ``scope`` builds, shapes alone are compared.
     """
     name, net = find_network(flat, library)
     if not backbone:
@@ -206,7 +202,7 @@ def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
     if style == 'mmpretrain':
         if classes and any(key.startswith('head.') for key in kept):
             facts['dataset_meta'] = dict(classes=classes)
-        return _write_hashed(base, '.pth', _to_pth(dict(state_dict=kept, meta=facts)))
+        return _write_hashed(base, '.pth', dict(state_dict=kept, meta=facts))
     library = 'torchvision' if style == 'torchvision' else 'timm'
     flat = flatten(kept)
     facts['architecture'] = prove_equal(flat, facts.get('backbone') or {}, scope, library)
@@ -215,7 +211,7 @@ def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
                         f'{library} reads RGB. {_OTHERWISE}')
     facts['num_classes'] = len(flat.get('fc.weight', ()))
     if style != 'hf-safetensors':
-        return _write_hashed(base, '.pth', _to_pth(flat), '.json', facts)
+        return _write_hashed(base, '.pth', flat, '.json', facts)
     from safetensors.torch import save
 
     # A second entry would make the header's order change from run to run.
@@ -223,16 +219,17 @@ def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
                          '/config.json', _hub_config(flat, facts, classes))
 
 
-def _to_pth(content: dict) -> bytes:
-    # Into a file, torch would write the file's name as well: equal content gives equal bytes.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
-def _write_hashed(base: str, ending: str, data: bytes, beside: str = '', facts: Any = None) -> str:
+def _write_hashed(base: str, ending: str, content: Any, beside: str = '', facts: Any = None) -> str:
+    data = content
+    if ending == '.pth':
+        # Into a file, torch would write its name as well: equal content gives equal bytes.
+        torch.save(content, buffer := io.BytesIO())
+        data = buffer.getvalue()
     base = f'{base}-{hashlib.sha256(data).hexdigest()[:8]}'
-    os.makedirs(osp.dirname(base + ending) or '.', exist_ok=True)
+    try:
+        os.makedirs(osp.dirname(base + ending) or '.', exist_ok=True)
+    except OSError as error:
+        raise UserError(f'No folder can be made for the file: {error}. Give another.') from error
     if beside:
         files.write_json(base + beside, facts)
     # The weights come last: where they are, the rest is.
@@ -245,12 +242,11 @@ def _hub_config(flat: Mapping[str, Tensor], facts: Mapping, classes: list[str]) 
     """The config.json of timm and the Hugging Face hub; what is not known is timm's default."""
     # timm.models.save_for_hf would add license, tag and papers of timm's own weights.
     net: Any = _build('timm', facts['architecture'], flat)
-    settings: dict[str, Any] = dict(
-        custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
-        classifier='fc', num_classes=net.num_classes)
-    settings.update({key: facts[key] for key in ('crop_pct', 'interpolation') if key in facts})
-    settings.update({key: [round(value / 255, 6) for value in facts[key]]
-                     for key in ('mean', 'std') if key in facts})
+    settings = dict(custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
+                    classifier='fc', num_classes=net.num_classes)
+    settings |= {key: facts[key] for key in ('crop_pct', 'interpolation') if key in facts}
+    settings |= {key: [round(value / 255, 6) for value in facts[key]]
+                 for key in ('mean', 'std') if key in facts}
     if 'input_size' in facts:
         settings['input_size'] = [flat['conv1.weight'].shape[1], *facts['input_size']]
     labels = dict(label_names=classes) if len(classes) == net.num_classes else {}

@@ -12,10 +12,9 @@ __all__ = ['Differences', 'check_state', 'choose_weights', 'compare', 'read_chec
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU; one without ``state_dict`` is taken for a state dict.
+    """Read a checkpoint, or a bare state dict, onto the CPU; ``state_dict`` holds tensors alone.
 
     It unpickles Python objects, as every tool of OpenMMLab does: read only files that you trust.
-    ``state_dict`` of what is returned is a plain dict of tensors.
     """
     from mmengine.runner import CheckpointLoader
     from torch import Tensor
@@ -77,11 +76,9 @@ class Differences:
 
     def text(self, model: str) -> str:
         """A line for each kind with its first names; ``model`` says whose the wanted ones are."""
-        kinds = {
-            'missing in the file': self.missing,
-            f'unknown to the {model}': self.unexpected,
-            'of another shape': [f'{key} {shapes}' for key, shapes in self.reshaped.items()],
-        }
+        reshaped = [f'{key} {shapes}' for key, shapes in self.reshaped.items()]
+        kinds = {'missing in the file': self.missing, f'unknown to the {model}': self.unexpected,
+                 'of another shape': reshaped}
         return '\n'.join(
             f'  {len(keys)} {kind}: {", ".join(keys[:3])}{" ..." if len(keys) > 3 else ""}'
             for kind, keys in kinds.items() if keys)

@@ -14,12 +14,9 @@ def test_configs_by_path_and_by_name(tmp_path):
     assert loading.find_config(str(path)) == str(path)
     assert loading.find_config('ips/resnet50_ips_in1k.py') == mmips.cfg('ips/resnet50_ips_in1k.py')
     assert loading.load_config(str(path), {'train_cfg.max_epochs': 2}).train_cfg.max_epochs == 2
-
-
-def test_a_mistyped_config_names_similar_ones():
-    with pytest.raises(MissingFileError, match=r"(?s)no config file 'configs/ips/resnet50_ipz_in1"
-                       r"k.py'.*looked from .*resnet50_ips_in1k.py"):
-        loading.find_config('configs/ips/resnet50_ipz_in1k.py')
+    with pytest.raises(MissingFileError, match="(?s)no config file 'ips/resnet50_ipz_in1k.py'.*"
+                       'looked from .*resnet50_ips_in1k.py'):
+        loading.find_config('ips/resnet50_ipz_in1k.py')
 
 
 @pytest.mark.parametrize('text, options, words', [

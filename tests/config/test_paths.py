@@ -30,27 +30,17 @@ def test_cfg_finds_a_config(configs, name):
     assert mmips.cfg(name) == str(configs / 'ips' / 'resnet50_ips_in1k.py')
 
 
-@pytest.mark.parametrize('name', ['ips/resnet50_isp_in1k.py', 'wrong/resnet50-ips_in1k.py'])
-def test_cfg_names_close_matches(configs, name):
-    with pytest.raises(MissingFileError, match=r"did you mean 'ips/resnet50_ips_in1k\.py'"):
+@pytest.mark.parametrize('name, hint', [
+    ('wrong/resnet50-isp_in1k.py', r"'ips/resnet50_ips_in1k\.py'"), ('zzz', 'any file below')])
+def test_cfg_names_close_matches(configs, name, hint):
+    with pytest.raises(MissingFileError, match=f'did you mean {hint}'):
         mmips.cfg(name)
-
-
-def test_cfg_without_a_close_match_says_where_to_look(configs):
-    with pytest.raises(MissingFileError, match='did you mean any file below'):
-        mmips.cfg('zzz/qqqqqqqq.py')
 
 
 def test_cfg_refuses_an_ambiguous_name(configs):
     with pytest.raises(UserError, match='several folders, name one: det/same.py, seg/same.py'):
         mmips.cfg('same.py')
     assert mmips.cfg('seg/same.py') == str(configs / 'seg' / 'same.py')
-
-
-def test_config_root_of_this_installation_holds_configs():
-    root = paths.config_root()
-    assert root.is_absolute()
-    assert any(root.glob('ips/*.py'))
 
 
 def test_config_root_without_configs(tmp_path, monkeypatch):
@@ -70,8 +60,7 @@ def test_base_mends_mmseg(tmp_path, monkeypatch):
     assert mmips.base(name) == name
 
 
-@pytest.mark.parametrize('name', [
-    'fcn/x.py', 'mmseg::x.py', 'mmseg::fcn/x', 'mmseg::a::b/x.py', '', None])
+@pytest.mark.parametrize('name', ['fcn/x.py', 'mmseg::x.py', 'mmseg::a::b/x.py', None])
 def test_base_refuses_another_form(name):
     with pytest.raises(UserError, match="expected 'package::folder/file.py'"):
         mmips.base(name)

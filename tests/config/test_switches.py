@@ -14,8 +14,7 @@ def gpu(monkeypatch):
 
 
 @pytest.mark.parametrize('wrapper', [
-    dict(), dict(type='OptimWrapper'), dict(type='mmengine.OptimWrapper'),
-    dict(type='mmengine.AmpOptimWrapper'), dict(type=OptimWrapper)])
+    dict(), dict(type='mmengine.AmpOptimWrapper'), dict(type=OptimWrapper)])
 def test_amp_knows_the_wrapper_by_any_name(gpu, wrapper):
     cfg = Config(dict(optim_wrapper=wrapper))
     switches.use_amp(cfg)
@@ -25,7 +24,6 @@ def test_amp_knows_the_wrapper_by_any_name(gpu, wrapper):
 @pytest.mark.parametrize('switch, cfg, words', [
     (switches.use_amp, dict(optim_wrapper=dict(type='Own')), "type='Own' is neither"),
     (switches.use_amp, dict(), '--amp: the config has no optim_wrapper'),
-    (switches.auto_scale_lr, dict(auto_scale_lr=None), 'no auto_scale_lr.base_batch_size'),
     (switches.auto_scale_lr, dict(auto_scale_lr=dict(enable=False)), 'base_batch_size'),
     (switches.use_tta, dict(default_scope='mmseg'), '--tta: the config has no tta_model'),
     (lambda cfg: switches.use_pictures(cfg, 'x'), dict(default_hooks=dict()),

@@ -15,10 +15,6 @@ def make(scope='mmseg', checkpoint=FILE, hooks=CHECK, std=(58.4, 57.1, 57.4), he
         data_preprocessor=dict(std=list(std)))))
 
 
-def test_a_sound_config_passes_without_a_word():
-    assert [*transfer_mistakes(make()), *transfer_warnings(make())] == []
-
-
 def test_two_checkpoints():
     cfg = make()
     cfg.model.pretrained = 'open-mmlab://resnet50_v1c'
@@ -41,7 +37,6 @@ def test_a_head_that_cannot_predict(kind, refused):
 
 @pytest.mark.parametrize('options, words', [
     (dict(std=(1, 1, 1)), 'model.data_preprocessor.std is [1, 1, 1], as caffe-style'),
-    (dict(std=(1., 1., 1.), style='pytorch'), 'std=[58.395, 57.12, 57.375]'),
     (dict(hooks=[]), "Add dict(type='mmips.CheckPretrained') to custom_hooks"),
     (dict(hooks=None, checkpoint='https://x.org/y.pth'), 'nothing checks that it fills'),
 ])
@@ -51,8 +46,9 @@ def test_warnings(options, words):
 
 
 @pytest.mark.parametrize('options', [
-    dict(std=(1, 1, 1), style='caffe'), dict(std=(1, 1, 1), checkpoint=None),
+    {}, dict(std=(1, 1, 1), style='caffe'), dict(std=(1, 1, 1), checkpoint=None),
     dict(hooks=[], checkpoint='torchvision://resnet50'), dict(hooks=[], checkpoint=None),
     dict(scope='mmpretrain', std=(1, 1, 1), hooks=[])])
 def test_nothing_to_say(options):
-    assert [*transfer_warnings(make(**options))] == []
+    cfg = make(**options)
+    assert [*transfer_mistakes(cfg), *transfer_warnings(cfg)] == []

@@ -29,21 +29,17 @@ def test_what_its_user_can_mend_is_one_message(kind, capsys):
     with pytest.raises(SystemExit) as caught:
         fail(kind('x is 3; write 4'))()
     said = capsys.readouterr().err
-    assert caught.value.code == cli.USER_ERROR == 2
+    assert caught.value.code == 2
     assert said.startswith('\nx is 3; write 4\n') and 'MMIPS_TRACEBACK=1' in said
     assert 'Traceback' not in said
 
 
-@pytest.mark.parametrize('error', [ValueError('x'), KeyError('x'), RuntimeError('CUDA error')])
-def test_any_other_error_keeps_its_traceback(error):
+@pytest.mark.parametrize('error, asked', [
+    (ValueError('x'), '0'), (RuntimeError('CUDA error'), '0'), (UserError('bad value'), '1')])
+def test_other_errors_keep_their_traceback_and_all_on_request(monkeypatch, error, asked):
+    monkeypatch.setenv(cli.TRACEBACK, asked)
     with pytest.raises(type(error)):
         fail(error)()
-
-
-def test_traceback_on_request(monkeypatch):
-    monkeypatch.setenv(cli.TRACEBACK, '1')
-    with pytest.raises(UserError, match='bad value'):
-        fail(UserError('bad value'))()
 
 
 def test_other_processes_wait_for_the_first(monkeypatch, capsys):

@@ -46,22 +46,6 @@ def one_process(no_gpu, monkeypatch):
         torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize('name', ['RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'])
-def test_rank_is_known_from_every_launcher(no_gpu, monkeypatch, name):
-    assert launch.rank() == 0
-    monkeypatch.setenv(name, '3')
-    assert launch.rank() == 3
-
-
-@pytest.mark.parametrize('device', ['cpu', 'mps'])
-def test_a_single_process_is_left_alone(monkeypatch, device):
-    monkeypatch.setattr('mmengine.device.get_device', lambda: device)
-    cfg = Config(dict(launcher='none'))
-    launch.prepare_distributed(cfg)
-    assert 'model_wrapper_cfg' not in cfg
-    assert not torch.distributed.is_initialized()
-
-
 def test_gloo_and_bn_without_a_gpu(one_process, capsys):
     cfg = Config(dict(launcher='pytorch', find_unused_parameters=True,
                       env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60))))
@@ -75,35 +59,29 @@ def test_gloo_and_bn_without_a_gpu(one_process, capsys):
     assert sum('2 SyncBN layers of the model are ordinary BN layers' in text for text in said) == 1
     assert not any(type(part).__name__ == 'SyncBatchNorm' for part in model.modules())
     assert model.find_unused_parameters
-    loss = model(torch.rand(2, 3, 4, 4), mode='loss')['loss']
-    loss.backward()
+    model(torch.rand(2, 3, 4, 4), mode='loss')['loss'].backward()
     assert model.module.layers[0].weight.grad is not None
 
 
-def test_wrapper_options_of_the_config_are_kept(no_gpu):
-    cfg = Config(dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel',
-                                             static_graph=True)))
+def test_a_wrapper_keeps_its_options_or_is_refused(no_gpu):
+    cfg = Config(dict(model_wrapper_cfg=dict(type='DistributedDataParallel', static_graph=True)))
     assert launch._cpu_wrapper_cfg(cfg) == dict(type=launch.CPU_WRAPPER, static_graph=True,
                                                 device_ids=None)
-
-
-def test_a_wrapper_for_gpus_alone_is_refused(no_gpu):
-    cfg = Config(dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel')))
+    cfg.model_wrapper_cfg.type = 'MMFullyShardedDataParallel'
     with pytest.raises(UserError, match="type='MMFullyShardedDataParallel' cannot run without"):
         launch._cpu_wrapper_cfg(cfg)
 
 
-@pytest.mark.parametrize('launcher, variable', [
-    ('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK')])
-def test_a_launcher_that_did_not_launch(no_gpu, launcher, variable):
-    with pytest.raises(UserError, match=f'--launcher={launcher}, but {variable} is not set'):
-        launch._set_torch_variables(launcher)
+def test_a_launcher_that_did_not_launch(no_gpu):
+    with pytest.raises(UserError, match='--launcher=slurm, but SLURM_PROCID is not set'):
+        launch.prepare_distributed(Config(dict(launcher='slurm')))
 
 
 def test_slurm_variables_become_those_of_torch(no_gpu, monkeypatch):
     for name, value in dict(SLURM_PROCID='3', SLURM_LOCALID='1', SLURM_NTASKS='4',
                             MASTER_ADDR='node0').items():
         monkeypatch.setenv(name, value)
+    assert (launch.rank(), launch.local_rank()) == (3, 1)
     launch._set_torch_variables('slurm')
     assert [os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_PORT')
             ] == ['3', '1', '4', '29500']
@@ -118,10 +96,7 @@ def test_more_processes_than_gpus(monkeypatch):
         launch.prepare_distributed(Config(dict(launcher='pytorch')))
 
 
-@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
-def test_an_apple_gpu_is_refused_before_any_process_group(one_process, monkeypatch, launcher):
+def test_an_apple_gpu_is_refused(monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'mps')
-    cfg = Config(dict(launcher=launcher))
-    with pytest.raises(UserError, match=rf'--launcher={launcher}: .*\(mps\)\. Start one process'):
-        launch.prepare_distributed(cfg)
-    assert 'model_wrapper_cfg' not in cfg and not torch.distributed.is_initialized()
+    with pytest.raises(UserError, match=r'--launcher=pytorch: .*\(mps\)\. Start one process'):
+        launch.prepare_distributed(Config(dict(launcher='pytorch')))

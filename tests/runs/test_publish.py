@@ -2,11 +2,13 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torchvision
 from mmengine.config import Config
+from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
@@ -57,23 +59,18 @@ def save(model, cfg, path='epoch_3.pth', **more):
     return str(path)
 
 
-class Trained:
-    """A saved classifier, an image, its stages, pooled features and logits."""
-
-    def __init__(self, folder):
-        torch.manual_seed(0)
-        self.model, cfg = build()
-        self.path = save(self.model, cfg, folder / 'epoch_3.pth')
-        self.image = torch.randn(2, 3, 64, 64)
-        with torch.no_grad():
-            self.stages = self.model.backbone(self.image)
-            self.features = self.model.neck(self.stages)[0]
-            self.logits = self.model.head(self.model.neck(self.stages))
-
-
 @pytest.fixture(scope='session')
 def trained(tmp_path_factory):
-    return Trained(tmp_path_factory.mktemp('r18'))
+    """A saved classifier, an image, its stages, pooled features and logits."""
+    torch.manual_seed(0)
+    model, cfg = build()
+    path = save(model, cfg, tmp_path_factory.mktemp('r18') / 'epoch_3.pth')
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        stages = model.backbone(image)
+        pooled = model.neck(stages)
+        return SimpleNamespace(model=model, path=path, image=image, stages=stages,
+                               features=pooled[0], logits=model.head(pooled))
 
 
 def close(net, image, expected):
@@ -101,12 +98,11 @@ def facts_of(path):
 
 def test_selected_tensors_share_nothing():
     whole = torch.arange(24.).reshape(2, 3, 2, 2)
-    last = whole.to(memory_format=torch.channels_last)
-    state = {'backbone.view': whole[1], 'backbone.last': last,
-             'backbone.half': whole.half(), 'backbone.wide': torch.ones(1).expand(4),
+    state = {'backbone.view': whole[1].half(), 'backbone.wide': torch.ones(1).expand(4),
+             'backbone.last': whole.to(memory_format=torch.channels_last),
              'neck.x': whole, 'head.fc.weight': whole, 'data_preprocessor.mean': whole}
     kept = select(state)
-    assert list(kept) == ['backbone.view', 'backbone.last', 'backbone.half', 'backbone.wide']
+    assert list(kept) == ['backbone.view', 'backbone.wide', 'backbone.last']
     for key, value in kept.items():
         assert torch.equal(value, state[key]) and value.dtype == state[key].dtype
         assert value.is_contiguous()
@@ -122,13 +118,8 @@ def test_selected_tensors_share_nothing():
 def test_missing_parts_are_named(state, keep_head, words):
     with pytest.raises(UserError, match=words):
         select(state, keep_head)
-
-
-@pytest.mark.parametrize('extra', [
-    {'head.layers.0.fc.weight': 0}, {'neck.fc.weight': 0}, {'head.fc.weight': 0}])
-def test_classifiers_of_other_forms_are_refused(extra):
-    with pytest.raises(UserError, match='one linear layer.*' + next(iter(extra))):
-        flatten({'backbone.x': torch.ones(1), **extra})
+    with pytest.raises(UserError, match='one linear layer.*head.layers.0.fc.weight'):
+        flatten({'backbone.x': torch.ones(1), 'head.layers.0.fc.weight': torch.ones(1)})
 
 
 @pytest.mark.parametrize('library', ['torchvision', 'timm'])
@@ -147,28 +138,21 @@ def test_tensors_that_do_not_fit_are_named(trained):
     with pytest.raises(UserError, match=r'its resnet18, .*\n  1 unknown to the library: gate\n  1 '
                        r'of another shape: conv1.weight \(1,\) instead of \(64, 3, 7, 7\)\n'):
         find_network({**flat, 'conv1.weight': torch.ones(1), 'gate': torch.ones(1)}, 'torchvision')
-    lacking = {key: value for key, value in flat.items() if 'layer4.1' not in key}
-    with pytest.raises(UserError, match=r'missing in the file: layer4.1.conv1.weight, .* \.\.\.'):
-        find_network(lacking, 'torchvision')
 
 
-@pytest.mark.parametrize('library', ['torchvision', 'timm'])
-def test_settings_that_change_nothing_are_let_through(library):
-    pytest.importorskip(library, reason='its network is built')
+def test_settings_that_change_nothing_are_let_through():
     model, cfg = build(depth=50, out_indices=(0, 1), frozen_stages=1, norm_eval=True, with_cp=True,
                        norm_cfg=dict(type='SyncBN'), drop_path_rate=0.2)
     flat = flatten(select(model.half().state_dict(), keep_head=True))
-    assert prove_equal(flat, cfg.model.backbone, 'mmpretrain', library) == 'resnet50'
+    assert prove_equal(flat, cfg.model.backbone, 'mmpretrain', 'torchvision') == 'resnet50'
 
 
 @pytest.mark.parametrize('depth, change, words', [
     (50, dict(style='caffe'), "of its resnet50 .*differ by up to .*'style': 'caffe'"),
     (18, dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)), "differ by.*'dilations': "),
-    (18, dict(dilations=(1, 1, 1, 2)), "differ by up to .*'dilations': "),
     (18, dict(norm_cfg=dict(type='BN', eps=1e-3)), "differ by up to .*'eps': 0.001"),
     (18, dict(conv_cfg=dict(type='ConvWS')), "differ by up to .*'ConvWS'"),
     (18, dict(dcn=dict(type='DCNv2')), 'config does not build .*\n  TypeError: .*dcn'),
-    (18, dict(type='mmpretrain.ResNetV1c'), r'config does not build .*\n.*missing .*: stem\.'),
     (18, dict(depth=50), 'config does not build .*\n.*missing.*: layer1.0.conv3.weight'),
 ])
 def test_networks_that_compute_something_else_are_refused(depth, change, words):
@@ -217,32 +201,28 @@ def test_mmseg_and_mmdet_load_it_and_theirs_is_published(trained, toolbox):
 
 
 @pytest.mark.parametrize('style', FORMATS)
-def test_the_file_is_small_plain_named_by_its_hash_and_repeatable(trained, style, monkeypatch):
+def test_the_file_is_small_plain_named_by_its_hash_and_repeatable(trained, style):
     if style == 'hf-safetensors':
         pytest.importorskip('timm', reason='writes the file')
     path = publish(trained.path, 'out/', style, top1=77.85)[0]
     named = Path(path).parent if style == 'hf-safetensors' else Path(path)
     data = Path(path).read_bytes()
-    assert named.name.removesuffix('.pth') == \
-        f'my_run_{style}-{hashlib.sha256(data).hexdigest()[:8]}'
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    assert named.name.removesuffix('.pth') == f'my_run_{style}-{digest}'
     tensors = read(path)
     size = sum(value.numel() * value.element_size() for value in tensors.values())
     assert size < len(data) < 1.005 * size
     # Nothing of the machine, nothing of the training.
     assert b'/home' not in data and str(Path(trained.path).parent).encode() not in data
-    before = {file: file.read_bytes() for file in Path('out').rglob('*') if file.is_file()}
-    assert publish(trained.path, 'out/', style, top1=77.85)[0] == path
-    assert before == {f: f.read_bytes() for f in Path('out').rglob('*') if f.is_file()}
+    again = Path(publish(trained.path, 'again/', style, top1=77.85)[0])
+    for file in Path(path).parent.iterdir():
+        assert file.read_bytes() == (again.parent / file.name).read_bytes()
     facts = facts_of(path)
     assert facts.items() >= dict(
         config='my_run', dataset='ImageNet', source='epoch_3.pth', epoch=3, iter=300, top1=77.85,
         top1_source='option', mmips_version=mmips.__version__, input_size=[224, 224],
         torch_version=torch.__version__, format=style).items()
     assert not {'cfg', 'time', 'experiment_name', 'classes'} & set(facts)
-    if style != 'hf-safetensors':
-        monkeypatch.setenv('TORCH_HOME', 'hub')
-        torch.hub.load_state_dict_from_url(Path(path).absolute().as_uri(), check_hash=True,
-                                           progress=False)
 
 
 def test_config_for_timm(trained):
@@ -274,13 +254,17 @@ def test_a_published_file_can_be_published_again(trained):
 def test_out_is_a_folder_or_a_stem(out, name):
     Path('there').mkdir()
     path, _ = publish(save(nn.ModuleDict(dict(backbone=nn.Linear(2, 2))), None), out)
-    # What torch.hub takes for the hash is the hash.
     assert re.fullmatch(name, path)
-    assert re.search(r'-([a-f0-9]*)\.', Path(path).name).group(1) == \
-        hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
+    # What torch.hub takes for the hash is the hash.
+    torch.hub.load_state_dict_from_url(Path(path).absolute().as_uri(), 'hub', check_hash=True,
+                                       progress=False, weights_only=True)
 
 
-def test_networks_that_others_lack_are_refused_and_kept_for_mmpretrain():
+def test_networks_that_others_lack_are_refused_and_kept_for_mmpretrain(trained):
+    cfg = build()[1]
+    cfg.data_preprocessor.to_rgb = False
+    with pytest.raises(UserError, match='in BGR order .*torchvision reads RGB'):
+        publish(save(trained.model, cfg), 'out/', 'torchvision')
     model, cfg = build('ips/resnet18_hard_cifar100.py')
     save(model, cfg)
     with pytest.raises(UserError, match=r'conv1.weight \(64, 3, 3, 3\) instead of'):
@@ -288,13 +272,6 @@ def test_networks_that_others_lack_are_refused_and_kept_for_mmpretrain():
     assert not Path('out').exists()
     state = read(publish('epoch_3.pth', 'out/')[0])
     assert state.keys() == {f'backbone.{key}' for key in model.backbone.state_dict()}
-
-
-def test_images_in_bgr_order_are_refused(trained):
-    cfg = build()[1]
-    cfg.data_preprocessor.to_rgb = False
-    with pytest.raises(UserError, match='in BGR order .*torchvision reads RGB'):
-        publish(save(trained.model, cfg), 'out/', 'torchvision')
 
 
 def test_without_a_stored_config_the_tensors_tell_the_depth(trained):
@@ -308,19 +285,17 @@ def test_without_a_stored_config_the_tensors_tell_the_depth(trained):
 
 def test_scores_and_averages_of_a_real_run(make_runner, monkeypatch):
     """Three epochs with EMAHook and save_best: weights and scores go where they belong."""
-    from mmengine.hooks import Hook
-    from mmpretrain.evaluation import Accuracy
     scores = {1: 30, 2: 20, 3: 40}
     given = iter(scores.values())
-    monkeypatch.setattr(Accuracy, 'compute_metrics', lambda *_: dict(top1=float(next(given))))
+    monkeypatch.setattr('mmpretrain.evaluation.Accuracy.compute_metrics',
+                        lambda *_: dict(top1=float(next(given))))
     raw, average = {}, {}
 
     class Watcher(Hook):
         def after_train_epoch(self, runner):
-            ema = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
+            ema, = (hook for hook in runner.hooks if isinstance(hook, EMAHook))
             for kept, model in ((raw, ema.src_model), (average, ema.ema_model.module)):
-                kept[runner.epoch + 1] = select({
-                    key: value.clone() for key, value in model.state_dict().items()})
+                kept[runner.epoch + 1] = select(model.state_dict())
 
     runner = make_runner(
         'ips/resnet-s_hard_npz.py', custom_hooks=[dict(type='EMAHook', momentum=0.5)],
@@ -345,9 +320,7 @@ def test_scores_and_averages_of_a_real_run(make_runner, monkeypatch):
             assert ('validated the average, not the raw' in report) == is_raw
         logged = facts_of(publish(path, 'out/', log=str(log))[0])
         assert (logged['top1'], logged['top1_source']) == (score, 'log')
-    out, _ = publish(str(best), 'out/')
-    facts = facts_of(out)
-    assert same(read(out), average[3])
+    facts = facts_of(publish(str(best), 'out/')[0])
     assert (facts['top1'], facts['epoch'], facts['config']) == (40, 3, 'run')
 
 

@@ -8,13 +8,6 @@ from mmips.errors import MissingFileError, UserError
 from mmips.runs import runner
 
 
-@pytest.fixture
-def digits(tmp_path):
-    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
-    cfg.work_dir = str(tmp_path)
-    return cfg
-
-
 def refuse(*args, **kwargs):
     raise urllib.error.URLError('no network')
 
@@ -23,9 +16,9 @@ def test_failed_download_says_what_to_get(monkeypatch, tmp_path):
     monkeypatch.setattr('urllib.request.urlopen', refuse)
     monkeypatch.chdir(tmp_path)
     cfg = Config.fromfile(mmips.cfg('ips/resnet18_ips_cifar100.py'))
+    cfg.work_dir = 'w'
     with pytest.raises(UserError, match=r'(?s)CIFAR-100 is missing.*cifar-100-python.tar.gz.*'
                        'the download failed: .*no network'):
-        cfg.work_dir = 'w'
         runner.build_runner(cfg, ('train_dataloader', ))
 
 
@@ -40,8 +33,9 @@ def test_missing_data_is_said_before_anything_is_built(monkeypatch):
     ({'model.backbone.type': 'ResNett'}, 'KeyError: .*ResNett is not in the'),
     ({'val_dataloader.dataset.split': 'nothing'}, "ValueError: .*'nothing'"),
     ({'train_cfg.max_epoch': 3}, "TypeError: .*'max_epoch'")])
-def test_refusals_of_model_data_and_loops_are_explained(digits, options, words):
+def test_refusals_of_model_data_and_loops_are_explained(tmp_path, options, words):
     """Of the parts that mmengine builds late too: loops, their loaders and data sets."""
-    digits.merge_from_dict(options)
+    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
+    cfg.merge_from_dict(dict(options, work_dir=str(tmp_path)))
     with pytest.raises(UserError, match=f'(?s)^The run cannot be built: {words}'):
-        runner.build_runner(digits, ('train_dataloader', 'val_dataloader'))
+        runner.build_runner(cfg, ('train_dataloader', 'val_dataloader'))

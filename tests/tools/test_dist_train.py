@@ -4,45 +4,48 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmips.runs.logs import read_records
+
 ROOT = Path(__file__).resolve().parents[2]
 PROBED = """
 _base_ = [{base!r}]
 custom_imports = dict(imports=['probe'])
 custom_hooks = _base_.custom_hooks + [dict(type='Probe')]
 """
-# Writes down every mask that is drawn in its own process.
+# Writes down what every process counts for itself, and the masks that it draws.
 PROBE = """
 import json
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmips.engine.hooks.self_distill_monitor import count_pairs
 from mmips.models.batch_augments import find_patch_swaps
 
 @HOOKS.register_module()
 class Probe(Hook):
-    def before_train(self, runner):
-        swap, = find_patch_swaps(runner.model)
-        draw = swap.draw_mask
-
-        def draw_mask(*args):
-            mask = draw(*args)
-            with open(f'{get_rank()}.jsonl', 'a') as file:
-                file.write(json.dumps(mask.tolist()) + chr(10))
-            return mask
-
-        swap.draw_mask = draw_mask
+    def after_train_iter(self, runner, *args, **kwargs):
+        model = runner.model.module
+        masks = [swap.last_mask for swap in find_patch_swaps(model)]
+        counts = count_pairs(model.last_step, masks, model.distill)
+        with open(f'{get_rank()}.jsonl', 'a') as file:
+            print(json.dumps([counts.tolist(), masks[0].tolist()]), file=file)
 """
 
 
 def check_both_ranks_are_counted(lines):
     """The log is that of all pairs, and each rank has drawn masks of its own."""
-    ranks = [[torch.tensor(json.loads(line)) for line in Path(f'{rank}.jsonl').open()]
-             for rank in range(2)]
+    ranks = [read_records(f'{rank}.jsonl') for rank in range(2)]
     assert len(lines) == len(ranks[0]) == len(ranks[1]) == 4
-    for line, *masks in zip(lines, *ranks):
-        swapped = torch.cat(masks).flatten(1).any(1).float()
-        assert line['swap_rate'] == pytest.approx(swapped.mean().item(), rel=1e-3)
-        assert line['mismatch_rate'] == 0 and not torch.equal(*masks)
+    for line, *both in zip(lines, *ranks):
+        (counts, masks), (others, other_masks) = both
+        assert masks != other_masks and counts != others
+        (pairs, matched, swapped, seen), raw, swap = (
+            torch.tensor(counts) + torch.tensor(others)).tolist()
+        assert pairs == matched == seen
+        for key, value in dict(
+                mismatch_rate=0, swap_rate=swapped / seen, conf_gap=(raw[1] + swap[1]) / pairs,
+                conf_gap_swapped=swap[1] / swap[0], kd_grad=(raw[3] + swap[3]) / pairs).items():
+            assert line[key] == pytest.approx(value, rel=1e-3), key
 
 
 def test_two_processes_train_and_test_without_a_gpu(run_command, port, digits_config, elsewhere,

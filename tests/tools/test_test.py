@@ -1,5 +1,4 @@
-import pickle
-
+import mmengine
 import pytest
 import torch
 from mmengine.config import Config
@@ -21,14 +20,11 @@ def checkpoint(elsewhere):
 
 def test_predictions_and_tta(evaluate, digits_config, checkpoint):
     plain = evaluate([str(digits_config), checkpoint, '--out', 'p.pkl'])
-    with open('p.pkl', 'rb') as file:
-        predictions = pickle.load(file)
+    predictions = mmengine.load('p.pkl')
     hits = [int(p['pred_label']) == int(p['gt_label']) for p in predictions]
     assert plain['accuracy/top1'] == pytest.approx(100 * sum(hits) / len(hits), abs=1e-3)
     flipped = evaluate([str(digits_config), checkpoint, '--tta', '--out', 'f.pkl'])
-    with open('f.pkl', 'rb') as file:
-        scores = [p['pred_score'] for p in pickle.load(file)]
-    assert not torch.equal(scores[0], predictions[0]['pred_score'])
+    assert not torch.equal(mmengine.load('f.pkl')[0]['pred_score'], predictions[0]['pred_score'])
     assert set(flipped) == set(plain)
 
 

@@ -11,27 +11,25 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/ips/resnet50_ips_in1k.py'
 
 
-def load(path):
-    return torch.load(path, map_location='cpu', weights_only=False)
-
-
 def test_in1k_trains_evaluates_saves_resumes_and_tests(train, evaluate, small_in1k, scalars,
                                                        elsewhere):
     options = ['--work-dir', 'w', '--cfg-options', *small_in1k]
     train([CONFIG, *options, 'train_cfg.max_epochs=1'])
-    first = load('w/epoch_1.pth')
+    first = torch.load('w/epoch_1.pth', weights_only=False)
     train([CONFIG, '--resume', *options, 'train_cfg.max_epochs=2'])
-    second = load('w/epoch_2.pth')
+    second = torch.load('w/epoch_2.pth', weights_only=False)
     assert (first['meta']['epoch'], second['meta']['epoch']) == (1, 2)
     # 24 images, each once a query: 48 images, 8 a step.
     assert (first['meta']['iter'], second['meta']['iter']) == (6, 12)
-    moments = second['optimizer']['state']
-    assert moments and not torch.equal(first['state_dict']['head.fc.weight'],
+    assert second['optimizer']['state'] and not torch.equal(first['state_dict']['head.fc.weight'],
                                        second['state_dict']['head.fc.weight'])
-    _check_plain(second['state_dict'])
+    # It is a checkpoint of mmpretrain: its backbone fills a plain ResNet, nothing is left over.
+    state = {key.removeprefix('backbone.'): value for key, value in second['state_dict'].items()}
+    left = ResNet(depth=50).load_state_dict(state, strict=False)
+    assert left == ([], ['head.fc.weight', 'head.fc.bias'])
     logged = scalars('w')
-    assert [line['iter'] for line in logged if 'loss_kd' in line] == list(range(1, 13))
-    assert all(line['loss_ce'] > 0 for line in logged if 'loss_kd' in line)
+    assert [line['iter'] for line in logged if line.get('loss_ce') and 'loss_kd' in line
+            ] == list(range(1, 13))
     validated = [line['accuracy/top1'] for line in logged if 'accuracy/top1' in line]
     assert len(validated) == 2
 
@@ -39,15 +37,6 @@ def test_in1k_trains_evaluates_saves_resumes_and_tests(train, evaluate, small_in
                         *options])
     assert metrics['accuracy/top1'] == pytest.approx(validated[-1], abs=1e-4)
     assert Config.fromfile('m.json')['accuracy/top1'] == metrics['accuracy/top1']
-
-
-def _check_plain(state):
-    """The checkpoint is mmpretrain's: its backbone fills a plain ResNet, nothing is left over."""
-    prefix = 'backbone.'
-    backbone = {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
-    ResNet(depth=50).load_state_dict(backbone, strict=True)
-    assert {key for key in state if not key.startswith(prefix)} == {'head.fc.weight',
-                                                                     'head.fc.bias'}
 
 
 def test_options_reach_the_config(train_tool, elsewhere):
@@ -64,43 +53,45 @@ def test_options_reach_the_config(train_tool, elsewhere):
     assert cfg.randomness.seed == 3
 
 
-MISSING = ('model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=no.pth')
 HALF = ('train_dataloader.sampler._delete_=True', 'train_dataloader.sampler.type=DefaultSampler',
         'train_dataloader.batch_size=7')
+
+
+@pytest.fixture
+def ends_in(capsys, train):
+    """Function: run the tool, expect status 2 and return its message."""
+
+    def run(*argv):
+        with pytest.raises(SystemExit) as caught:
+            train([str(part) for part in argv])
+        said = capsys.readouterr().err
+        assert caught.value.code == 2 and 'Traceback' not in said
+        return said
+
+    return run
 
 
 @pytest.mark.parametrize('argv, options, words', [
     ([], [], ['image-net.org', 'data/imagenet/train   (in ']),
     (['--resume', 'no.pth'], ['small'], ["'no.pth', named by load_from"]),
-    ([], ['small', *MISSING], ['named by model.backbone.init_cfg.checkpoint']),
     ([], ['small', *HALF], ["sampler=dict(type='mmips.PairedClassSampler')", 'batch_size = 7']),
     ([], ['model.alhpa=1'], ['did you mean alpha?']),
 ])
-def test_a_run_that_cannot_start_says_why_and_leaves_nothing(capsys, train, elsewhere, small_in1k,
+def test_a_run_that_cannot_start_says_why_and_leaves_nothing(ends_in, elsewhere, small_in1k,
                                                              argv, options, words):
     given = [option for name in options for option in (small_in1k if name == 'small' else [name])]
-    said = ends_in(capsys, train, [CONFIG, *argv, *(['--cfg-options', *given] if given else [])])
+    said = ends_in(CONFIG, *argv, *(['--cfg-options', *given] if given else []))
     assert all(word in said for word in words)
     assert not list(elsewhere.iterdir())
 
 
-def ends_in(capsys, train, argv):
-    """Run the tool, expect status 2 and return its message."""
-    with pytest.raises(SystemExit) as caught:
-        train([str(part) for part in argv])
-    assert caught.value.code == 2
-    said = capsys.readouterr().err
-    assert 'Traceback' not in said
-    return said
-
-
-def test_own_folder_that_is_missing(capsys, train, monkeypatch, elsewhere):
+def test_own_folder_that_is_missing(ends_in, monkeypatch):
     monkeypatch.setenv('MMIPS_DATA', 'no/such/folder')
-    said = ends_in(capsys, train, ['configs/ips/resnet50_ips_custom.py'])
+    said = ends_in('configs/ips/resnet50_ips_custom.py')
     assert 'no/such/folder' in said and 'MMIPS_DATA' in said
 
 
-def test_the_first_step_explains_itself(capsys, train, digits_config):
+def test_the_first_step_explains_itself(ends_in, digits_config):
     """Pairs of different labels, from a sampler that the config check cannot judge."""
     from mmengine.registry import DATA_SAMPLERS
     from torch.utils.data import SequentialSampler
@@ -111,9 +102,8 @@ def test_the_first_step_explains_itself(capsys, train, digits_config):
             super().__init__(dataset)
 
     DATA_SAMPLERS.register_module(module=Shifted, force=True)
-    said = ends_in(capsys, train, [
-        digits_config, '--cfg-options', 'train_dataloader.sampler._delete_=True',
-        'train_dataloader.sampler.type=Shifted'])
+    said = ends_in(digits_config, '--cfg-options', 'train_dataloader.sampler._delete_=True',
+                   'train_dataloader.sampler.type=Shifted')
     assert 'pairs in the first batch have different labels' in said
     assert 'mmips.PairedClassSampler' in said
 
@@ -129,4 +119,5 @@ def test_help_does_not_wait_for_torch(run_command):
     for name in ('train', 'test'):
         done = run_command('python', '-X', 'importtime', ROOT / f'tools/{name}.py', '--help')
         assert done.returncode == 0 and '--cfg-options' in done.stdout
-        assert not {'torch', 'mmpretrain', 'mmcv'} & set(done.stderr.split())
+        heavy = {'torch', 'torchvision', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'matplotlib'}
+        assert not heavy & set(done.stderr.split())

@@ -21,11 +21,11 @@ class CheckPretrained(Hook):
     """Refuse to train unless the whole backbone came from its pretrained checkpoint.
 
     mmengine loads ``init_cfg=dict(type='Pretrained')`` without strictness: a file of another
-    depth, or the wrong ``prefix``, leaves the backbone as it was drawn, with a warning in the
-    log alone. Before the first step this hook compares every weight, bias and normalisation
-    statistic with that file. What else the file holds (a head, stages that the backbone leaves
-    out) does not matter; further tensors inside the backbone's own parts, as a deeper network
-    has, do. A run that resumes, or starts from ``load_from``, is not compared.
+    depth, or the wrong ``prefix``, leaves the backbone as it was drawn. Before the first step
+    this hook compares every weight, bias and normalisation statistic with that file. What else
+    the file holds (a head, stages that the backbone leaves out) does not matter; further tensors
+    inside the backbone's own parts, as a deeper network has, do. A run that resumes, or starts
+    from ``load_from``, is not compared.
 
     Args:
         allow (Sequence[str]): Tensors that need not come from the file, by their names in the
@@ -47,7 +47,6 @@ class CheckPretrained(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Refuse a prefix that the file lacks, which mmengine would meet with an assertion."""
-        self._file, self._cause, self._source = '', '', {}
         if not isinstance(getattr(runner, '_train_loop', None), BaseLoop):
             return  # A test or a validation: the loop for training stays a config.
         backbone = _backbone(runner)
@@ -74,19 +73,16 @@ class CheckPretrained(Hook):
                                'whole run, so the backbone is not compared with its init_cfg.')
             return
         whole = _floats(_backbone(runner).state_dict())
-        state, source = self._drop_allowed(whole), self._drop_allowed(source)
-        problems = _problems(state, source)
+        allowed = {key for name in self.allow for key in fnmatch.filter([*whole, *source], name)}
+        problems = _problems(*({key: value for key, value in state.items() if key not in allowed}
+                               for state in (whole, source)))
         if problems:
             self._refuse('; '.join(problems))
-        excepted = [key for key in whole if key not in state]
+        excepted = [key for key in whole if key in allowed]
         but = (f', but for {len(excepted)} that are allowed not to, the first is '
                f'{excepted[0]!r}' if excepted else '')
         runner.logger.info(f'CheckPretrained: all {len(whole)} tensors of the backbone come from '
                            f'its checkpoint{but}.')
-
-    def _drop_allowed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {key: value for key, value in state.items()
-                if not any(fnmatch.fnmatchcase(key, name) for name in self.allow)}
 
     def _refuse(self, problem: str) -> NoReturn:
         raise UserError(f'The backbone is not the one in {self._file}: {problem}. {self._cause}')
@@ -125,14 +121,11 @@ def _problems(state: dict[str, Tensor], source: dict[str, Tensor]) -> list[str]:
     parts = {key.partition('.')[0] for key in state}
     found = compare(state, {key: value for key, value in _floats(source).items()
                             if key.partition('.')[0] in parts})
-    kinds = {
-        'missing in the file': found.missing,
-        'of another shape': list(found.reshaped),
-        'too many in the file': found.unexpected,
-        'of another value than in the file': [
-            key for key, value in state.items() if key in source and key not in found.reshaped
-            and not torch.equal(value.cpu(), source[key].to(value.dtype))],
-    }
+    changed = [key for key, value in state.items() if key in source and key not in found.reshaped
+               and not torch.equal(value.cpu(), source[key].to(value.dtype))]
+    kinds: dict[str, list] = {
+        'missing in the file': found.missing, 'of another shape': list(found.reshaped),
+        'too many in the file': found.unexpected, 'of another value than in the file': changed}
     return [f'{len(keys)} tensors are {kind}, the first is {keys[0]!r}'
             + (f' ({found.reshaped[keys[0]]})' if keys[0] in found.reshaped else '')
             for kind, keys in kinds.items() if keys]
@@ -143,8 +136,8 @@ def _guess_cause(keys: set[str], tensors: dict[str, Tensor], prefix: str | None)
     prefixes = [prefix, None, *(
         '.'.join(words[:cut]) + '.' for words in (key.split('.') for key in tensors)
         for cut in range(1, len(words)) if '.'.join(words[cut:]) in keys)]
-    found = {name: set(_select(tensors, name)) for name in dict.fromkeys(prefixes)}
-    best = max(found, key=lambda name: len(keys & found[name]))
+    found = {name: keys & _select(tensors, name).keys() for name in dict.fromkeys(prefixes)}
+    best = max(found, key=lambda name: len(found[name]))
     if best != prefix:
         return (f'Likely the wrong prefix: set prefix={best!r} in model.backbone.init_cfg '
                 f'(MMIPS_CKPT_PREFIX={best or "none"} for configs that read it).')

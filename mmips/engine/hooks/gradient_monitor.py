@@ -28,12 +28,8 @@ class GradientMonitor(Hook):
 
     The gradient is the one that the optimiser takes: averaged over ranks, summed over the
     parts of an accumulated batch, without the loss scale of mixed precision, after clipping
-    and before weight decay. Steps that a loss scaler skips do not count.
-
-    It is summed on the device at the sampled steps, and read at the log interval. A sample is
-    one pass over the gradients: on a CPU 0.4 % of a step of a ResNet-18 on 128 images of 32
-    pixels, 1.4 % of a ResNet-50 on 8 of 224 (``benchmarks/run.py monitor``), and one step in ten
-    is sampled. No random number is drawn.
+    and before weight decay. Steps that a loss scaler skips do not count. It is summed on the
+    device and read at the log interval; ``benchmarks/run.py monitor`` times it.
 
     Args:
         layers (Sequence[str]): Names of convolutions in the model; ``*`` stands for anything:
@@ -63,16 +59,14 @@ class GradientMonitor(Hook):
         self.layers = tuple(layers)
         self.interval = interval
         self.sample_interval = sample_interval
-        self._weights: dict[str, Tensor] = {}
-        self._sum: Tensor | None = None
-        self._due = False
 
     def before_train(self, runner: Runner) -> None:
         """Find the layers, and listen to the optimiser."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._weights = find_conv_weights(model, self.layers)
         self._interval, self._every = find_intervals(runner, self.interval, self.sample_interval)
-        self._sum, self._due = None, False
+        self._sum: Tensor | None = None
+        self._due = False
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise ValueError('GradientMonitor listens to one optimiser, but the run has '
@@ -126,18 +120,7 @@ class GradientMonitor(Hook):
 
 
 def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict[str, Tensor]:
-    """The weights of the convolutions that are trained, by the layers' names.
-
-    Args:
-        model (nn.Module): Any model.
-        layers (Sequence[str]): Names, with ``*`` for anything. Default: all.
-
-    Returns:
-        dict[str, Tensor]: In the order in which the model defines them.
-
-    Raises:
-        ValueError: If there is none, or a name fits none.
-    """
+    """The weights of the convolutions that are trained, by name, in the model's order."""
     found = {name: module.weight for name, module in model.named_modules()
              if isinstance(module, _ConvNd) and module.weight.requires_grad}
     if not found:
@@ -146,8 +129,7 @@ def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict
     for layer in layers:
         if not any(fnmatchcase(name, layer) for name in found):
             raise ValueError(f'GradientMonitor(layers=...): {layer!r} is the name of none of the '
-                             f'{len(found)} convolutions to train; they are '
-                             f'{", ".join(found)}.')
+                             f'{len(found)} convolutions to train: {", ".join(found)}.')
     return {name: weight for name, weight in found.items()
             if any(fnmatchcase(name, layer) for layer in layers)}
 
@@ -169,15 +151,9 @@ def check_intervals(**intervals: int | None) -> None:
 
 def find_intervals(runner: Runner, interval: int | None,
                    sample_interval: int | None) -> tuple[int, int]:
-    """Iterations between two log lines, and between two samples.
-
-    Args:
-        runner (Runner): A run, whose ``LoggerHook`` gives the default, else 10.
-        interval (int, optional): Set by the user.
-        sample_interval (int, optional): Set by the user; else a tenth of the other.
-    """
-    loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
-    interval = interval or (loggers[0].interval if loggers else 10)
+    """Iterations between two log lines (as the run's LoggerHook), and between two samples."""
+    loggers = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
+    interval = interval or next(iter(loggers), 10)
     return interval, sample_interval or max(1, interval // 10)
 
 
