@@ -33,12 +33,10 @@ def convert(root: Path, annotations: Path, frames: Path, workers: int = 1,
         force (bool): Whether to convert what is done, too. Default: False.
 
     Returns:
-        tuple[str, list[str], list[str]]: All counts in a line; what is odd; and what is wrong,
-        a line for each annotation that could not be converted.
+        tuple[str, list[str], list[str]]: All counts in a line; what is odd; what could not be done.
 
     Raises:
-        MissingFileError: If a folder is not there, or holds no annotation.
-        UserError: If the archive's colour map is another than ours; nothing is written then.
+        UserError: If a folder is missing or empty, or the colour map is another than ours.
     """
     names, partners = _find(annotations, 'annotations'), _find(frames, 'frames')
     if not names:
@@ -57,12 +55,12 @@ def convert(root: Path, annotations: Path, frames: Path, workers: int = 1,
     workers = min(workers, len(tasks))
     results = (track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout)
                if workers > 1 else track_progress(work, tasks, file=sys.stdout))
-    failed = [f'{name}.png: {result}' for name, result in zip(tasks, results)
-              if result not in (WRITTEN, DONE)]
-    errors += failed
     count, videos = Counter(results), {os.path.dirname(name) for name in tasks}
+    failed = len(tasks) - count[WRITTEN] - count[DONE]
+    errors += [f'{name}.png: {result}' for name, result in zip(tasks, results)
+               if result not in (WRITTEN, DONE)]
     return (f'{len(tasks)} annotations of {len(videos)} videos: {count[WRITTEN]} written, '
-            f'{count[DONE]} already done, {len(failed)} failed; {len(notes)} notes, '
+            f'{count[DONE]} already done, {failed} failed; {len(notes)} notes, '
             f'{len(errors)} errors', notes, errors)
 
 
@@ -74,10 +72,9 @@ def read_ids(path: Path) -> np.ndarray:
         packed = _pack(np.asarray(image.convert('RGB')))
     ids = _table()[packed]
     if (ids == UNKNOWN).any():
-        colours, counts = np.unique(packed[ids == UNKNOWN], return_counts=True)
         raise ValueError('unknown colour ' + ', '.join(
             f'{colour >> 16} {colour >> 8 & 255} {colour & 255} ({count} pixels)'
-            for colour, count in zip(colours.tolist(), counts.tolist())))
+            for colour, count in sorted(Counter(packed[ids == UNKNOWN].tolist()).items())))
     return ids
 
 

