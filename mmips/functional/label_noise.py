@@ -15,7 +15,7 @@ import numpy as np
 
 from mmips.functional.cifar100_superclasses import SUPERCLASSES
 
-__all__ = ['check_noise', 'count_flips', 'flip_asymmetric', 'flip_symmetric', 'resolve_class_map']
+__all__ = ['check_noise', 'count_flips', 'flip_labels', 'resolve_class_map']
 
 
 def count_flips(rate: float, size: int) -> int:
@@ -26,38 +26,29 @@ def count_flips(rate: float, size: int) -> int:
     return int((Decimal(str(float(rate))) * size).to_integral_value(ROUND_HALF_UP))
 
 
-def flip_symmetric(labels: np.ndarray, num_classes: int, rate: float, seed: int = 0) -> np.ndarray:
-    """Flip :func:`count_flips` images of every class, each uniformly to one of the others.
+def flip_labels(labels: np.ndarray, num_classes: int, rate: float, seed: int = 0,
+                class_map: Mapping[int, int] | None = None) -> np.ndarray:
+    """Flip :func:`count_flips` images of every class, uniformly to one of the others.
 
-    Labels are integers (N,) from 0 to ``num_classes - 1``; returned int64.
+    With a map, by :func:`resolve_class_map`, those of its sources alone, to their targets. Labels
+    are integers (N,) from 0 to ``num_classes - 1``; returned int64.
     """
     check_noise(rate, seed)
-    if num_classes < 2:
+    if class_map is None and num_classes < 2:
         raise ValueError(f'Symmetric noise takes at least two classes, but there is {num_classes}.')
     outside = labels[(labels < 0) | (labels >= num_classes)]
-    if len(outside):
+    if class_map is None and len(outside):
         raise ValueError(f'Label {outside[0]} is not one of the {num_classes} classes, 0 to '
                          f'{num_classes - 1}.')
     noisy = labels.astype(np.int64)
-    for label in np.unique(labels):
-        rng = np.random.default_rng([seed, int(label)])
+    for label in np.unique(labels).tolist() if class_map is None else class_map:
+        rng = np.random.default_rng([seed, label])
         members = rng.permutation(np.flatnonzero(labels == label))
         # Drawn for all, so that an image gets the same wrong label at every rate.
-        targets = (label + rng.integers(1, num_classes, len(members))) % num_classes
+        targets = np.full(len(members), class_map[label]) if class_map else (
+            label + rng.integers(1, num_classes, len(members))) % num_classes
         number = count_flips(rate, len(members))
         noisy[members[:number]] = targets[:number]
-    return noisy
-
-
-def flip_asymmetric(labels: np.ndarray, class_map: Mapping[int, int], rate: float,
-                    seed: int = 0) -> np.ndarray:
-    """Flip :func:`count_flips` images of every source in a resolved ``class_map`` to its target."""
-    check_noise(rate, seed)
-    noisy = labels.astype(np.int64)
-    for source, target in class_map.items():
-        members = np.flatnonzero(labels == source)
-        chosen = np.random.default_rng([seed, source]).permutation(members)
-        noisy[chosen[:count_flips(rate, len(members))]] = target
     return noisy
 
 

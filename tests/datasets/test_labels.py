@@ -119,23 +119,16 @@ class TestPlainDatasets:
 class TestWrappers:
 
     @pytest.mark.parametrize('lazy_init', [True, False])
-    def test_repeat(self, lazy_init):
-        inner = Listed(LABELS, lazy_init=lazy_init)
-        dataset = RepeatDataset(inner, times=3, lazy_init=lazy_init)
+    def test_mmengine_s(self, lazy_init):
+        whole, few, rare = (Listed(labels, lazy_init=lazy_init)
+                            for labels in (LABELS, LABELS[:3], [0] * 12 + [1]))
+        dataset = RepeatDataset(whole, times=3, lazy_init=lazy_init)
         assert agrees(dataset) == (LABELS * 3, list(range(7)) * 3)
-
-    @pytest.mark.parametrize('lazy_init', [True, False])
-    def test_class_balanced(self, lazy_init):
-        inner = Listed([0] * 12 + [1], lazy_init=lazy_init)
-        dataset = ClassBalancedDataset(inner, oversample_thr=.9, lazy_init=lazy_init)
+        dataset = ConcatDataset([few, whole], lazy_init=lazy_init)
+        assert found(dataset) == (LABELS[:3] + LABELS, list(range(10)))
+        dataset = ClassBalancedDataset(rare, oversample_thr=.9, lazy_init=lazy_init)
         labels, ids = map(np.array, agrees(dataset))
         assert len(labels) > 13 and (ids[labels == 1] == 12).all()
-
-    @pytest.mark.parametrize('lazy_init', [True, False])
-    def test_concat(self, lazy_init):
-        parts = [Listed(LABELS[:n], lazy_init=lazy_init) for n in (3, 7)]
-        dataset = ConcatDataset(parts, lazy_init=lazy_init)
-        assert found(dataset) == (LABELS[:3] + LABELS, list(range(10)))
 
     @pytest.mark.parametrize('indices', [[6, 0, 6], range(2, 5), torch.tensor([5, 6]), []])
     def test_torch_subset(self, indices):
@@ -165,15 +158,10 @@ class TestWrappers:
         labels, ids = found(TorchConcat([Subset(first, [5, 6]), second]))
         assert labels == [2, 1, 0, 1, 0]
         assert len(set(ids)) == 5
-
-    def test_concat_of_overlapping_subsets_shares_the_ids_of_what_they_share(self):
-        dataset = Plain(LABELS)
-        _, ids = found(TorchConcat([Subset(dataset, [0, 1, 2]), Subset(dataset, [2, 3]), dataset]))
-        assert ids == [0, 1, 2, 2, 3, *range(7)]
-
-    def test_subset_of_subset_of_repeat(self):
-        dataset = Subset(Subset(RepeatDataset(Listed(LABELS), 2), [3, 8, 1, 10]), [0, 3, 2, 1])
-        assert found(dataset) == ([LABELS[i] for i in (3, 3, 1, 1)], [3, 3, 1, 1])
+        subsets = TorchConcat([Subset(first, [0, 1, 2]), Subset(first, [2, 3]), first])
+        assert found(subsets)[1] == [0, 1, 2, 2, 3, *range(7)]
+        copies = Subset(Subset(RepeatDataset(Listed(LABELS), 2), [3, 8, 1, 10]), [0, 3, 2, 1])
+        assert found(copies) == ([LABELS[i] for i in (3, 3, 1, 1)], [3, 3, 1, 1])
 
 
 ADVICE = "one label per image.*use partner='self'"

@@ -8,14 +8,9 @@ from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORI
 from scipy.stats import chisquare
 
 from mmips.functional.cifar100_superclasses import SUPERCLASSES
-from mmips.functional.label_noise import (
-    count_flips,
-    flip_asymmetric,
-    flip_symmetric,
-    resolve_class_map,
-)
+from mmips.functional.label_noise import count_flips, flip_labels, resolve_class_map
 
-#: What flip_symmetric makes of three classes of five images, at 40 % and with seed 0.
+#: What flip_labels makes of three classes of five images, at 40 % and with seed 0.
 PUBLISHED = [0, 0, 1, 0, 1, 1, 0, 1, 1, 2, 2, 2, 1, 2, 0]
 # As the superclasses are numbered in CIFAR-100's own coarse labels, by fine label.
 COARSE = [4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11, 6, 11, 5, 10, 7, 6, 13,
@@ -52,7 +47,7 @@ class TestSymmetric:
     @given(label_lists, percent, seeds)
     def test_exactly_so_many_of_each_class_and_never_their_own(self, labels, hundredths, seed):
         before = labels.copy()
-        noisy = flip_symmetric(labels, 5, hundredths / 100, seed)
+        noisy = flip_labels(labels, 5, hundredths / 100, seed)
         np.testing.assert_array_equal(labels, before)
         assert noisy.dtype == np.int64 and noisy.shape == labels.shape
         assert ((noisy >= 0) & (noisy < 5)).all()
@@ -70,18 +65,18 @@ class TestSymmetric:
         spots = np.sort(places[:len(mine)])
         mixed[spots], mixed[np.sort(places[len(mine):])] = mine, others
         np.testing.assert_array_equal(
-            flip_symmetric(mixed, 5, .5, seed)[spots], flip_symmetric(mine, 5, .5, seed))
+            flip_labels(mixed, 5, .5, seed)[spots], flip_labels(mine, 5, .5, seed))
 
     @examples
     @given(label_lists, percent, percent, seeds)
     def test_a_higher_rate_keeps_the_wrong_labels_of_a_lower_one(self, labels, a, b, seed):
-        low, high = (flip_symmetric(labels, 5, x / 100, seed) for x in sorted((a, b)))
+        low, high = (flip_labels(labels, 5, x / 100, seed) for x in sorted((a, b)))
         wrong = low != labels
         np.testing.assert_array_equal(low[wrong], high[wrong])
 
     def test_all_images_and_targets_are_equally_likely_over_seeds(self):
         labels = np.array([0] * 6 + [1] * 6)
-        draws = np.stack([flip_symmetric(labels, 3, .5, seed) for seed in range(2000)])
+        draws = np.stack([flip_labels(labels, 3, .5, seed) for seed in range(2000)])
         for label in (0, 1):
             mine = draws[:, labels == label]
             assert chisquare((mine != label).sum(0)).pvalue > 1e-3
@@ -91,7 +86,7 @@ class TestSymmetric:
 
     def test_stays_as_it_is_published(self):
         """Results of other releases must remain comparable."""
-        noisy = flip_symmetric(np.repeat(np.arange(3), 5), 3, .4, seed=0)
+        noisy = flip_labels(np.repeat(np.arange(3), 5), 3, .4, seed=0)
         assert noisy.tolist() == PUBLISHED
 
     @pytest.mark.parametrize('labels, number, options, message', [
@@ -104,7 +99,7 @@ class TestSymmetric:
           for label in (-1, 3))])
     def test_refuses(self, labels, number, options, message):
         with pytest.raises(ValueError, match=message):
-            flip_symmetric(np.array(labels), number, **options)
+            flip_labels(np.array(labels), number, **options)
 
 
 class TestAsymmetric:
@@ -114,7 +109,7 @@ class TestAsymmetric:
            st.dictionaries(st.integers(0, 4), st.integers(1, 4), min_size=1))
     def test_exactly_so_many_of_each_mapped_class(self, labels, hundredths, seed, steps):
         class_map = {source: (source + step) % 5 for source, step in steps.items()}
-        noisy = flip_asymmetric(labels, class_map, hundredths / 100, seed)
+        noisy = flip_labels(labels, 5, hundredths / 100, seed, class_map)
         for label in range(5):
             mine = noisy[labels == label]
             wrong = mine[mine != label]
@@ -126,11 +121,11 @@ class TestAsymmetric:
 
     def test_neither_order_nor_other_entries_of_the_map_matter(self):
         labels = np.arange(200) % 4
-        first = flip_asymmetric(labels, {0: 1, 1: 0, 2: 3}, .3, 7)
-        np.testing.assert_array_equal(first, flip_asymmetric(labels, {2: 3, 1: 0, 0: 1}, .3, 7))
-        alone = flip_asymmetric(labels, {1: 0}, .3, 7)
+        first, turned, alone = (flip_labels(labels, 4, .3, 7, class_map) for class_map in (
+            {0: 1, 1: 0, 2: 3}, {2: 3, 1: 0, 0: 1}, {1: 0}))
+        np.testing.assert_array_equal(first, turned)
         np.testing.assert_array_equal(first[labels == 1], alone[labels == 1])
-        assert (first != flip_asymmetric(labels, {0: 1, 1: 0, 2: 3}, .3, 8)).any()
+        assert (first != flip_labels(labels, 4, .3, 8, {0: 1, 1: 0, 2: 3})).any()
 
 
 class TestClassMap:
