@@ -142,9 +142,6 @@ class RUGDDataset(BaseSegDataset):
             folder, list_dir=False, suffix=suffix, recursive=True, backend_args=self.backend_args)}
 
     def _listed(self) -> list[str]:
-        if not fileio.isfile(self.ann_file, backend_args=self.backend_args):
-            raise FileNotFoundError(f"The list {self.ann_file} of lines 'video/name' does not "
-                                    'exist. For a published split leave ann_file out.')
         lines = fileio.get_text(self.ann_file, backend_args=self.backend_args).split('\n')
         names = [line.strip().removesuffix(self.img_suffix) for line in lines if line.strip()]
         if not names:

@@ -72,10 +72,6 @@ class StanfordDogs(BaseDataset):
         self._require(paths[0])
         return [dict(img_path=path, gt_label=label - 1) for path, label in zip(paths, labels)]
 
-    def extra_repr(self) -> list[str]:
-        """Root and split, for ``print(dataset)``."""
-        return [f'Root of dataset: \t{self.data_root}', f'Split: \t{self.split}']
-
     def _require(self, path: str) -> None:
         if not osp.isfile(path):
             raise FileNotFoundError(

@@ -105,16 +105,6 @@ def test_colours_become_ids_that_the_dataset_reads(root):
         assert frame.size == (15, 10)
 
 
-def test_unknown_colours_are_reported_and_not_written(root):
-    image = PALETTE[ids_of(1)]
-    image[0, :3], image[4, 4] = (1, 2, 3), (108, 64, 21)
-    write(root, NAMES[1], image)
-    summary, _, errors = run(root)
-    assert '5 written, 0 already done, 1 failed' in summary
-    assert errors == [f'{NAMES[1]}.png: unknown colour 1 2 3 (3 pixels), 108 64 21 (1 pixels)']
-    assert sorted(labels(root)) == sorted(f'{name}.png' for name in NAMES if name != NAMES[1])
-
-
 def test_only_what_is_new_wrong_or_forced(root):
     run(root)
     before = stamps(root)
@@ -195,21 +185,26 @@ def is_alive(pid):
     return False
 
 
-def test_partners_and_sizes(root):
+def test_partners_and_sizes_and_colours(root):
     (root / f'RUGD_annotations/{NAMES[0]}.png').unlink()
     (root / f'RUGD_frames-with-annotations/{NAMES[1]}.png').unlink()
     write(root, NAMES[2], np.zeros((20, 30, 3), np.uint8), 'RUGD_frames-with-annotations')
-    write(root, NAMES[3], np.zeros((10, 15), np.uint8))
-    (root / f'RUGD_annotations/{NAMES[4]}.png').write_bytes(b'\x89PNG\r\n\x1a\nnothing')
+    image = PALETTE[ids_of(3)]
+    image[0, :3], image[4, 4] = (1, 2, 3), (108, 64, 21)
+    write(root, NAMES[3], image)
+    write(root, NAMES[4], np.zeros((10, 15), np.uint8))
+    (root / f'RUGD_annotations/{NAMES[5]}.png').write_bytes(b'\x89PNG\r\n\x1a\nnothing')
     summary, notes, errors = run(root)
-    assert '4 annotations of 2 videos: 1 written' in summary and len(errors) == 4
+    assert '4 annotations of 2 videos: 0 written' in summary and '4 failed' in summary
     assert f'{NAMES[0]}.png: frame without an annotation' in notes
     for error, message in zip(errors, [
             f'{NAMES[1]}.png: annotation without a frame',
             f'{NAMES[2]}.png: the annotation is 15x10, its frame 30x20 pixels',
-            f'{NAMES[3]}.png: expected a colour image, got mode L', f'{NAMES[4]}.png: ']):
+            f'{NAMES[3]}.png: unknown colour 1 2 3 (3 pixels), 108 64 21 (1 pixels)',
+            f'{NAMES[4]}.png: expected a colour image, got mode L', f'{NAMES[5]}.png: '],
+            strict=True):
         assert error.startswith(message)
-    assert list(labels(root)) == [f'{NAMES[5]}.png']
+    assert not labels(root)
 
 
 def test_another_colour_map_stops_it(root):

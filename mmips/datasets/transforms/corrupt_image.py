@@ -74,30 +74,26 @@ class CorruptImage(BaseTransform):
         return results
 
     def _corrupt(self, image: np.ndarray, entropy: np.random.SeedSequence) -> np.ndarray:
-        if image.ndim == 2 or image.shape[-1] == 1:
-            corrupted = self._corrupt_rgb(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), entropy)
-            return cv2.cvtColor(corrupted, cv2.COLOR_RGB2GRAY).reshape(image.shape)
-        if self.channel_order == 'bgr':
-            return np.ascontiguousarray(self._corrupt_rgb(image[..., ::-1], entropy)[..., ::-1])
-        return self._corrupt_rgb(image, entropy)
-
-    def _corrupt_rgb(self, image: np.ndarray, entropy: np.random.SeedSequence) -> np.ndarray:
+        grey = image.ndim == 2 or image.shape[-1] == 1
+        step = 1 if grey or self.channel_order == 'rgb' else -1
+        rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
         seed = int(entropy.generate_state(1)[0])
         options = {'seed': seed} if self.corruption in _SEEDED else {}
         state = np.random.get_state()
         np.random.seed(seed)
         try:
             with np.errstate(invalid='raise'):
-                return load_library()(np.ascontiguousarray(image), self.severity, self.corruption,
-                                  **options)
+                rgb = load_library()(np.ascontiguousarray(rgb[..., ::step]), self.severity,
+                                     self.corruption, **options)[..., ::step]
         except FloatingPointError:
-            if self.corruption != 'spatter':
-                raise
             # No drop has hit the image, which happens to small ones (1 of 60 at 32 pixels and
             # severity 1). The library then divides 0 by 0 and returns black instead of clean.
-            return image.copy()
+            if self.corruption != 'spatter':
+                raise
         finally:
             np.random.set_state(state)
+        return (cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).reshape(image.shape) if grey else
+                np.array(rgb, order='C'))
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(corruption={self.corruption!r}, severity={self.severity}, '

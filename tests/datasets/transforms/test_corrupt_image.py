@@ -66,9 +66,8 @@ def test_the_colour_order_is_respected(images):
 @pytest.mark.parametrize('shape, order', [((32, 40), 'rgb'), ((32, 40, 1), 'bgr')])
 def test_grey_images_stay_grey(images, shape, order):
     grey = images[0][..., 0].reshape(shape)
-    for corruption in ('fog', 'frost'):
-        result = corrupt(grey, corruption, channel_order=order)
-        assert result.shape == shape and result.dtype == np.uint8 and (result != grey).any()
+    result = corrupt(grey, 'frost', channel_order=order)
+    assert result.shape == shape and result.dtype == np.uint8 and (result != grey).any()
 
 
 def test_an_image_that_no_drop_hits_stays_clean(images):
@@ -110,8 +109,7 @@ def test_the_package_is_asked_for(monkeypatch):
     corrupt_image.load_library.cache_clear()
 
 
-@pytest.mark.parametrize('corruption', ['fog', 'impulse_noise'])
-def test_workers_batches_and_order_change_nothing(npz, corruption):
+def test_workers_batches_and_order_change_nothing(npz, corruption='impulse_noise'):
     init_default_scope('mmpretrain')
     dataset = DATASETS.build(dict(
         type='mmips.ArrayDataset', ann_file=str(npz), split='test', pipeline=[
