@@ -97,7 +97,7 @@ class NoisyLabelDataset:
     def _flip(self, labels: np.ndarray) -> np.ndarray:
         classes = self.metainfo.get('classes')
         number = len(classes) if classes is not None else int(labels.max(initial=-1)) + 1
-        class_map = self.class_map and label_noise.resolve_class_map(
+        class_map = None if self.class_map is None else label_noise.resolve_class_map(
             self.class_map, number, classes)
         return label_noise.flip_labels(labels, number, self.rate, self.seed, class_map)
 

@@ -21,14 +21,15 @@ UNKNOWN = 255
 WRITTEN, DONE = 'written', 'already done'
 
 
-def convert(root: Path, annotations: Path, frames: Path, workers: int = 1,
-            force: bool = False) -> tuple[str, list[str], list[str]]:
+def convert(root: Path, annotations: Path | None = None, frames: Path | None = None,
+            workers: int = 1, force: bool = False) -> tuple[str, list[str], list[str]]:
     """Write ``root/labels`` from the published annotations and link ``root/frames``.
 
     Args:
         root (Path): Where the labels go.
-        annotations (Path): The folder of the published annotations.
-        frames (Path): The folder of their frames.
+        annotations (Path, optional): The published ones. Default: ``root/RUGD_annotations``.
+        frames (Path, optional): Their frames. Default: ``root/RUGD_frames-with-annotations``, or
+            ``root/frames`` if that is not there.
         workers (int): Processes. Default: 1.
         force (bool): Whether to convert what is done, too. Default: False.
 
@@ -38,15 +39,18 @@ def convert(root: Path, annotations: Path, frames: Path, workers: int = 1,
     Raises:
         UserError: If a folder is missing or empty, or the colour map is another than ours.
     """
+    annotations = annotations or root / 'RUGD_annotations'
+    folders = (root / 'RUGD_frames-with-annotations', root / 'frames')
+    frames = frames or next(filter(Path.is_dir, folders), folders[1])
     names, partners = _find(annotations, 'annotations'), _find(frames, 'frames')
     if not names:
         raise MissingFileError(f'{annotations} holds no <video>/*.png.')
     notes = _check_colour_map(annotations / COLOUR_MAP)
     notes += [f'{name}.png: frame without an annotation' for name in sorted(partners - names)]
     videos, published = {os.path.dirname(name) for name in names}, set(sum(SPLITS.values(), ()))
-    for kind, odd in (('of the published splits that are not there', published - videos),
-                      ('of no published split, for an ann_file only', videos - published)):
-        notes += [f'videos {kind}: {", ".join(sorted(odd))}'] if odd else []
+    notes += [f'videos {kind}: {", ".join(sorted(odd))}' for kind, odd in (
+        ('of the published splits that are not there', published - videos),
+        ('of no published split, for an ann_file only', videos - published)) if odd]
     errors = _link(root / 'frames', frames)
     errors += [f'{name}.png: annotation without a frame in {frames}'
                for name in sorted(names - partners)]

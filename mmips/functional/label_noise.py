@@ -45,8 +45,8 @@ def flip_labels(labels: np.ndarray, num_classes: int, rate: float, seed: int = 0
         rng = np.random.default_rng([seed, label])
         members = rng.permutation(np.flatnonzero(labels == label))
         # Drawn for all, so that an image gets the same wrong label at every rate.
-        targets = np.full(len(members), class_map[label]) if class_map else (
-            label + rng.integers(1, num_classes, len(members))) % num_classes
+        targets = ((label + rng.integers(1, num_classes, len(members))) % num_classes
+                   if class_map is None else np.full(len(members), class_map[label]))
         number = count_flips(rate, len(members))
         noisy[members[:number]] = targets[:number]
     return noisy

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 from mmips.datasets import ArrayDataset, BaseArrayDataset
 
@@ -41,14 +40,6 @@ def test_images_are_not_serialised_and_subsets_share_them(npy_pair):
     np.testing.assert_array_equal(subset[1]['img'], npy_pair[1][8])
 
 
-def test_indices_and_get_subset_in_place(npy_pair):
-    dataset = build(npy_pair, indices=[11, 0, 4], serialize_data=False)
-    assert dataset.get_gt_labels().tolist() == [2, 0, 1]
-    np.testing.assert_array_equal(dataset[0]['img'], npy_pair[1][11])
-    dataset.get_subset_([2])
-    np.testing.assert_array_equal(dataset[0]['img'], npy_pair[1][4])
-
-
 def test_memory_map_is_reopened_after_pickling(npy_pair):
     dataset = build(npy_pair)
     assert isinstance(dataset.images, np.memmap)
@@ -67,14 +58,6 @@ def test_labels_and_categories_need_no_image(npy_pair, monkeypatch):
     assert dataset.get_cat_ids(5) == [2]
     with pytest.raises(ZeroDivisionError):
         dataset[0]
-
-
-def test_workers_see_the_same_images(npy_pair):
-    dataset = build(npy_pair, pipeline=[dict(type='mmpretrain.PackInputs')])
-    loader = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=list)
-    images = [sample['inputs'] for batch in loader for sample in batch]
-    for image, expected in zip(images, npy_pair[1], strict=True):
-        np.testing.assert_array_equal(image.permute(1, 2, 0), expected)
 
 
 @pytest.mark.parametrize('name, array, match', [

@@ -196,6 +196,7 @@ class TestWrappers:
     (dict(kind='random'), r"kind must be one of \('symmetric', 'asymmetric'\).*got 'random'"),
     (dict(kind='asymmetric'), 'needs a class_map.*class_map=None'),
     (dict(class_map='next'), "kind='symmetric' does not take, but got.*class_map='next'"),
+    (dict(kind='asymmetric', class_map={}), 'at least one class to another, but got {}'),
     (dict(kind='asymmetric', class_map={0: 3}), 'the class 3 does not exist'),
     (dict(dataset=Listed(metainfo=dict(classes='ab'))), 'Label 2 is not one of the 2 classes'),
     (dict(dataset=NoisyLabelDataset(Listed(), .5)), 'has changed already.*Use one only'),

@@ -14,7 +14,8 @@ from helpers.configs import ROOT
 from helpers.tools import load_tool
 from PIL import Image
 
-from mmips.datasets import RUGDDataset, rugd_conversion
+from mmips.datasets import RUGDDataset
+from mmips.datasets.rugd_conversion import convert, read_ids
 from mmips.datasets.rugd_labels import COLOURS
 from mmips.errors import MissingFileError, UserError
 
@@ -62,12 +63,6 @@ def stamps(root):
     return {path.name: path.stat().st_mtime_ns for path in (root / 'labels').glob('*/[!.]*.png')}
 
 
-def run(root, **options):
-    """Summary, notes and errors."""
-    return rugd_conversion.convert(root, root / 'RUGD_annotations',
-                                   root / 'RUGD_frames-with-annotations', **options)
-
-
 def test_the_tool(root, capsys):
     tool = load_tool('dataset_converters/rugd.py')
     assert tool.main([str(root), '--workers', '1']) == 0
@@ -87,17 +82,17 @@ def test_the_tool(root, capsys):
 
 
 def test_colours_become_ids_that_the_dataset_reads(root):
-    run(root)
+    convert(root)
     assert sorted(labels(root)) == [f'{name}.png' for name in NAMES]
     for number, name in enumerate(NAMES):
         with Image.open(root / f'labels/{name}.png') as image:
             assert image.mode == 'L' and np.array_equal(np.asarray(image), ids_of(number))
     serial = labels(root)
-    assert '6 written' in run(root, workers=3, force=True)[0]
+    assert '6 written' in convert(root, workers=3, force=True)[0]
     assert labels(root) == serial
     # The colours once more, by hand.
     image = write(root, 'x/y', np.array([[(0, 0, 0), (0, 128, 255), (114, 85, 47)]], np.uint8))
-    assert rugd_conversion.read_ids(image).tolist() == [[0, 6, 24]]
+    assert read_ids(image).tolist() == [[0, 6, 24]]
     (root / 'list.txt').write_text('\n'.join(NAMES))
     dataset = RUGDDataset(str(root), ann_file='list.txt')
     assert dataset[0]['img_path'].endswith('frames/creek/creek_00001.png')
@@ -106,14 +101,14 @@ def test_colours_become_ids_that_the_dataset_reads(root):
 
 
 def test_only_what_is_new_wrong_or_forced(root):
-    run(root)
+    convert(root)
     before = stamps(root)
-    assert '0 written, 6 already done' in run(root)[0] and stamps(root) == before
+    assert '0 written, 6 already done' in convert(root)[0] and stamps(root) == before
     later = time.time() + 10
     os.utime(root / f'RUGD_annotations/{NAMES[2]}.png', (later, later))
     # An old label must not survive a source gone wrong.
     os.utime(write(root, NAMES[0], np.full((10, 15, 3), 7, np.uint8)), (later, later))
-    summary, _, errors = run(root)
+    summary, _, errors = convert(root)
     assert '1 written, 4 already done, 1 failed' in summary and '(150 pixels)' in errors[0]
     after = stamps(root)
     assert {name for name in before if after.get(name) != before[name]} == {
@@ -123,13 +118,13 @@ def test_only_what_is_new_wrong_or_forced(root):
 
 @pytest.mark.parametrize('length', [0, -12, 'zeros', 'colours'])
 def test_a_truncated_label_is_done_again(root, length):
-    run(root)
+    convert(root)
     target = root / f'labels/{NAMES[3]}.png'
     whole = target.read_bytes()
     broken = {'zeros': bytes(len(whole)),
               'colours': (root / f'RUGD_annotations/{NAMES[3]}.png').read_bytes()}
     target.write_bytes(broken[length] if isinstance(length, str) else whole[:length])
-    assert '1 written, 5 already done' in run(root)[0]
+    assert '1 written, 5 already done' in convert(root)[0]
     assert target.read_bytes() == whole
 
 
@@ -139,7 +134,7 @@ def test_a_failing_write_leaves_no_label(root, monkeypatch):
         raise OSError('No space left on device')
 
     monkeypatch.setattr(Image.Image, 'save', full)
-    summary, _, errors = run(root)
+    summary, _, errors = convert(root)
     assert '0 written, 0 already done, 6 failed' in summary
     assert errors[0] == f'{NAMES[0]}.png: No space left on device'
     assert not [name for name in labels(root) if name.endswith('.png')]
@@ -172,7 +167,7 @@ def test_killed_and_started_again(tmp_path):
     for path in (root / 'labels').rglob('*.png'):
         with Image.open(path) as image:
             image.load()
-    summary = run(root)[0]
+    summary = convert(root)[0]
     assert f'{count - len(before)} written, {len(before)} already done' in summary
     assert before.items() <= stamps(root).items()
     assert len(labels(root)) == count, 'a half-written file was left'
@@ -194,7 +189,7 @@ def test_partners_and_sizes_and_colours(root):
     write(root, NAMES[3], image)
     write(root, NAMES[4], np.zeros((10, 15), np.uint8))
     (root / f'RUGD_annotations/{NAMES[5]}.png').write_bytes(b'\x89PNG\r\n\x1a\nnothing')
-    summary, notes, errors = run(root)
+    summary, notes, errors = convert(root)
     assert '4 annotations of 2 videos: 0 written' in summary and '4 failed' in summary
     assert f'{NAMES[0]}.png: frame without an annotation' in notes
     for error, message in zip(errors, [
@@ -211,10 +206,10 @@ def test_another_colour_map_stops_it(root):
     path = root / 'RUGD_annotations/RUGD_annotation-colormap.txt'
     path.write_text(colour_map().replace('6 water 0 128 255', '6 water 0 128 254'))
     with pytest.raises(UserError, match="'255'.*Unpack RUGD_annotations.zip anew"):
-        run(root)
+        convert(root)
     assert not (root / 'labels').exists()
     path.unlink()
-    _, notes, errors = run(root)
+    _, notes, errors = convert(root)
     assert not errors and 'colormap.txt is not there' in notes[0]
 
 
@@ -222,10 +217,10 @@ def test_folders_elsewhere(root, tmp_path):
     out = tmp_path / 'out'
     folders = root / 'RUGD_annotations', root / 'RUGD_frames-with-annotations'
     for _ in range(2):
-        assert not rugd_conversion.convert(out, *folders)[2]
+        assert not convert(out, *folders)[2]
     assert (out / 'frames/creek/creek_00001.png').is_file() and len(labels(out)) == 6
     (out / 'frames').unlink()
     (out / 'frames').mkdir()
-    assert 'does not lead to' in rugd_conversion.convert(out, *folders)[2][0]
+    assert 'does not lead to' in convert(out, *folders)[2][0]
     with pytest.raises(MissingFileError, match=r'holds no <video>/\*.png'):
-        rugd_conversion.convert(out, out, root)
+        convert(out, out, root)
