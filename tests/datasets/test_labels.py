@@ -99,22 +99,6 @@ class TestPlainDatasets:
         dataset.times, dataset.indices = 3, [0]
         assert found(dataset) == (LABELS, list(range(7)))
 
-    def test_overridden_methods_are_respected(self):
-
-        class OtherRecords(Listed):
-
-            def get_data_info(self, idx):
-                info = super().get_data_info(idx)
-                return dict(info, gt_label=info['gt_label'] + 10)
-
-        class OtherLabels(OtherRecords):
-
-            def get_gt_labels(self):
-                return np.arange(len(self))
-
-        assert agrees(OtherRecords(LABELS))[0] == [label + 10 for label in LABELS]
-        assert found(OtherLabels(LABELS))[0] == list(range(7))
-
 
 class TestWrappers:
 
