@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.dataset import force_full_init
 from mmpretrain.datasets import BaseDataset
 
 __all__ = ['BaseArrayDataset', 'check_arrays', 'pick_per_class']
@@ -50,7 +49,6 @@ class BaseArrayDataset(BaseDataset):
         self._images = images
         return [dict(row=int(row), gt_label=int(labels[row])) for row in rows]
 
-    @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """The sample at ``idx`` with its image, see the class."""
         info = super().get_data_info(idx)
@@ -60,7 +58,6 @@ class BaseArrayDataset(BaseDataset):
             img = np.dstack([img] * 3)
         return dict(info, img=img, img_shape=img.shape[:2], ori_shape=img.shape[:2])
 
-    @force_full_init
     def get_gt_labels(self) -> np.ndarray:
         """All labels, int64 of shape (N,), without touching an image."""
         return np.array([self.get_cat_ids(i)[0] for i in range(len(self))], dtype=np.int64)

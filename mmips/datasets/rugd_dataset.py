@@ -89,10 +89,7 @@ class RUGDDataset(BaseSegDataset):
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:
-        """For each published id the index of its class, 255 where it has none.
-
-        Unlike mmseg's own, for coarse classes, which join published ones, too.
-        """
+        """For each published id the index of its class, coarse or fine; 255 where it has none."""
         if new_classes is None:
             return None
         label_map = dict.fromkeys(range(len(LABELS)), IGNORED)

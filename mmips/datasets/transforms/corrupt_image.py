@@ -65,8 +65,8 @@ class CorruptImage(BaseTransform):
         """Corrupt ``results['img']``."""
         image, number = results['img'], results.get('sample_idx')
         if number is None:
-            raise UserError('CorruptImage needs sample_idx, the number of the image, which '
-                            'datasets of mmengine give, to be repeatable.')
+            raise UserError('CorruptImage needs sample_idx, as datasets of mmengine give it, to be '
+                            'repeatable.')
         _check_image(image, number)
         # A checksum of the name: unlike its place in a list it cannot change.
         entropy = (self.seed, zlib.crc32(self.corruption.encode()), self.severity, int(number))
