@@ -1,7 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """The paired sampler at ImageNet's size."""
 import statistics
-import tempfile
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterable, Sized
@@ -9,15 +8,8 @@ from typing import Any
 
 from mmengine.dataset import DefaultSampler
 
-from benchmarks.sampler_rivals import (
-    LabelArray,
-    PerIndexSampler,
-    RecordDataset,
-    index_by_items,
-    make_labels,
-)
-from benchmarks.timing import Options, interleave, ratio, stopwatch, table
-from mmips.datasets.labels import get_labels
+from benchmarks.sampler_rivals import LabelArray, PerIndexSampler, make_labels
+from benchmarks.timing import Options, interleave, ratio, table
 from mmips.datasets.samplers import PairedClassSampler
 
 __all__ = ['run']
@@ -32,13 +24,9 @@ _SAMPLERS: dict[str, Callable[[Any], Any]] = {
 
 
 def run(options: Options) -> list[str]:
-    """Tables of samplers and of ways to get at the labels."""
+    """The table of samplers."""
     images = 2_000 if options.tiny else 100_000 if options.quick else 1_281_167
-    labels = make_labels(images, images // 1_281)
-    return [_samplers(LabelArray(labels), options), _labels(labels, options)]
-
-
-def _samplers(data: LabelArray, options: Options) -> str:
+    data = LabelArray(make_labels(images, images // 1_281))
     lengths = {name: len(make(data)) for name, make in _SAMPLERS.items()}
     both = interleave({name: _bind(make, data) for name, make in _SAMPLERS.items()},
                       options.repeats(10), options, warm=False)
@@ -49,8 +37,9 @@ def _samplers(data: LabelArray, options: Options) -> str:
         rows.append([name, f'{lengths[name]:,}', seconds[name], 1e9 * seconds[name] / lengths[name],
                      per_index, _peak_megabytes(_bind(make, data))])
     rows.append(['aim for ours', '', '< 0.5', '', '< 2', '< 200'])
-    return table(f'Samplers over {len(data):,} labels: construction and one epoch',
-                 ['', 'indices', 's', 'ns per index', 'per index, as a multiple', 'peak, MB'], rows)
+    return [table(f'Samplers over {images:,} labels: construction and one epoch',
+                  ['', 'indices', 's', 'ns per index', 'per index, as a multiple', 'peak, MB'],
+                  rows)]
 
 
 def _bind(make: Callable[[Any], Iterable[int]], data: Sized) -> Callable[[], object]:
@@ -66,20 +55,3 @@ def _peak_megabytes(function: Callable[[], object]) -> float:
         return tracemalloc.get_traced_memory()[1] / 1e6
     finally:
         tracemalloc.stop()
-
-
-def _labels(labels: Any, options: Options) -> str:
-    read = 4 if options.tiny else 50 if options.quick else 400
-    with tempfile.TemporaryDirectory() as folder:
-        data = RecordDataset(labels, folder)
-        times = interleave({'get_gt_labels': data.get_gt_labels, 'ours': lambda: get_labels(data)},
-                           options.repeats(4), options, warm=False)
-        index_by_items(data, 2)  # opens files and warms caches
-        items = stopwatch(lambda: index_by_items(data, read), options)
-    seconds = {name: statistics.median(value) for name, value in times.items()}
-    rows = [['mmpretrain `get_gt_labels`', seconds['get_gt_labels'], 'measured'],
-            ['**ours, `get_labels`**', seconds['ours'], 'measured'],
-            ['reading every item (decode, crop to 224)', items / read * len(data),
-             f'extrapolated from {read} items']]
-    return table(f"Labels of mmpretrain's CustomDataset, {len(data):,} records",
-                 ['', 's', ''], rows)

@@ -19,13 +19,11 @@ __all__ = ['ArrayDataset']
 class ArrayDataset(BaseArrayDataset):
     """A classification dataset in one ``.npz`` file or a pair of ``.npy`` files.
 
-    Images are uint8 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W); grey images come out
-    with three equal channels. The colour order is the file's own, and it should be RGB, as in
-    mmpretrain's CIFAR datasets: keep ``to_rgb=False`` in the data preprocessor. A ``.npz`` file
-    is read into memory, a ``.npy`` file memory-mapped.
-
-    Selections cost no copy of the images, and are applied in the order ``index_range``,
-    ``max_classes``, ``per_class``, and at last mmengine's ``indices``.
+    Images are uint8 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W); grey ones come out with
+    three equal channels. The colour order is the file's own and should be RGB, as in mmpretrain's
+    CIFAR datasets: keep ``to_rgb=False`` in the data preprocessor. A ``.npz`` file is read into
+    memory, a ``.npy`` file memory-mapped. Selections are applied in the order ``index_range``,
+    ``max_classes``, ``per_class``, ``indices``.
 
     Args:
         ann_file: The ``.npz`` file, relative to ``data_root``. Defaults to ''.
@@ -84,8 +82,8 @@ class ArrayDataset(BaseArrayDataset):
         """Read the arrays from the file or files."""
         if self.ann_file:
             return self._load_npz()
-        images, labels = self._source(), self._join(self.labels_file)
-        return np.load(_existing(images), mmap_mode='r'), np.load(_existing(labels)), None
+        images, labels = map(_existing, (self._source(), self._join(self.labels_file)))
+        return np.load(images, mmap_mode='r'), np.load(labels), None
 
     def select_rows(self, labels: np.ndarray) -> np.ndarray:
         """Apply ``index_range``, ``max_classes`` and ``per_class``."""
@@ -108,16 +106,14 @@ class ArrayDataset(BaseArrayDataset):
             suffix = f'_{self.split}'
             if not {f'images{suffix}', f'labels{suffix}'} & set(file.files):
                 suffix = ''
-            keys = {'images_key': self.images_key or f'images{suffix}',
-                    'labels_key': self.labels_key or f'labels{suffix}'}
-            for argument, key in keys.items():
+            keys = (self.images_key or f'images{suffix}', self.labels_key or f'labels{suffix}')
+            for key in keys:
                 if key not in file.files:
                     raise ValueError(f'{self.ann_file} has no array {key!r} for '
                                      f'split={self.split!r}, only {sorted(file.files)}. Name the '
-                                     f'right one with {argument}.')
-            images, labels = (file[key] for key in keys.values())
+                                     'right ones with images_key and labels_key.')
             named = self.classes_key in file.files
-            return images, labels, file[self.classes_key].tolist() if named else None
+            return (*map(file.get, keys), file[self.classes_key].tolist() if named else None)
 
     def _join(self, path: str) -> str:
         # img_prefix holds data_root already; an absolute path stands alone.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.dataset import force_full_init
 from mmpretrain.datasets import BaseDataset
 
 __all__ = ['BaseArrayDataset', 'check_arrays', 'pick_per_class']
@@ -17,11 +16,9 @@ Arrays = tuple[np.ndarray, np.ndarray, Sequence[str] | None]
 class BaseArrayDataset(BaseDataset):
     """An mmpretrain dataset whose images live in one array.
 
-    A sample is a row number and a label; the image is looked up when it is asked for, so the
-    array is never part of mmengine's serialised list, and subsets and forked workers share it.
-
-    A sample holds ``img`` (a private uint8 copy of shape (H, W, 3), in the array's own colour
-    order), ``gt_label``, ``sample_idx``, ``img_shape`` and ``ori_shape``. Pipelines start
+    mmengine's list holds row numbers and labels alone, so that subsets and forked workers share
+    the array. A sample has ``img``, a private uint8 copy (H, W, 3) in the array's own colour
+    order, beside ``gt_label``, ``sample_idx``, ``img_shape`` and ``ori_shape``; pipelines start
     without ``LoadImageFromFile``. Subclasses implement :meth:`load_arrays` and may choose rows.
     """
 
@@ -43,8 +40,8 @@ class BaseArrayDataset(BaseDataset):
             self._metainfo.setdefault('classes', tuple(str(name) for name in classes))
         rows = self.select_rows(labels)
         if not len(rows):
-            raise ValueError(f'{self._source()}: no image is left after selecting a subset of the '
-                             f'{len(images)} images. Relax the selection.')
+            raise ValueError(f'{self._source()}: no image is left of the {len(images)} images. '
+                             'Relax the selection.')
         classes = self._metainfo.get('classes')
         if classes is not None and labels[rows].max() >= len(classes):
             raise ValueError(f'{self._source()}: found label {labels[rows].max()}, but there are '
@@ -52,7 +49,6 @@ class BaseArrayDataset(BaseDataset):
         self._images = images
         return [dict(row=int(row), gt_label=int(labels[row])) for row in rows]
 
-    @force_full_init
     def get_data_info(self, idx: int) -> dict:
         """The sample at ``idx`` with its image, see the class."""
         info = super().get_data_info(idx)
@@ -62,7 +58,6 @@ class BaseArrayDataset(BaseDataset):
             img = np.dstack([img] * 3)
         return dict(info, img=img, img_shape=img.shape[:2], ori_shape=img.shape[:2])
 
-    @force_full_init
     def get_gt_labels(self) -> np.ndarray:
         """All labels, int64 of shape (N,), without touching an image."""
         return np.array([self.get_cat_ids(i)[0] for i in range(len(self))], dtype=np.int64)
@@ -88,9 +83,7 @@ class BaseArrayDataset(BaseDataset):
 
     def _copy_without_annotation(self, memo: dict | None = None) -> Any:
         # Subsets share the array; mmengine deep-copies every attribute it does not know.
-        memo = {} if memo is None else memo
-        memo[id(self._images)] = self._images
-        return super()._copy_without_annotation(memo)
+        return super()._copy_without_annotation({**(memo or {}), id(self._images): self._images})
 
     def __getstate__(self) -> dict:
         # Pickling a memory map would send the whole file to each spawned worker.
@@ -103,12 +96,10 @@ def check_arrays(images: np.ndarray, labels: np.ndarray, source: str) -> None:
     if images.dtype != np.uint8:
         raise TypeError(f'{source}: images must be uint8 with values 0 to 255, got '
                         f'{images.dtype}; (255 * images).round().astype("uint8") converts 0 to 1.')
-    if images.ndim not in (3, 4) or images.ndim == 4 and images.shape[-1] not in (1, 3):
+    if images.ndim < 3 or images.shape[3:] not in ((), (1, ), (3, )) or 0 in images.shape:
         raise ValueError(f'{source}: images must have shape (N, H, W), (N, H, W, 1) or '
-                         f'(N, H, W, 3), got {images.shape}. For (N, C, H, W) use '
-                         'images.transpose(0, 2, 3, 1).')
-    if 0 in images.shape:
-        raise ValueError(f'{source}: there are no images, the shape is {images.shape}.')
+                         f'(N, H, W, 3) and no length of 0, got {images.shape}. For (N, C, H, W) '
+                         'use images.transpose(0, 2, 3, 1).')
     if not np.issubdtype(labels.dtype, np.integer):
         raise TypeError(f'{source}: labels must be integers, got {labels.dtype}.')
     if labels.shape != (len(images), ) or labels.min() < 0:

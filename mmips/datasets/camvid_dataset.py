@@ -14,15 +14,13 @@ __all__ = ['CamVidDataset']
 class CamVidDataset(BaseSegDataset):
     """CamVid road scenes in the eleven classes of SegNet (Badrinarayanan et al., 2017).
 
-    Label images hold the ids 0 to 10 and 11 for void, which becomes ``ignore_index`` and
-    counts neither in the loss nor in the score. Names end in ``.jpg`` for images and in
-    ``.png`` for labels by default; for the PNG frames of the original give
-    ``img_suffix='.png'``.
+    Label images hold the ids 0 to 10 and 11 for void, which becomes ``ignore_index`` and counts
+    neither in the loss nor in the score.
 
     Source: Brostow, Fauqueur, Cipolla, *Semantic object classes in video*, 2009.
 
     Args:
-        img_suffix (str): Ending of the images. Defaults to '.jpg'.
+        img_suffix (str): Ending of the images; the original's is '.png'. Defaults to '.jpg'.
         seg_map_suffix (str): Ending of the label images. Defaults to '.png'.
         **kwargs: Other arguments of mmseg's ``BaseSegDataset``: ``data_root``,
             ``data_prefix=dict(img_path=..., seg_map_path=...)``, ``ann_file``, ``pipeline``, ...

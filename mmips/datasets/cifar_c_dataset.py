@@ -16,8 +16,8 @@ from .array_dataset import ArrayDataset
 
 __all__ = ['CIFARCDataset', 'read_cifar_c']
 
-_ADDRESSES = ('CIFAR-100-C is at https://zenodo.org/records/3555552, CIFAR-10-C at '
-              'https://zenodo.org/records/2535967; give the unpacked folder')
+_FETCH = ('CIFAR-100-C is at https://zenodo.org/records/3555552, CIFAR-10-C at '
+          'https://zenodo.org/records/2535967; give the unpacked folder.')
 
 
 @DATASETS.register_module()
@@ -71,9 +71,8 @@ def read_cifar_c(folder: str, corruption: str) -> tuple[np.ndarray, np.ndarray]:
     labels_path, path = (osp.join(folder, name) for name in ('labels.npy', f'{corruption}.npy'))
     labels, images = _load(labels_path), _load(path)
     if not images.size or len(images) % len(SEVERITIES) or labels.shape != images.shape[:1]:
-        raise UserError(f'{path} must have 5 N images, N for each of 5 severities, and '
-                        f'{labels_path} as many labels, got the shapes {images.shape} and '
-                        f'{labels.shape}.')
+        raise UserError(f'{path} must have 5 N images, N of each severity, and {labels_path} as '
+                        f'many labels, got the shapes {images.shape} and {labels.shape}.')
     if (labels.reshape(len(SEVERITIES), -1) != labels[:len(labels) // len(SEVERITIES)]).any():
         raise UserError(f'{labels_path}: the five severities have different labels, but each must '
                         'hold the same images in the same order.')
@@ -82,10 +81,9 @@ def read_cifar_c(folder: str, corruption: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _load(path: str) -> np.ndarray:
     if not osp.isfile(path):
-        raise MissingFileError(f'{osp.abspath(path)} does not exist. {_ADDRESSES}, which holds '
-                               f'labels.npy and {osp.basename(path)}.')
+        raise MissingFileError(f'{osp.abspath(path)} does not exist. {_FETCH}')
     try:
         return np.load(path, mmap_mode='r')
     except Exception as error:  # Whatever a broken file makes of itself.
         raise UserError(f'{path} cannot be read as an array ({error}): cut off or damaged. Fetch '
-                        f'it again: {_ADDRESSES}.') from error
+                        f'it again: {_FETCH}') from error

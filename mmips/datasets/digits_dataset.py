@@ -13,8 +13,6 @@ from .base_array_dataset import Arrays, BaseArrayDataset
 
 __all__ = ['DigitsDataset']
 
-MAX_VALUE = 16  # scikit-learn's digits hold grey values from 0 to 16
-
 
 @DATASETS.register_module()
 class DigitsDataset(BaseArrayDataset):
@@ -61,10 +59,10 @@ class DigitsDataset(BaseArrayDataset):
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:
-            raise ImportError('DigitsDataset reads the digits that come with scikit-learn, which '
-                              'is not installed. Run: pip install scikit-learn') from error
+            raise ImportError("DigitsDataset reads scikit-learn's digits. Run: pip install "
+                              'scikit-learn') from error
         digits = load_digits()
-        grey = (digits.images * (255 / MAX_VALUE)).astype(np.float32)
+        grey = (digits.images * (255 / 16)).astype(np.float32)
         side = (self.size, self.size)
         large = [cv2.resize(image, side, interpolation=cv2.INTER_LINEAR) for image in grey]
         return np.stack(large).round().astype(np.uint8), digits.target.astype(np.int64), None

@@ -1,9 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Class folders on disk: which classes there are, and which images are for validation.
-
-Only the standard library is used, because configs call :func:`find_classes` while they are
-being parsed.
-"""
+"""Class folders on disk, by the standard library alone: configs call :func:`find_classes`."""
 import hashlib
 import os
 import unicodedata
@@ -48,10 +44,9 @@ def has_split(root: str | os.PathLike, split: str) -> bool:
 
 
 def class_root(root: str | os.PathLike, split: str) -> Path:
-    """The folder that directly holds the class folders of ``split`` ('train' or 'val').
+    """The folder of the class folders of ``split``: a folder for splits, or ``root`` itself.
 
-    This is ``root/<split>`` where that exists, ``root/train`` for a ``val`` that is to be split
-    off from it, and otherwise ``root`` itself; a ValueError where that is not clear.
+    It is ``root/train`` for a ``val`` that is to be split off; a ValueError where it is not clear.
     """
     path = Path(root).expanduser()
     if not path.is_dir():
@@ -59,11 +54,8 @@ def class_root(root: str | os.PathLike, split: str) -> Path:
     train, val = has_split(path, 'train'), has_split(path, 'val')
     folders = visible_folders(path)
     others = set(folders) - {'train', 'val', 'test'}
-    if train and not val:
-        unclear = bool(others) or 'val' in folders and _holds_images(path / 'val')
-    else:
-        unclear = not train and (val or bool(folders) and not others)
-    if unclear:
+    if (not train and (val or folders and not others)
+            or train and not val and (others or 'val' in folders and _holds_images(path / 'val'))):
         raise ValueError(f'Cannot tell whether the folders {folders} in {path.absolute()} are '
                          'classes or splits. Use either train/<class>/ and val/<class>/ (val may '
                          "be missing) or <class>/ alone, with no class named 'train' or 'val'.")
@@ -73,10 +65,9 @@ def class_root(root: str | os.PathLike, split: str) -> Path:
 
 
 def list_images(root: Path, name: str) -> list[str]:
-    """Images of the class folder ``root/name`` and below, relative to ``root``, sorted.
+    """Images below ``root/name``, relative to ``root``, sorted, without hidden files and folders.
 
-    Links are followed, but not in circles, which is where mmpretrain's ``CustomDataset`` gets
-    lost; hidden files and folders are left out, and a folder that cannot be read is an error.
+    Links are followed, but not in circles, which is where mmpretrain's ``CustomDataset`` gets lost.
     """
     found: list[str] = []
     seen = set()
@@ -90,11 +81,10 @@ def list_images(root: Path, name: str) -> list[str]:
 
 
 def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[list, list]:
-    """Split the paths of a class, relative and with slashes, for training and validation.
+    """Split the paths of a class for training and validation, both sorted.
 
-    The order is that of a hash of seed and path: the same on every machine, whatever the file
-    system and the other classes. Both parts come out sorted; with two images or more neither is
-    empty, and a single image is for training.
+    By a hash of seed and path: the same on every machine, whatever the other classes. With two
+    images or more neither part is empty; a single image is for training.
     """
     ordered = sorted(paths, key=lambda path: (_hash(path, seed), path))
     number = int(len(ordered) * fraction + 0.5)

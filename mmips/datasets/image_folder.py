@@ -31,11 +31,7 @@ SPLITS = ('train', 'val')
 class ImageFolder(BaseDataset):
     """Images in one folder for each class, with a validation set split off if there is none.
 
-    Two layouts are understood::
-
-        root/train/<class>/**/*.jpg        root/<class>/**/*.jpg
-        root/val/<class>/**/*.jpg
-
+    The layout is ``root/<class>/**/*.jpg``, or ``root/train/<class>`` and ``root/val/<class>``.
     Without ``root/val`` a share of the images of each class is the validation set, chosen by
     ``seed`` and the relative paths alone; a class of two or more images has at least one on each
     side. Labels follow the sorted folder names.

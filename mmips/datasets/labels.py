@@ -14,32 +14,20 @@ _Seen = dict[int, tuple[Any, np.ndarray, int]]
 
 
 def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Read the label of every index, and which image it stands for.
+    """The label of every index and the id of its image, each int64 of shape (len(dataset),).
 
-    No image is loaded. Wrappers are seen through; those that repeat images give every copy
-    the id of its image, so that an image is not paired with its own copy.
-
-    Args:
-        dataset: An mmpretrain or mmengine dataset or wrapper, a torch ``Subset``, or any
-            object with a ``get_gt_labels()``.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Labels and image ids, int64, shape (len(dataset),).
-
-    Raises:
-        TypeError: If labels cannot be read from this kind of dataset.
-        ValueError: If images have no label or several.
+    The dataset is one of mmengine or mmpretrain, or anything with ``get_gt_labels()``. Wrappers
+    and torch's ``Subset`` are seen through: copies of an image share its id, so that it is not
+    paired with itself. A TypeError or ValueError where images do not have one label each.
     """
     return _walk(dataset, {})
 
 
 def find_images(dataset: Any) -> tuple[list[Any], np.ndarray, np.ndarray]:
-    """Find the datasets below the wrappers, and which of their images each index stands for.
+    """The datasets below the wrappers, the labels of their M images, and each index's image.
 
-    Returns:
-        tuple[list, np.ndarray, np.ndarray]: The M images below, as datasets that are no wrappers;
-        their labels, one dataset after the other, int64 of shape (M,); and for each index of
-        ``dataset`` the place of its image among them, int64 of shape (len(dataset),).
+    Labels stand one dataset after the other, int64 (M,); images are places in them, int64
+    (len(dataset),).
     """
     seen: _Seen = {}
     labels, ids = _walk(dataset, seen)

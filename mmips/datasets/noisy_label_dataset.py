@@ -25,18 +25,13 @@ KINDS = ('symmetric', 'asymmetric')
 class NoisyLabelDataset:
     """A dataset whose labels are wrong at a given rate (IPS paper, Table 14).
 
-    In every class of n images exactly ``rate * n``, a half rounded up, get a wrong label. They
-    are drawn once, from ``seed`` alone: the same in every epoch, process, and training with
-    another seed. The images flipped at a low rate are among those flipped at a higher one.
-    See :mod:`mmips.functional.label_noise`.
+    In every class of n images exactly ``rate * n``, a half rounded up, get a wrong label, drawn
+    once, from ``seed`` alone; see :mod:`mmips.functional.label_noise`. The pipeline, records and
+    samplers are given the wrong ones. The true ones remain as ``clean_labels``, and in every
+    sample as ``clean_label``, which ``PackInputs`` keeps if its ``meta_keys`` name it.
 
-    Whatever asks for labels is given the wrong ones: the pipeline, the record, and
-    ``PairedClassSampler``, whose pairs share a label, right or wrong. The true ones remain as
-    ``clean_labels``, and every sample carries its own as ``clean_label``, which ``PackInputs``
-    keeps if its ``meta_keys`` name it.
-
-    The wrapped dataset is not changed, and no image is copied. It may be a wrapper itself: the
-    copies of an image, as a ``RepeatDataset`` has them, share one label, and count as one image.
+    The wrapped dataset is not changed, and no image is copied. Copies of an image, as a wrapped
+    ``RepeatDataset`` has them, share one label and count as one image.
 
     Args:
         dataset (dict | BaseDataset): A single-label dataset based on mmengine's ``BaseDataset``,
@@ -91,8 +86,7 @@ class NoisyLabelDataset:
                             f'but got {foreign[0]}.')
         self._starts = np.cumsum([0, *map(len, self._parts)])
         self.indices: np.ndarray = np.arange(len(self._ids))  # of the wrapped dataset's items
-        # A wrapper may leave out images and repeat others.
-        used = np.unique(self._ids)
+        used = np.unique(self._ids)  # a wrapper may leave out images and repeat others
         self._noisy = self._clean.copy()
         self._noisy[used] = self._flip(self._clean[used])
         number = np.count_nonzero(self._noisy != self._clean)
@@ -103,10 +97,9 @@ class NoisyLabelDataset:
     def _flip(self, labels: np.ndarray) -> np.ndarray:
         classes = self.metainfo.get('classes')
         number = len(classes) if classes is not None else int(labels.max(initial=-1)) + 1
-        if self.class_map is None:
-            return label_noise.flip_symmetric(labels, number, self.rate, self.seed)
-        class_map = label_noise.resolve_class_map(self.class_map, number, classes)
-        return label_noise.flip_asymmetric(labels, class_map, self.rate, self.seed)
+        class_map = None if self.class_map is None else label_noise.resolve_class_map(
+            self.class_map, number, classes)
+        return label_noise.flip_labels(labels, number, self.rate, self.seed, class_map)
 
     @property
     @force_full_init
@@ -139,9 +132,8 @@ class NoisyLabelDataset:
     def __getitem__(self, idx: int) -> Any:
         number, place = self._locate(idx)
         part = self._parts[number]
-        # The dataset's own __getitem__ runs on a view with the same attributes, whose records
-        # have the noisy labels: also those of the images it fetches instead of broken ones.
-        # Made anew each time, so that it has the pipeline that a hook has switched to.
+        # The dataset's own __getitem__, on a view of it whose records have noisy labels: also
+        # those fetched instead of broken ones. Anew each time, as hooks may switch the pipeline.
         view = object.__new__(type(part))
         view.__dict__.update(part.__dict__, get_data_info=lambda i: self._relabel(number, i))
         return view[place]
@@ -166,9 +158,8 @@ class NoisyLabelDataset:
 
     def _locate(self, idx: int) -> tuple[int, int]:
         """The number of a dataset below the wrappers, and the index there."""
-        image = int(self._ids[idx])
-        number = int(np.searchsorted(self._starts, image, side='right')) - 1
-        return number, image - int(self._starts[number])
+        number = int(np.searchsorted(self._starts, self._ids[idx], side='right')) - 1
+        return number, int(self._ids[idx] - self._starts[number])
 
     def _relabel(self, number: int, place: int) -> dict:
         image = self._starts[number] + place

@@ -21,34 +21,36 @@ UNKNOWN = 255
 WRITTEN, DONE = 'written', 'already done'
 
 
-def convert(root: Path, annotations: Path, frames: Path, workers: int = 1,
-            force: bool = False) -> tuple[str, list[str], list[str]]:
+def convert(root: Path, annotations: Path | None = None, frames: Path | None = None,
+            workers: int = 1, force: bool = False) -> tuple[str, list[str], list[str]]:
     """Write ``root/labels`` from the published annotations and link ``root/frames``.
 
     Args:
         root (Path): Where the labels go.
-        annotations (Path): The folder of the published annotations.
-        frames (Path): The folder of their frames.
+        annotations (Path, optional): The published ones. Default: ``root/RUGD_annotations``.
+        frames (Path, optional): Their frames. Default: ``root/RUGD_frames-with-annotations``, or
+            ``root/frames`` if that is not there.
         workers (int): Processes. Default: 1.
         force (bool): Whether to convert what is done, too. Default: False.
 
     Returns:
-        tuple[str, list[str], list[str]]: All counts in a line; what is odd; and what is wrong,
-        a line for each annotation that could not be converted.
+        tuple[str, list[str], list[str]]: All counts in a line; what is odd; what could not be done.
 
     Raises:
-        MissingFileError: If a folder is not there, or holds no annotation.
-        UserError: If the archive's colour map is another than ours; nothing is written then.
+        UserError: If a folder is missing or empty, or the colour map is another than ours.
     """
+    annotations = annotations or root / 'RUGD_annotations'
+    folders = (root / 'RUGD_frames-with-annotations', root / 'frames')
+    frames = frames or next(filter(Path.is_dir, folders), folders[1])
     names, partners = _find(annotations, 'annotations'), _find(frames, 'frames')
     if not names:
         raise MissingFileError(f'{annotations} holds no <video>/*.png.')
     notes = _check_colour_map(annotations / COLOUR_MAP)
     notes += [f'{name}.png: frame without an annotation' for name in sorted(partners - names)]
     videos, published = {os.path.dirname(name) for name in names}, set(sum(SPLITS.values(), ()))
-    for kind, odd in (('of the published splits that are not there', published - videos),
-                      ('of no published split, for an ann_file only', videos - published)):
-        notes += [f'videos {kind}: {", ".join(sorted(odd))}'] if odd else []
+    notes += [f'videos {kind}: {", ".join(sorted(odd))}' for kind, odd in (
+        ('of the published splits that are not there', published - videos),
+        ('of no published split, for an ann_file only', videos - published)) if odd]
     errors = _link(root / 'frames', frames)
     errors += [f'{name}.png: annotation without a frame in {frames}'
                for name in sorted(names - partners)]
@@ -57,12 +59,12 @@ def convert(root: Path, annotations: Path, frames: Path, workers: int = 1,
     workers = min(workers, len(tasks))
     results = (track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout)
                if workers > 1 else track_progress(work, tasks, file=sys.stdout))
-    failed = [f'{name}.png: {result}' for name, result in zip(tasks, results)
-              if result not in (WRITTEN, DONE)]
-    errors += failed
     count, videos = Counter(results), {os.path.dirname(name) for name in tasks}
+    failed = len(tasks) - count[WRITTEN] - count[DONE]
+    errors += [f'{name}.png: {result}' for name, result in zip(tasks, results)
+               if result not in (WRITTEN, DONE)]
     return (f'{len(tasks)} annotations of {len(videos)} videos: {count[WRITTEN]} written, '
-            f'{count[DONE]} already done, {len(failed)} failed; {len(notes)} notes, '
+            f'{count[DONE]} already done, {failed} failed; {len(notes)} notes, '
             f'{len(errors)} errors', notes, errors)
 
 
@@ -74,10 +76,9 @@ def read_ids(path: Path) -> np.ndarray:
         packed = _pack(np.asarray(image.convert('RGB')))
     ids = _table()[packed]
     if (ids == UNKNOWN).any():
-        colours, counts = np.unique(packed[ids == UNKNOWN], return_counts=True)
         raise ValueError('unknown colour ' + ', '.join(
             f'{colour >> 16} {colour >> 8 & 255} {colour & 255} ({count} pixels)'
-            for colour, count in zip(colours.tolist(), counts.tolist())))
+            for colour, count in sorted(Counter(packed[ids == UNKNOWN].tolist()).items())))
     return ids
 
 

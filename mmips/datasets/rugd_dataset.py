@@ -17,9 +17,9 @@ from .rugd_labels import COARSE, COARSE_COLOURS, COLOURS, FINE, LABELS, SPLITS
 
 __all__ = ['RUGDDataset']
 
-# mmseg's value for pixels that neither loss nor metric counts; its own label maps hold it too.
-IGNORED = 255
+IGNORED = 255  # mmseg's value for pixels that neither loss nor metric counts
 LEVELS: dict[str, tuple[str, ...]] = {'coarse': tuple(COARSE), 'fine': FINE}
+CONVERT = 'run (again): python tools/dataset_converters/rugd.py'
 
 
 @DATASETS.register_module()
@@ -27,8 +27,8 @@ class RUGDDataset(BaseSegDataset):
     """RUGD: outdoor videos from a small robot, 688x550 pixels, 24 classes and void.
 
     ``tools/dataset_converters/rugd.py`` makes ``frames/<video>/<name>.png`` and
-    ``labels/<video>/<name>.png`` from the published archives. Labels hold the published ids 0
-    (void) to 24; while loading, mmseg maps them to the classes of the level by ``label_map``.
+    ``labels/<video>/<name>.png``, of the published ids 0 (void) to 24, from the archives; while
+    loading, mmseg maps ids to the classes of the level by ``label_map``.
 
     Source: M. Wigness et al., IROS 2019, http://rugd.vision/; coarse classes from the IPS paper,
     Table 7.
@@ -74,10 +74,9 @@ class RUGDDataset(BaseSegDataset):
         if split not in SPLITS and not (split is None and ann_file):
             raise ValueError(f"split must be 'train', 'val' or 'test' (None with an ann_file), got "
                              f'{split!r}.')
-        if kwargs.get('reduce_zero_label'):
-            raise ValueError(  # some versions of mmseg shift the ids before, others after label_map
-                'reduce_zero_label=True would shift the ids besides label_map, and every class '
-                "would be wrong; leave it False: level='fine' ignores void by itself.")
+        if kwargs.get('reduce_zero_label'):  # some versions of mmseg shift before the label_map
+            raise ValueError('reduce_zero_label=True would shift the ids besides label_map; leave '
+                             "it False: level='fine' ignores void by itself.")
         self.level, self.split = level, split
         super().__init__(
             ann_file=ann_file,
@@ -90,11 +89,7 @@ class RUGDDataset(BaseSegDataset):
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:
-        """For each published id the index of its class, 255 where it has none.
-
-        mmseg's own knows subsets of classes, but no classes that join others: here they may be
-        coarse ones, published labels, or both as long as they do not overlap.
-        """
+        """For each published id the index of its class, coarse or fine; 255 where it has none."""
         if new_classes is None:
             return None
         label_map = dict.fromkeys(range(len(LABELS)), IGNORED)
@@ -102,12 +97,11 @@ class RUGDDataset(BaseSegDataset):
             if name not in COARSE and name not in COLOURS:
                 raise ValueError(f'RUGD has no class {name!r}; coarse classes: '
                                  f'{", ".join(COARSE)}; fine: {", ".join(LABELS)}.')
-            for label in COARSE.get(name, (name, )):
-                label_id = LABELS.index(label)
-                if label_map[label_id] != IGNORED:
-                    raise ValueError(f'{label!r} is in two of the classes '
+            for label in map(LABELS.index, COARSE.get(name, (name, ))):
+                if label_map[label] != IGNORED:
+                    raise ValueError(f'{LABELS[label]!r} is in two of the classes '
                                      f'{", ".join(new_classes)}; it can be in one only.')
-                label_map[label_id] = index
+                label_map[label] = index
         return label_map
 
     def _update_palette(self) -> list:
@@ -145,10 +139,6 @@ class RUGDDataset(BaseSegDataset):
             folder, list_dir=False, suffix=suffix, recursive=True, backend_args=self.backend_args)}
 
     def _listed(self) -> list[str]:
-        if not fileio.isfile(self.ann_file, backend_args=self.backend_args):
-            raise FileNotFoundError(
-                f"The list {self.ann_file} does not exist; it must hold a line 'video/name' for "
-                'each image. For a published split leave ann_file out.')
         lines = fileio.get_text(self.ann_file, backend_args=self.backend_args).split('\n')
         names = [line.strip().removesuffix(self.img_suffix) for line in lines if line.strip()]
         if not names:
@@ -160,15 +150,12 @@ class RUGDDataset(BaseSegDataset):
             raise FileNotFoundError(
                 f'RUGD in {osp.abspath(self.data_root)}: {len(missing)} {kind} are missing, such '
                 f'as {", ".join(sorted(missing)[:3])}. Download RUGD_frames-with-annotations.zip '
-                'and RUGD_annotations.zip from http://rugd.vision/, unpack both there and run '
-                f'(again, if it was broken off): {self._converter()}')
+                f'and RUGD_annotations.zip from http://rugd.vision/, unpack both there and '
+                f'{CONVERT} {self.data_root}')
 
     def _check_label(self, path: str) -> None:
         """Ids, not colours: mmseg would fail much later on the published files."""
         with Image.open(io.BytesIO(fileio.get(path, backend_args=self.backend_args))) as image:
             if image.mode not in ('L', 'P'):
-                raise ValueError(f'{path} is no image of label ids (its mode is {image.mode}); the '
-                                 f'published colours must be converted: {self._converter()}')
-
-    def _converter(self) -> str:
-        return f'python tools/dataset_converters/rugd.py {self.data_root}'
+                raise ValueError(f'{path} is no image of label ids (its mode is {image.mode}); '
+                                 f'{CONVERT} {self.data_root}')

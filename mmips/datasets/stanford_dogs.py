@@ -21,15 +21,10 @@ class StanfordDogs(BaseDataset):
     """Stanford Dogs: 120 breeds, 12,000 training and 8,580 test images.
 
     Unpack ``images.tar`` and ``lists.tar`` from
-    http://vision.stanford.edu/aditya86/ImageNetDogs/ into one folder::
-
-        data/stanford_dogs/
-            Images/n02085620-Chihuahua/n02085620_10074.jpg ...
-            train_list.mat
-            test_list.mat
-
-    The lists may also lie in ``lists/``. Classes are in the order of the published labels (which
-    start at 1, ours at 0) and named after the folders: 'Chihuahua', 'Japanese spaniel', ...
+    http://vision.stanford.edu/aditya86/ImageNetDogs/ into one folder, which then holds
+    ``Images/n02085620-Chihuahua/...``, ``train_list.mat`` and ``test_list.mat``; the lists may
+    also lie in ``lists/``. Classes are in the order of the published labels (which start at 1,
+    ours at 0) and named after the folders: 'Chihuahua', 'Japanese spaniel', ...
 
     Source: A. Khosla, N. Jayadevaprakash, B. Yao and L. Fei-Fei, Novel Dataset for Fine-Grained
     Image Categorization, FGVC workshop at CVPR 2011.
@@ -77,16 +72,11 @@ class StanfordDogs(BaseDataset):
         self._require(paths[0])
         return [dict(img_path=path, gt_label=label - 1) for path, label in zip(paths, labels)]
 
-    def extra_repr(self) -> list[str]:
-        """Root and split, for ``print(dataset)``."""
-        return [f'Root of dataset: \t{self.data_root}', f'Split: \t{self.split}']
-
     def _require(self, path: str) -> None:
         if not osp.isfile(path):
             raise FileNotFoundError(
                 f'{osp.abspath(path)} does not exist. Download images.tar and lists.tar from {URL} '
-                f'and unpack both in {osp.abspath(self.data_root)}, so that it holds Images/, '
-                'train_list.mat and test_list.mat; or set data_root to where they are.')
+                f'and unpack both in {osp.abspath(self.data_root)}, or set data_root.')
 
 
 def _read_list(path: str) -> tuple[list[str], list[int]]:
@@ -96,8 +86,8 @@ def _read_list(path: str) -> tuple[list[str], list[int]]:
         files = np.ravel(content['file_list']).tolist()
         labels = np.ravel(content['labels']).astype(int).tolist()
     except Exception as error:  # foreign bytes make the parser fail in many ways
-        raise ValueError(f'{path} is not a Stanford Dogs list, a MATLAB file with file_list and '
-                         f'labels ({error!r}). Take it from lists.tar of {URL}') from error
+        raise ValueError(f'{path} is not a Stanford Dogs list ({error!r}). Take it from '
+                         f'lists.tar of {URL}') from error
     if not files or len(files) != len(labels):
         raise ValueError(f'{path} must name one label for each image, got {len(files)} images '
                          f'and {len(labels)} labels.')
@@ -106,9 +96,9 @@ def _read_list(path: str) -> tuple[list[str], list[int]]:
 
 def _class_names(files: list[str], labels: list[int], path: str) -> tuple[str, ...]:
     """Readable class names: 'n02085782-Japanese_spaniel/...' gives 'Japanese spaniel'."""
-    folders = sorted({(label, file.split('/')[0]) for file, label in zip(files, labels)})
-    numbers = [label for label, _ in folders]
-    if numbers != list(range(1, len(folders) + 1)):
+    pairs = {(label, file.split('/')[0]) for file, label in zip(files, labels)}
+    numbers, folders = zip(*sorted(pairs))
+    if numbers != tuple(range(1, len(folders) + 1)):
         raise ValueError(f'{path}: labels must run from 1 to the number of breeds, each with one '
                          f'folder and without a gap, got {numbers}.')
-    return tuple(folder.split('-', 1)[-1].replace('_', ' ') for _, folder in folders)
+    return tuple(folder.split('-', 1)[-1].replace('_', ' ') for folder in folders)

@@ -18,10 +18,9 @@ CORRUPTIONS = ('gaussian_noise', 'shot_noise', 'impulse_noise', 'defocus_blur', 
                'motion_blur', 'zoom_blur', 'snow', 'frost', 'fog', 'brightness', 'contrast',
                'elastic_transform', 'pixelate', 'jpeg_compression', 'speckle_noise',
                'gaussian_blur', 'spatter', 'saturate')
-#: Groups by name. 'paper' are the ten of the IPS paper's Table 11, DB, GB, MB, GB, SN, FR, FO,
-#: BR, CO, ET. It spells none of them out: GB after DB is taken for glass blur, and GB after MB for
-#: zoom blur, which stands there in the order of Hendrycks and Dietterich; by its letters
-#: it could be gaussian_blur too.
+#: Groups by name. 'paper' are DB, GB, MB, GB, SN, FR, FO, BR, CO, ET of the IPS paper's Table 11:
+#: the first GB is taken for glass blur, the second for zoom blur, in Hendrycks and Dietterich's
+#: order; by its letters it could be gaussian_blur too.
 PRESETS = {'paper': CORRUPTIONS[3:13], 'common': CORRUPTIONS[:15], 'all': CORRUPTIONS}
 SEVERITIES = (1, 2, 3, 4, 5)
 

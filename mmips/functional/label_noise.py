@@ -1,13 +1,11 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Wrong labels, exactly so many in every class (IPS paper, Section 4.5.2 and Table 14).
 
-The paper flips "the labels of a given proportion of training samples" as Y. Wang et al.,
-Symmetric cross entropy for robust learning with noisy labels, ICCV 2019, do. That the proportion
-holds in every class, and how a half image is rounded, is inferred.
+The paper follows Y. Wang et al., Symmetric cross entropy for robust learning with noisy labels,
+ICCV 2019. That the rate holds in every class, and how a half image is rounded, is inferred.
 
-Each class has a random generator of its own, so which of its images are flipped, and to what,
-depends on the seed, the class, its number of images and the number of classes alone. The images
-flipped at a low rate are among those flipped at a higher one, to the same wrong labels.
+What happens to a class depends on the seed, the class, its number of images and the number of
+classes alone. What is flipped at a low rate is flipped at a higher one, to the same wrong labels.
 """
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,85 +15,50 @@ import numpy as np
 
 from mmips.functional.cifar100_superclasses import SUPERCLASSES
 
-__all__ = ['check_noise', 'count_flips', 'flip_asymmetric', 'flip_symmetric', 'resolve_class_map']
+__all__ = ['check_noise', 'count_flips', 'flip_labels', 'resolve_class_map']
 
 
 def count_flips(rate: float, size: int) -> int:
     """How many of ``size`` images are flipped: ``rate * size``, a half rounded up.
 
-    Computed on the decimal number that ``rate`` is written as: 0.145 of 100 images is 14.5 and
-    becomes 15, although the product of the floats lies below.
+    0.145 of 100 images is 14.5 and becomes 15, although the product of the floats lies below.
     """
     return int((Decimal(str(float(rate))) * size).to_integral_value(ROUND_HALF_UP))
 
 
-def flip_symmetric(labels: np.ndarray, num_classes: int, rate: float, seed: int = 0) -> np.ndarray:
-    """Flip :func:`count_flips` images of every class, each uniformly to one of the others.
+def flip_labels(labels: np.ndarray, num_classes: int, rate: float, seed: int = 0,
+                class_map: Mapping[int, int] | None = None) -> np.ndarray:
+    """Flip :func:`count_flips` images of every class, uniformly to one of the others.
 
-    Args:
-        labels (np.ndarray): True classes, integers from 0 to ``num_classes - 1``, shape (N,).
-        num_classes (int): Number of classes K, those without an image too.
-        rate (float): Share of every class that is flipped, in [0, 1].
-        seed (int): Not negative. Default: 0.
-
-    Returns:
-        np.ndarray: Labels with noise, int64 of shape (N,).
-
-    Raises:
-        ValueError: For a rate, a seed or labels out of range, and for less than two classes.
+    With a map, by :func:`resolve_class_map`, those of its sources alone, to their targets. Labels
+    are integers (N,) from 0 to ``num_classes - 1``; returned int64.
     """
     check_noise(rate, seed)
-    if num_classes < 2:
-        raise ValueError('Symmetric noise flips a label to another class, which takes at least '
-                         f'two classes, but there is {num_classes}.')
+    if class_map is None and num_classes < 2:
+        raise ValueError(f'Symmetric noise takes at least two classes, but there is {num_classes}.')
     outside = labels[(labels < 0) | (labels >= num_classes)]
-    if len(outside):
+    if class_map is None and len(outside):
         raise ValueError(f'Label {outside[0]} is not one of the {num_classes} classes, 0 to '
                          f'{num_classes - 1}.')
     noisy = labels.astype(np.int64)
-    for label in np.unique(labels):
-        rng = np.random.default_rng([seed, int(label)])
+    for label in np.unique(labels).tolist() if class_map is None else class_map:
+        rng = np.random.default_rng([seed, label])
         members = rng.permutation(np.flatnonzero(labels == label))
         # Drawn for all, so that an image gets the same wrong label at every rate.
-        targets = (label + rng.integers(1, num_classes, len(members))) % num_classes
+        targets = ((label + rng.integers(1, num_classes, len(members))) % num_classes
+                   if class_map is None else np.full(len(members), class_map[label]))
         number = count_flips(rate, len(members))
         noisy[members[:number]] = targets[:number]
     return noisy
 
 
-def flip_asymmetric(labels: np.ndarray, class_map: Mapping[int, int], rate: float,
-                    seed: int = 0) -> np.ndarray:
-    """Flip :func:`count_flips` images of every source in ``class_map`` to its target.
-
-    The map is that of :func:`resolve_class_map`; else see :func:`flip_symmetric`.
-    """
-    check_noise(rate, seed)
-    noisy = labels.astype(np.int64)
-    for source, target in class_map.items():
-        members = np.flatnonzero(labels == source)
-        chosen = np.random.default_rng([seed, source]).permutation(members)
-        noisy[chosen[:count_flips(rate, len(members))]] = target
-    return noisy
-
-
 def resolve_class_map(class_map: str | Mapping[str | int, str | int], num_classes: int,
                       classes: Sequence[str] | None = None) -> dict[int, int]:
-    """Turn names into class numbers.
+    """Turn a map of class names or numbers, source to target, into one of numbers.
 
-    Args:
-        class_map (str | Mapping): Source -> target, each a class number or a class name. Or
-            'next', from every class k to k + 1 and from the last to the first; or 'cifar100',
-            within each superclass of CIFAR-100 to the next class, from the last to the first
-            (G. Patrini et al., Making deep neural networks robust to label noise, CVPR 2017).
-        num_classes (int): Number of classes K.
-        classes (Sequence[str], optional): Names of the classes. Default: None.
-
-    Returns:
-        dict[int, int]: Source -> target, numbers from 0 to K - 1.
-
-    Raises:
-        ValueError: For an unknown named map, a class that does not exist or is mapped twice or
-            to itself, no class at all, and for 'cifar100' with other classes.
+    'next' goes from every class to the one behind it and from the last to the first; 'cifar100'
+    does so within each superclass of CIFAR-100 (G. Patrini et al., Making deep neural networks
+    robust to label noise, CVPR 2017).
     """
     names = [str(name) for name in classes or ()]
     if class_map == 'next':
@@ -121,9 +84,8 @@ def _cifar100_map(names: Sequence[str]) -> Mapping:
                 for group in SUPERCLASSES.values() for place, kind in enumerate(group)}
     odd = sorted(set(names) ^ set(circular))
     if odd:
-        raise ValueError("class_map='cifar100' needs the 100 class names of CIFAR-100, but of the "
-                         f'{len(names)} given, {len(odd)} are unknown or missing, such as '
-                         f'{odd[0]!r}.')
+        raise ValueError("class_map='cifar100' needs the 100 class names of CIFAR-100, but got "
+                         f'{len(names)}, and {odd[0]!r} is unknown or missing.')
     return circular
 
 

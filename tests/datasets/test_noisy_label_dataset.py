@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from helpers.labels import Labels
 from mmengine.config import Config
 from mmengine.dataset import ClassBalancedDataset, Compose, ConcatDataset, RepeatDataset
 from mmengine.logging import MMLogger
@@ -12,12 +13,12 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmpretrain.datasets import BaseDataset, KFoldDataset
 from mmpretrain.datasets.transforms import PackInputs
 from torch.utils.data import ConcatDataset as TorchConcat
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Subset
 
 import mmips
-from mmips.config import sources, splits
+from mmips.config import splits
 from mmips.datasets import ArrayDataset, NoisyLabelDataset
-from mmips.datasets.labels import find_images, get_labels
+from mmips.datasets.labels import get_labels
 from mmips.datasets.samplers import PairedClassSampler
 from mmips.runs import loaders
 
@@ -67,8 +68,7 @@ def told(dataset):
 class TestLabels:
 
     @pytest.mark.parametrize('options', [
-        {}, dict(serialize_data=False), dict(lazy_init=True), dict(test_mode=True),
-        dict(indices=[13, 4, 0, 7, 2, 5]), dict(indices=9)])
+        {}, dict(serialize_data=False), dict(lazy_init=True, indices=[13, 4, 0, 7, 2, 5])])
     @pytest.mark.parametrize('lazy', [True, False])
     def test_everybody_is_told_the_same(self, options, lazy):
         dataset = NoisyLabelDataset(Listed(**options), rate=.5, lazy_init=lazy)
@@ -78,53 +78,26 @@ class TestLabels:
         for label in set(clean):
             wrong = [a != b for a, b in zip(noisy, clean) if b == label]
             assert sum(wrong) == (len(wrong) + 1) // 2
+        assert packed(dataset[-1])[1] == noisy[-1]
+        assert 'clean_label' not in dataset.dataset.get_data_info(0), 'the data set was changed'
+        assert dataset.dataset.get_gt_labels().tolist() == clean
 
     def test_asymmetric(self):
         inner = Listed(metainfo=dict(classes=['a', 'b', 'c']))
         dataset = NoisyLabelDataset(inner, rate=.5, kind='asymmetric', class_map={'a': 2})
-        noisy, clean = told(dataset)
-        assert [b for a, b in zip(noisy, clean) if a != b] == [0, 0]
-        assert {a for a, b in zip(noisy, clean) if a != b} == {2}
-        dataset = NoisyLabelDataset(inner, rate=1, kind='asymmetric', class_map='next')
-        assert told(dataset)[0] == [(label + 1) % 3 for label in LABELS]
+        assert [pair for pair in zip(*told(dataset)) if pair[0] != pair[1]] == [(2, 0)] * 2
 
-    def test_the_seed_of_the_training_changes_nothing(self):
-        draws = []
-        for seed in range(3):
-            np.random.seed(seed), torch.manual_seed(seed)
-            draws.append(NoisyLabelDataset(Listed(), .5).get_gt_labels().tolist())
-        assert draws[0] == draws[1] == draws[2]
-        assert draws[0] != NoisyLabelDataset(Listed(), .5, seed=1).get_gt_labels().tolist()
-
-    def test_classes_without_an_image_are_targets_too(self):
-        inner = Listed([0, 1] * 50, metainfo=dict(classes='abcd'))
-        assert set(NoisyLabelDataset(inner, 1.).get_gt_labels()) == {0, 1, 2, 3}
-
-    def test_negative_and_too_large_indices(self):
-        dataset = NoisyLabelDataset(Listed(), .5)
-        assert packed(dataset[-1]) == packed(dataset[13])
-        assert dataset.get_data_info(-2)['sample_idx'] == 12
-        with pytest.raises(IndexError):
-            dataset[14]
-
-    def test_a_log_line_with_the_number(self, caplog):
-        logger = MMLogger.get_instance('noise')
-        logger.addHandler(caplog.handler)
-        NoisyLabelDataset(Listed(), .5, seed=3)
+    def test_the_seed_of_the_training_changes_nothing(self, caplog):
+        MMLogger.get_instance('noise').addHandler(caplog.handler)
+        first = told(NoisyLabelDataset(Listed(), .5, seed=3))
+        np.random.seed(1), torch.manual_seed(1)
+        assert told(NoisyLabelDataset(Listed(), .5, seed=3)) == first
+        assert told(NoisyLabelDataset(Listed(), .5, seed=1)) != first
         expected = '7 of 14 images have a wrong label (symmetric noise, rate 0.5, seed 3)'
         assert expected in caplog.text
 
 
 class TestTheWrappedDataset:
-
-    def test_is_not_changed(self):
-        inner = Listed()
-        before = copy.deepcopy(inner.__dict__)
-        told(NoisyLabelDataset(inner, .5))
-        assert inner.get_gt_labels().tolist() == LABELS
-        assert 'clean_label' not in inner.get_data_info(0)
-        assert inner.__dict__.keys() == before.keys()
-        np.testing.assert_array_equal(inner.data_bytes, before['data_bytes'])
 
     def test_its_own_getitem_and_prepare_data_are_used(self):
 
@@ -146,20 +119,8 @@ class TestTheWrappedDataset:
             return results if results['img'][0, 0, 0] in (4, 9, 11) else None
 
         dataset = NoisyLabelDataset(Listed(pipeline=[break_most, PACK]), .5)
-        noisy = dataset.get_gt_labels()
-        fetched = [packed(dataset[0]) for _ in range(30)]
-        assert {number for number, *_ in fetched} == {4, 9, 11}
-        assert all(label == noisy[number] and clean == LABELS[number]
-                   for number, label, clean in fetched)
-
-    @pytest.mark.parametrize('options, message', [
-        (dict(test_mode=True), 'Test time pipline'), (dict(max_refetch=3), 'valid image after 3')])
-    def test_its_limits_hold(self, options, message):
-        seen = []
-        dataset = NoisyLabelDataset(Listed(pipeline=[seen.append], **options), .5)
-        with pytest.raises(Exception, match=message):
-            dataset[0]
-        assert len(seen) == (1 if 'test_mode' in options else 4)
+        fetched = {packed(dataset[0]) for _ in range(30)}
+        assert fetched == {(i, dataset.get_gt_labels()[i], LABELS[i]) for i in (4, 9, 11)}
 
     def test_a_pipeline_that_a_hook_switches_to(self):
         dataset = NoisyLabelDataset(Listed(), .5)
@@ -168,16 +129,7 @@ class TestTheWrappedDataset:
         assert [dataset[i] for i in range(14)] == dataset.get_gt_labels().tolist()
 
 
-class TestKindsOfDatasets:
-
-    def test_arrays_without_a_copy_of_an_image(self, npz):
-        inner = ArrayDataset(str(npz), pipeline=[PACK])
-        dataset = NoisyLabelDataset(inner, .5)
-        assert [packed(x)[1:] for x in dataset] == list(
-            zip(dataset.get_gt_labels().tolist(), inner.get_gt_labels().tolist()))
-        assert not dataset.get_data_info(0).keys() & {'row'}
-        own = {k: v for k, v in dataset.__dict__.items() if k not in ('dataset', '_parts')}
-        assert len(pickle.dumps(own)) < 3000
+class TestCopies:
 
     def test_a_memory_map_is_opened_once_after_unpickling(self, tmp_path, monkeypatch):
         np.save(tmp_path / 'x.npy', np.zeros((4, 2, 2, 3), np.uint8))
@@ -195,11 +147,6 @@ class TestKindsOfDatasets:
         dataset = NoisyLabelDataset(Listed(), .5, lazy_init=lazy)
         for again in (copy.deepcopy(dataset), pickle.loads(pickle.dumps(dataset))):
             assert told(again) == told(dataset)
-
-    def test_worker_processes(self):
-        dataset = NoisyLabelDataset(Listed(), .5)
-        loader = DataLoader(dataset, batch_size=3, num_workers=2, collate_fn=list)
-        assert [packed(x) for batch in loader for x in batch] == [packed(x) for x in dataset]
 
 
 class TestWrappers:
@@ -243,65 +190,28 @@ class TestWrappers:
         assert found == ([single[i] for i in images], [LABELS[i] for i in images])
         assert set(images) == set(range(14)) and len(images) > 14
 
-    def test_twice_is_refused(self):
-        with pytest.raises(ValueError, match='a wrapper below has changed already.*Use one only'):
-            NoisyLabelDataset(NoisyLabelDataset(Listed(), .5), .2)
 
-    def test_find_images(self):
-        a, b = Listed(LABELS[:2]), Listed(LABELS)
-        parts, labels, places = find_images(TorchConcat([a, RepeatDataset(b, 2), a]))
-        assert parts == [a, b] and labels.tolist() == LABELS[:2] + LABELS
-        assert places.tolist() == [0, 1, *range(2, 16), *range(2, 16), 0, 1]
-
-
-class TestRefused:
-
-    @pytest.mark.parametrize('options, message', [
-        (dict(rate=1.1), 'rate must be a number from 0 to 1, but got 1.1'),
-        (dict(rate='20%'), "rate must be a number from 0 to 1, but got '20%'"),
-        (dict(seed=-1), 'seed must be a whole number and not negative, but got -1'),
-        (dict(kind='random'), r"kind must be one of \('symmetric', 'asymmetric'\).*got 'random'"),
-        (dict(kind='asymmetric'), 'needs a class_map.*class_map=None'),
-        (dict(class_map='next'), "kind='symmetric' does not take, but got.*class_map='next'"),
-        (dict(kind='asymmetric', class_map={0: 3}), 'the class 3 does not exist'),
-        (dict(kind='asymmetric', class_map={'cat': 0}), "the class 'cat' does not exist"),
-        (dict(kind='asymmetric', class_map='cifar100'), 'needs the 100 class names of CIFAR-100'),
-    ])
-    def test_arguments(self, options, message):
-        with pytest.raises(ValueError, match=message):
-            NoisyLabelDataset(Listed(), **options)
-
-    def test_arguments_before_the_dataset_is_built(self):
-        with pytest.raises(ValueError, match='rate'):
-            NoisyLabelDataset(dict(type='NoSuchDataset'), rate=2)
-
-    @pytest.mark.parametrize('inner, message', [
-        (Listed([0, 0, 0]), 'at least two classes, but there is 1'),
-        (Listed(metainfo=dict(classes='ab')), 'Label 2 is not one of the 2 classes'),
-        (Listed([[0, 1], [1, 2]]), 'must have one integer label per image')])
-    def test_labels(self, inner, message):
-        with pytest.raises(ValueError, match=message):
-            NoisyLabelDataset(inner, .5)
-
-    def test_a_dataset_that_is_none_of_mmengine_s(self):
-        """Its own __getitem__ would go on giving true labels."""
-
-        class Foreign:
-            metainfo: dict = {}
-
-            def get_gt_labels(self):
-                return np.array([0, 1])
-
-        with pytest.raises(TypeError, match="mmengine's BaseDataset, but got Foreign"):
-            NoisyLabelDataset(Foreign())
+@pytest.mark.parametrize('options, message', [
+    (dict(rate=1.1), 'rate must be a number from 0 to 1, but got 1.1'),
+    (dict(kind='random'), r"kind must be one of \('symmetric', 'asymmetric'\).*got 'random'"),
+    (dict(kind='asymmetric'), 'needs a class_map.*class_map=None'),
+    (dict(class_map='next'), "kind='symmetric' does not take, but got.*class_map='next'"),
+    (dict(kind='asymmetric', class_map={}), 'at least one class to another, but got {}'),
+    (dict(kind='asymmetric', class_map={0: 3}), 'the class 3 does not exist'),
+    (dict(dataset=Listed(metainfo=dict(classes='ab'))), 'Label 2 is not one of the 2 classes'),
+    (dict(dataset=NoisyLabelDataset(Listed(), .5)), 'has changed already.*Use one only'),
+    # Its own __getitem__ would go on giving true labels.
+    (dict(dataset=Labels([0, 1])), "mmengine's BaseDataset, but got Labels")])
+def test_refused(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        NoisyLabelDataset(**{'dataset': Listed(), **options})
 
 
 class TestSubsets:
     """The protocol of mmengine's BaseDataset."""
 
     @pytest.mark.parametrize('indices, places', [
-        ([13, 4, 0, 4], [13, 4, 0, 4]), (5, range(5)), (-3, range(11, 14)), ([], []),
-        (0, []), (np.array([2, 3]), [2, 3]), (range(1, 9, 2), range(1, 9, 2))])
+        ([13, 4, 0, 4], [13, 4, 0, 4]), (5, range(5)), (-3, range(11, 14)), ([], [])])
     @pytest.mark.parametrize('lazy', [True, False])
     def test_samples_keep_their_labels(self, indices, places, lazy):
         whole = NoisyLabelDataset(RepeatDataset(Listed(), 1), .5, lazy_init=lazy)
@@ -318,9 +228,8 @@ class TestSubsets:
         assert told(part)[0] == [whole.get_gt_labels()[i] for i in (6, 20)]
         # The ids are those of the images below: item 20 is the copy of the seventh image.
         assert get_labels(TorchConcat([part, whole]))[1].tolist()[:3] == [6, 6, 0]
-        for indices in (29, -29, [28]):
-            with pytest.raises(IndexError):
-                whole.get_subset_(indices)
+        with pytest.raises(IndexError):
+            whole.get_subset_(29)
 
     def test_a_fold_around(self):
         whole = NoisyLabelDataset(Listed(), .5)
@@ -340,33 +249,22 @@ def test_pairs_share_the_noisy_label_and_are_two_images(below):
     assert (dataset.clean_labels[query] != dataset.clean_labels[partner]).any()
 
 
-class TestTools:
-
-    @pytest.fixture
-    def config(self, npz, tmp_path):
-        (tmp_path / 'noisy.py').write_text(f"""_base_ = {mmips.cfg('ips/resnet-s_ips_npz.py')!r}
+def test_a_config_that_inherits_its_dump_and_its_loader(npz, tmp_path):
+    (tmp_path / 'noisy.py').write_text(f"""_base_ = {mmips.cfg('ips/resnet-s_ips_npz.py')!r}
 train_dataloader = dict(dataset=dict(_delete_=True, type='mmips.NoisyLabelDataset', rate=0.5,
                                      dataset=_base_.train_dataloader.dataset))
 """)
-        child = tmp_path / 'asymmetric.py'
-        child.write_text("_base_ = './noisy.py'\ntrain_dataloader = dict(dataset=dict(rate=1, "
-                         "kind='asymmetric', class_map={0: 1, 2: 3}))\n")
-        init_default_scope('mmpretrain')
-        return child
-
-    def test_a_config_that_inherits_and_its_dump(self, config, tmp_path):
-        for path in (config, tmp_path / 'dump.py'):
-            cfg = Config.fromfile(path)
-            dataset = DATASETS.build(cfg.train_dataloader.dataset)
-            assert dataset.get_gt_labels().tolist() == [1] * 12 + [3] * 12
-            cfg.dump(str(tmp_path / 'dump.py'))
-
-    def test_the_training_set_in_the_test_pipeline(self, config):
-        cfg = Config.fromfile(config)
-        assert [key for key, _ in sources.iter_datasets(cfg.train_dataloader.dataset, 'x')] == [
-            'x.dataset']
-        splits.prepare_split(cfg, 'train', 'config')
-        assert cfg.train_dataloader.dataset.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
-        loader = loaders.build_loader(cfg, 'train', max_images=6)
-        labels = [int(x.gt_label) for batch in loader for x in batch['data_samples']]
-        assert labels == [1, 1, 1, 3, 3, 3]
+    (tmp_path / 'asymmetric.py').write_text(
+        "_base_ = './noisy.py'\ntrain_dataloader = dict(dataset=dict(rate=1, kind='asymmetric', "
+        'class_map={0: 1, 2: 3}))\n')
+    init_default_scope('mmpretrain')
+    for name in ('asymmetric.py', 'dump.py'):
+        cfg = Config.fromfile(tmp_path / name)
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        assert dataset.get_gt_labels().tolist() == [1] * 12 + [3] * 12
+        cfg.dump(str(tmp_path / 'dump.py'))
+    splits.prepare_split(cfg, 'train', 'config')
+    assert cfg.train_dataloader.dataset.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
+    loader = loaders.build_loader(cfg, 'train', max_images=6)
+    labels = [int(x.gt_label) for batch in loader for x in batch['data_samples']]
+    assert labels == [1, 1, 1, 3, 3, 3]

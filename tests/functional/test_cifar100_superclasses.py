@@ -1,14 +1,5 @@
-"""CIFAR-100's superclasses: each class once, spelled as mmpretrain spells it."""
-import pytest
-
-from mmips.functional.cifar100_superclasses import SUPERCLASSES, superclass_of
-
-
-def test_every_class_has_one_superclass():
-    categories = pytest.importorskip('mmpretrain.datasets.categories').CIFAR100_CATEGORIES
-    members = [name for names in SUPERCLASSES.values() for name in names]
-    assert sorted(members) == sorted(categories)
-    assert len(SUPERCLASSES) == 20 and {len(names) for names in SUPERCLASSES.values()} == {5}
+"""What is said of a part of CIFAR-100's classes, and of others."""
+from mmips.functional.cifar100_superclasses import superclass_of
 
 
 def test_superclass_of_a_part():
@@ -16,6 +7,6 @@ def test_superclass_of_a_part():
         'girl': 'people', 'ray': 'fish', 'baby': 'people'}
 
 
-@pytest.mark.parametrize('classes', [[], ['girl', 'abbey'], ['0', '1']])
-def test_other_data_has_none(classes):
-    assert superclass_of(classes) is None
+def test_other_data_has_none():
+    for classes in ([], ['girl', 'abbey'], ['0', '1']):
+        assert superclass_of(classes) is None

@@ -32,11 +32,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.workers < 1:
         parser.error(f'--workers must be at least 1, got {args.workers}')
-    args.annotations = args.annotations or args.root / 'RUGD_annotations'
-    if args.frames is None:
-        args.frames = args.root / 'RUGD_frames-with-annotations'
-        if not args.frames.is_dir():
-            args.frames = args.root / 'frames'
     return args
 
 
@@ -45,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Convert what is not converted yet; the exit status is 1 if anything could not be."""
     args = parse_args(argv)
     from mmips.datasets.rugd_conversion import convert
-    summary, notes, errors = convert(args.root, args.annotations, args.frames, args.workers,
-                                     args.force)
+    summary, notes, errors = convert(**vars(args))
     for kind, lines in (('note', notes), ('error', errors)):
         for line in lines:
             print(f'{kind}: {line}', file=sys.stderr)

@@ -7,7 +7,6 @@ import inspect
 import warnings
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +18,6 @@ from mmips.registry import TRANSFORMS
 
 __all__ = ['CorruptImage', 'load_library']
 
-_PACKAGE = 'imagecorruptions-imaug'
-_SMALLEST = 32
 # These draw from a generator of their own, which takes a seed; all others from NumPy's global one.
 _SEEDED = ('glass_blur', 'impulse_noise')
 
@@ -34,12 +31,11 @@ class CorruptImage(BaseTransform):
     severities: numbers are comparable only within one kind.
 
     Belongs behind the resizing and cropping of a test pipeline and before normalisation and
-    packing, as ImageNet-C was made. Before ``Resize`` a blur is as wide as in CIFAR-100-C in the
-    image's own pixels; in enlarged ones it harms less.
+    packing, as ImageNet-C was made; in images enlarged later a blur harms less.
 
-    An image's corruption depends on seed, corruption, severity and its ``sample_idx`` alone, not
-    on workers, batches or order. Random states of NumPy are left as they were. Changes ``img``,
-    uint8 (H, W, 3), (H, W, 1) or (H, W), of at least 32 pixels a side.
+    An image's corruption depends on seed, corruption, severity and its ``sample_idx`` alone.
+    NumPy's random state is left as it was. Changes ``img``, uint8 (H, W, 3), (H, W, 1) or (H, W),
+    of at least 32 pixels a side.
 
     Args:
         corruption (str): A name of :data:`mmips.functional.corruptions.CORRUPTIONS`.
@@ -67,11 +63,10 @@ class CorruptImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Corrupt ``results['img']``."""
-        number = results.get('sample_idx')
+        image, number = results['img'], results.get('sample_idx')
         if number is None:
-            raise UserError('CorruptImage needs the number of the image, sample_idx, which '
-                            'datasets of mmengine give: without it none could be repeated.')
-        image = results['img']
+            raise UserError('CorruptImage needs sample_idx, as datasets of mmengine give it, to be '
+                            'repeatable.')
         _check_image(image, number)
         # A checksum of the name: unlike its place in a list it cannot change.
         entropy = (self.seed, zlib.crc32(self.corruption.encode()), self.severity, int(number))
@@ -79,30 +74,26 @@ class CorruptImage(BaseTransform):
         return results
 
     def _corrupt(self, image: np.ndarray, entropy: np.random.SeedSequence) -> np.ndarray:
-        if image.ndim == 2 or image.shape[-1] == 1:
-            corrupted = self._corrupt_rgb(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), entropy)
-            return cv2.cvtColor(corrupted, cv2.COLOR_RGB2GRAY).reshape(image.shape)
-        if self.channel_order == 'bgr':
-            return np.ascontiguousarray(self._corrupt_rgb(image[..., ::-1], entropy)[..., ::-1])
-        return self._corrupt_rgb(image, entropy)
-
-    def _corrupt_rgb(self, image: np.ndarray, entropy: np.random.SeedSequence) -> np.ndarray:
+        grey = image.ndim == 2 or image.shape[-1] == 1
+        step = 1 if grey or self.channel_order == 'rgb' else -1
+        rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image
         seed = int(entropy.generate_state(1)[0])
-        options: dict[str, Any] = {'seed': seed} if self.corruption in _SEEDED else {}
+        options = {'seed': seed} if self.corruption in _SEEDED else {}
         state = np.random.get_state()
         np.random.seed(seed)
         try:
             with np.errstate(invalid='raise'):
-                return load_library()(np.ascontiguousarray(image), self.severity, self.corruption,
-                                  **options)
+                rgb = load_library()(np.ascontiguousarray(rgb[..., ::step]), self.severity,
+                                     self.corruption, **options)[..., ::step]
         except FloatingPointError:
-            if self.corruption != 'spatter':
-                raise
             # No drop has hit the image, which happens to small ones (1 of 60 at 32 pixels and
             # severity 1). The library then divides 0 by 0 and returns black instead of clean.
-            return image.copy()
+            if self.corruption != 'spatter':
+                raise
         finally:
             np.random.set_state(state)
+        return (cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).reshape(image.shape) if grey else
+                np.array(rgb, order='C'))
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(corruption={self.corruption!r}, severity={self.severity}, '
@@ -112,28 +103,26 @@ class CorruptImage(BaseTransform):
 @functools.lru_cache(1)
 def load_library() -> Callable[..., np.ndarray]:
     """The library's function, if it is the one that can be seeded."""
-    advice = f'Install it: pip install {_PACKAGE} (part of the extra mmips[eval]).'
+    advice = 'Install it: pip install imagecorruptions-imaug (part of the extra mmips[eval]).'
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             from imagecorruptions import corrupt
     except ImportError as error:
-        raise UserError(f'Corruptions need the package {_PACKAGE}: {error}. {advice}') from error
+        raise UserError(f'Corruptions need imagecorruptions-imaug: {error}. {advice}') from error
     if 'kwargs' not in inspect.signature(corrupt).parameters:
-        # The older package of the same import name: glass blur and impulse noise cannot be seeded.
-        raise UserError('The imagecorruptions that is installed is another than the one needed. '
-                        f'First: pip uninstall imagecorruptions. {advice}')
+        # The older package of this name: glass blur and impulse noise cannot be seeded.
+        raise UserError('Another imagecorruptions is installed than the one needed. First: pip '
+                        f'uninstall imagecorruptions. {advice}')
     return corrupt
 
 
 def _check_image(image: np.ndarray, number: int) -> None:
-    if image.dtype != np.uint8:
-        raise UserError(f'CorruptImage needs uint8 images, got {image.dtype} (image {number}). Put '
-                        'it before normalisation and conversion to floats.')
-    if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[-1] not in (1, 3):
-        raise UserError('CorruptImage needs images of shape (H, W), (H, W, 1) or (H, W, 3), got '
-                        f'{image.shape} (image {number}).')
-    if min(image.shape[:2]) < _SMALLEST:
+    if image.dtype != np.uint8 or image.shape[2:] not in ((), (1, ), (3, )):
+        raise UserError('CorruptImage needs uint8 images of shape (H, W), (H, W, 1) or (H, W, 3), '
+                        f'got {image.dtype} {image.shape} (image {number}). Put it before '
+                        'normalisation and packing.')
+    if min(image.shape[:2]) < 32:
         raise UserError(f'Image {number} has {image.shape[1]} x {image.shape[0]} pixels, but '
-                        f'corruptions are defined from {_SMALLEST} x {_SMALLEST} on. Put '
-                        'CorruptImage behind a Resize to that size or more.')
+                        'corruptions are defined from 32 x 32 on. Put CorruptImage behind a '
+                        'Resize to that size or more.')

@@ -31,37 +31,27 @@ def corrupt(image, corruption, severity=2, number=0, **options):
 @pytest.mark.parametrize('corruption', CORRUPTIONS)
 def test_every_corruption_repeats_itself_and_differs_between_images(images, corruption):
     image = images[0]
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
     first = corrupt(image, corruption, number=7)
+    assert np.random.rand() == expected, 'the random state of NumPy was changed'
     assert first.shape == image.shape and first.dtype == np.uint8
     assert (first != image).any()
-    np.random.seed(5)
     np.testing.assert_array_equal(corrupt(image, corruption, number=7), first)
     drawn = corruption not in ('defocus_blur', 'zoom_blur', 'brightness', 'contrast', 'pixelate',
                                'jpeg_compression', 'gaussian_blur', 'saturate')
     for other in (dict(number=8), dict(number=7, seed=1)):
         assert (corrupt(image, corruption, **other) != first).any() == drawn
+    if corruption in ('brightness', 'saturate'):
+        np.testing.assert_array_equal(first, imagecorruptions.corrupt(image, 2, corruption))
     assert (corrupt(image, corruption, severity=5, number=7) != first).any()
-
-
-@pytest.mark.parametrize('corruption', ['brightness', 'saturate'])
-def test_it_is_the_library_s(images, corruption):
-    np.testing.assert_array_equal(corrupt(images[0], corruption, 4),
-                                  imagecorruptions.corrupt(images[0], 4, corruption))
 
 
 def test_corruptions_of_one_image_are_drawn_independently(images):
     noises = [corrupt(np.full((32, 32, 3), 128, np.uint8), 'gaussian_noise', severity) - 128.
               for severity in (1, 2)]
     assert abs(np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]) < 0.1
-
-
-def test_numpy_s_state_is_left_alone(images):
-    np.random.seed(3)
-    expected = np.random.rand()
-    for corruption in ('fog', 'glass_blur', 'impulse_noise'):
-        np.random.seed(3)
-        corrupt(images[0], corruption)
-        assert np.random.rand() == expected
 
 
 def test_the_colour_order_is_respected(images):
@@ -76,9 +66,8 @@ def test_the_colour_order_is_respected(images):
 @pytest.mark.parametrize('shape, order', [((32, 40), 'rgb'), ((32, 40, 1), 'bgr')])
 def test_grey_images_stay_grey(images, shape, order):
     grey = images[0][..., 0].reshape(shape)
-    for corruption in ('fog', 'frost'):
-        result = corrupt(grey, corruption, channel_order=order)
-        assert result.shape == shape and result.dtype == np.uint8 and (result != grey).any()
+    result = corrupt(grey, 'frost', channel_order=order)
+    assert result.shape == shape and result.dtype == np.uint8 and (result != grey).any()
 
 
 def test_an_image_that_no_drop_hits_stays_clean(images):
@@ -88,20 +77,9 @@ def test_an_image_that_no_drop_hits_stays_clean(images):
     assert any((result == images[0][:, :32]).all() for result in results)
 
 
-def test_other_failures_of_the_library_are_not_hidden(images, monkeypatch):
-    def fail(*args, **kwargs):
-        raise FloatingPointError('underflow')
-
-    monkeypatch.setattr(corrupt_image, 'load_library', lambda: fail)
-    with pytest.raises(FloatingPointError):
-        corrupt(images[0], 'fog')
-
-
 @pytest.mark.parametrize('arguments, message', [
     (('fogg', 3), "no corruption 'fogg'. Did you mean 'fog'"),
-    (('fog', 0), 'from 1 .mild. to 5 .strong., got 0'),
-    (('fog', 6), 'got 6'),
-    (('fog', True), 'got True'),
+    *((('fog', number), f'from 1 .mild. to 5 .strong., got {number}') for number in (0, 6, True)),
     (('fog', 3, -1), 'seed must be an integer of at least 0, got -1'),
     (('fog', 3, 0, 'gbr'), "'rgb' or 'bgr', got 'gbr'"),
 ])
@@ -112,8 +90,8 @@ def test_arguments_that_cannot_be_are_refused(arguments, message):
 
 @pytest.mark.parametrize('image, number, message', [
     (np.zeros((31, 40, 3), np.uint8), 4, 'Image 4 has 40 x 31 pixels.*32 x 32.*Resize'),
-    (np.zeros((32, 32, 3), np.float32), 4, 'uint8 images, got float32'),
-    (np.zeros((3, 32, 32), np.uint8), 4, r'got \(3, 32, 32\)'),
+    (np.zeros((32, 32, 3), np.float32), 4, 'uint8 images.* got float32'),
+    (np.zeros((3, 32, 32), np.uint8), 4, r'got uint8 \(3, 32, 32\)'),
     (np.zeros((32, 32, 3), np.uint8), None, 'sample_idx')])
 def test_images_that_cannot_be_are_refused(image, number, message):
     with pytest.raises(UserError, match=message):
@@ -131,8 +109,7 @@ def test_the_package_is_asked_for(monkeypatch):
     corrupt_image.load_library.cache_clear()
 
 
-@pytest.mark.parametrize('corruption', ['fog', 'impulse_noise'])
-def test_workers_batches_and_order_change_nothing(npz, corruption):
+def test_workers_batches_and_order_change_nothing(npz, corruption='impulse_noise'):
     init_default_scope('mmpretrain')
     dataset = DATASETS.build(dict(
         type='mmips.ArrayDataset', ann_file=str(npz), split='test', pipeline=[
