@@ -1,2 +1,2 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""What can be said of a config before anything is built from it."""
+"""What can be said of a config before anything is trained."""

@@ -107,7 +107,7 @@ class GradientMonitor(Hook):
             if means:
                 # Straight to the backends: the console's lines would be many times longer.
                 runner.visualizer.add_scalars(
-                    dict(means, epoch=runner.epoch + 1, iter=batch_idx + 1), runner.iter + 1)
+                    dict(means, epoch=runner.epoch + 1, iter=runner.iter + 1), runner.iter + 1)
 
     def _read(self) -> dict[str, float]:
         if self._sum is None:
