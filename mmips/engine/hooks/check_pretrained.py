@@ -141,7 +141,7 @@ def _guess_cause(keys: set[str], tensors: dict[str, Tensor], prefix: str | None)
     if best != prefix:
         return (f'Likely the wrong prefix: set prefix={best!r} in model.backbone.init_cfg '
                 f'(MMIPS_CKPT_PREFIX={best or "none"} for configs that read it).')
-    if 'conv1.weight' in found[prefix] and 'stem.0.weight' in keys - found[prefix]:
+    if 'conv1.weight' in _select(tensors, prefix) and 'stem.0.weight' in keys - found[prefix]:
         return ("Likely the deep stem of a ResNetV1c or V1d, which the file's network has not: set "
                 "type='ResNet' in model.backbone.")
     return ('Likely a checkpoint of another network or depth: give one of the same, or set '
