@@ -101,10 +101,12 @@ class GradientMonitor(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Write the means where a log line is due."""
+        loader = runner.train_dataloader
         due = self.every_n_inner_iters(batch_idx, self._interval)
-        if due or self.end_of_epoch(runner.train_dataloader, batch_idx):
+        if due or self.end_of_epoch(loader, batch_idx):
             means = self._read()
-            if means:
+            # As LoggerHook's: the rest of an epoch has no line, unless it is all of it.
+            if means and (due or len(loader) <= self._interval):
                 # Straight to the backends: the console's lines would be many times longer.
                 runner.visualizer.add_scalars(
                     dict(means, epoch=runner.epoch + 1, iter=runner.iter + 1), runner.iter + 1)
