@@ -131,7 +131,7 @@ class _Worker:
 
     def __init__(self, device: str | None) -> None:
         self.device = device
-        self.task: Task | None = None
+        self.task: Any = None  # a Task while it is busy
         self.process: Any = None
         self.pipe: Any = None
 
@@ -147,7 +147,6 @@ class _Worker:
 
     def finish(self) -> tuple[Task, dict]:
         task, self.task = self.task, None
-        assert task is not None
         try:
             return task, self.pipe.recv()
         except (EOFError, OSError):

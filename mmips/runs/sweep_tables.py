@@ -84,7 +84,8 @@ def heatmap_frames(sweep: Sweep, results: Mapping) -> dict[tuple[str, ...], Any]
     """Means over seeds on the first split by the panels' values: DataFrames of y and x."""
     import pandas as pd
     axes, maps = sweep.heatmaps, {}
-    assert axes is not None
+    if axes is None:
+        return {}
     means = scores_frame(sweep, results)[sweep.evaluate[0]].groupby(level='recipe').mean()
     for names in itertools.product(*(sweep.axes[axis] for axis in axes.panels)):
         there = [recipe for recipe in sweep.recipes if {axes.x, axes.y} <= set(recipe.axes)
