@@ -6,6 +6,7 @@ import difflib
 import importlib
 import inspect
 import io
+import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,13 +20,22 @@ _SPECIAL = ('_delete_', 'type', '_scope_')
 _RUNNER_KEYS = ('activation_checkpointing', 'compile', 'data_preprocessor',
                 'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
                 'runner_type', 'strategy', 'sync_bn', 'tta_model', 'tta_pipeline')
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# What mmengine itself takes out of a part before it hands the rest to a class, by the top key.
-_TAKEN_OUT = {
-    **dict.fromkeys(_LOADERS, ('num_batch_per_epoch', )),
-    **dict.fromkeys(('default_hooks', 'custom_hooks'), ('priority', )),
-    'optim_wrapper': ('constructor', 'paramwise_cfg'), 'train_cfg': ('by_epoch', ),
-    'param_scheduler': ('convert_to_iter_based', ),
+# What mmengine itself takes out of a part before it hands the rest to a class.
+_TAKEN_OUT = {'by_epoch', 'constructor', 'convert_to_iter_based', 'num_batch_per_epoch',
+              'paramwise_cfg', 'priority'}
+# What parts of a config are that need no type.
+_UNTYPED = {
+    **dict.fromkeys(('train_dataloader', 'val_dataloader', 'test_dataloader'),
+                    ['torch.utils.data.DataLoader']),
+    'train_cfg': ['mmengine.runner.EpochBasedTrainLoop', 'mmengine.runner.IterBasedTrainLoop'],
+    'val_cfg': ['mmengine.runner.ValLoop'], 'test_cfg': ['mmengine.runner.TestLoop'],
+    'optim_wrapper': ['mmengine.optim.OptimWrapper'],
+    'randomness': ['mmengine.runner.utils.set_random_seed'],
+}
+_UNTYPED_PRETRAIN = {
+    'model.train_cfg': ['mmpretrain.models.RandomBatchAugment'],
+    **dict.fromkeys(('data_preprocessor', 'model.data_preprocessor'),
+                    ['mmpretrain.models.ClsDataPreprocessor']),
 }
 
 
@@ -47,7 +57,7 @@ def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
     """
     for key in sorted(options, key=_turn):
         value = options[key]
-        _check(cfg, key.split('.'), value, cfg.get('default_scope') or 'mmengine')
+        _check(cfg, key.split('.'), value)
         try:
             # A copy: mmengine takes _delete_ out of what it merges.
             cfg.merge_from_dict({key: copy.deepcopy(value)})
@@ -62,34 +72,8 @@ def _turn(key: str) -> tuple[int, int]:
     return len(path), _SPECIAL.index(last) if last in _SPECIAL else len(_SPECIAL)
 
 
-def _check(cfg: Any, parts: list[str], value: Any, scope: str) -> None:
+def _check(cfg: Any, parts: list[str], value: Any) -> None:
     """Follow a key through the config as far as it exists."""
-    _check_top(cfg, parts)
-    node: Any = dict(cfg.items())
-    for depth, part in enumerate(parts):
-        path = parts[:depth]
-        if isinstance(node, (list, tuple)):
-            if not part.isdigit() or int(part) >= len(node):
-                raise UserError(f'the option {".".join(parts)} does not fit the config: '
-                                f'{".".join(path)} is a list of {len(node)}, numbered from 0.')
-            node = node[int(part)]
-        elif not isinstance(node, Mapping):
-            return  # mmengine says what it is.
-        elif part in node:
-            node = node[part]
-        else:
-            _check_argument(node, path, part, scope)
-            return
-    if isinstance(value, Mapping) and isinstance(node, Mapping) and not value.get('_delete_'):
-        for key, inner in value.items():
-            if key not in node:
-                _check_argument({**node, **value}, parts, str(key), scope, set(node))
-            else:
-                _check(cfg, [*parts, str(key)], inner, scope)
-
-
-def _check_top(cfg: Any, parts: list[str]) -> None:
-    """Raise unless the Runner reads the first part of a key."""
     from mmengine.runner import Runner
     known = _parameters(Runner)[0].union(_RUNNER_KEYS)
     if parts[0] not in known:
@@ -97,19 +81,38 @@ def _check_top(cfg: Any, parts: list[str]) -> None:
                   'name the place where its value ends up' if parts[0] in cfg else
                   f'the Runner reads no {parts[0]!r}{_hint(parts[0], known)}')
         raise UserError(f'the option {".".join(parts)} would have no effect: {reason}.')
+    scope, node = cfg.get('default_scope') or 'mmengine', dict(cfg.items())
+    for depth, part in enumerate(parts):
+        if isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                raise UserError(f'the option {".".join(parts)} does not fit the config: '
+                                f'{".".join(parts[:depth])} is a list of {len(node)}, numbered '
+                                'from 0.')
+            node = node[int(part)]
+        elif not isinstance(node, Mapping):
+            return  # mmengine says what it is.
+        elif part not in node:
+            _check_argument(node, parts[:depth], part, scope, set(node))
+            return
+        else:
+            node = node[part]
+    if isinstance(value, Mapping) and isinstance(node, Mapping) and not value.get('_delete_'):
+        for key, inner in value.items():
+            if key in node:
+                _check(cfg, [*parts, str(key)], inner)
+            else:
+                _check_argument({**node, **value}, parts, str(key), scope, set(node))
 
 
-def _check_argument(node: Mapping, path: list[str], name: str, scope: str,
-                    present: Iterable[str] | None = None) -> None:
+def _check_argument(node: Mapping, path: list[str], name: str, scope: str, present: set) -> None:
     """Raise unless what is built from ``node`` takes, or may take, an argument of this name."""
-    if not path or name in _SPECIAL:
+    if not path or name in _TAKEN_OUT.union(_SPECIAL):
         return
-    built = _built_from(node, path, scope)
-    arguments = [_parameters(part) for part in built]
-    known = {key for names, _ in arguments for key in names}.union(_TAKEN_OUT.get(path[0], ()))
-    others = {*map(str, node if present is None else present), *known} - {name}
-    anything = not built or any(kwargs for _, kwargs in arguments)
-    if name in known or (anything and not difflib.get_close_matches(name, others, cutoff=0.8)):
+    arguments = [_parameters(part) for part in _built_from(node, '.'.join(path), scope)]
+    known = set().union(*(names for names, _ in arguments))
+    others = present | known | _TAKEN_OUT
+    anything = not arguments or any(kwargs for _, kwargs in arguments)
+    if name in known or anything and not _hint(name, others, cutoff=0.8):
         return
     where = '.'.join(path)
     kind = f" of type {node['type']!r}" if 'type' in node else ''
@@ -118,17 +121,20 @@ def _check_argument(node: Mapping, path: list[str], name: str, scope: str,
                     f'{name!r}{hint}.')
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, known)
+def _hint(name: str, known: Iterable[Any], cutoff: float = 0.6) -> str:
+    found = difflib.get_close_matches(name, map(str, known), cutoff=cutoff)
     return f' (did you mean {" or ".join(found)}?)' if found else ''
 
 
-def _built_from(node: Mapping, path: list[str], scope: str) -> list[Any]:
-    """The classes and functions that a part of a config may be built by."""
-    kind = node.get('type')
-    if not isinstance(kind, str):
-        return [kind] if kind else _untyped(path, scope)
+def _built_from(node: Mapping, path: str, scope: str) -> list[Any]:
+    """The classes and functions that a part of a config may be built by; none if unknown."""
     from mmengine import registry
+    kind = node.get('type')
+    if not kind:
+        untyped = {**_UNTYPED, **(_UNTYPED_PRETRAIN if scope == 'mmpretrain' else {})}
+        return list(map(pkgutil.resolve_name, untyped.get(path, ())))
+    if not isinstance(kind, str):
+        return [kind]
     full = kind if '.' in kind else f'{scope}.{kind}'
     modules = [registry]
     # What the toolboxes import announces what it does without.
@@ -142,37 +148,17 @@ def _built_from(node: Mapping, path: list[str], scope: str) -> list[Any]:
     return [part for part in found if part is not None]
 
 
-def _untyped(path: list[str], scope: str) -> list[Any]:
-    """What parts of a config are that need no type; nothing where nobody can know."""
-    from mmengine.optim import OptimWrapper
-    from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
-    from mmengine.runner.utils import set_random_seed
-    from torch.utils.data import DataLoader
-    key = '.'.join(path)
-    if scope == 'mmpretrain':
-        from mmpretrain.models import ClsDataPreprocessor, RandomBatchAugment
-        if key == 'model.train_cfg':
-            return [RandomBatchAugment]
-        if key.removeprefix('model.') == 'data_preprocessor':
-            return [ClsDataPreprocessor]
-    kinds: dict[str, list] = {
-        **dict.fromkeys(_LOADERS, [DataLoader]), 'optim_wrapper': [OptimWrapper],
-        'train_cfg': [EpochBasedTrainLoop, IterBasedTrainLoop], 'val_cfg': [ValLoop],
-        'test_cfg': [TestLoop], 'randomness': [set_random_seed]}
-    return kinds.get(key, [])
-
-
 def _parameters(function: Any) -> tuple[set[str], bool]:
     """Names of all arguments, also those of the classes above; whether it takes any other."""
+    owners = [vars(owner)['__init__'] for owner in inspect.getmro(function)
+              if '__init__' in vars(owner)] if inspect.isclass(function) else [function]
     names: set[str] = set()
     anything = False
-    for owner in inspect.getmro(function) if inspect.isclass(function) else [function]:
-        if inspect.isclass(owner) and '__init__' not in vars(owner):
-            continue
-        given = inspect.signature(owner.__init__ if inspect.isclass(owner) else owner).parameters
-        names |= {key for key, parameter in given.items()
+    for owner in owners:
+        given = inspect.signature(owner).parameters.values()
+        names |= {parameter.name for parameter in given
                   if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)}
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in given.values()):
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in given):
             break
         anything = True
     return names - {'self'}, anything
