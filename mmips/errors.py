@@ -1,9 +1,10 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Errors that whoever runs a tool can mend; tools print them without a traceback."""
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ['MissingFileError', 'UserError', 'error_text', 'explained']
+__all__ = ['MissingFileError', 'UserError', 'check_choice', 'error_text', 'explained']
 
 # By these the MM stack tells a user what is wrong with a config; others, such as torch's
 # RuntimeError, need their traceback.
@@ -19,6 +20,12 @@ class MissingFileError(UserError, FileNotFoundError):
 
     # OSError's own would print the arguments as errno and path.
     __str__ = Exception.__str__
+
+
+def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
+    """Refuse an argument that is none of the choices."""
+    if value not in choices:
+        raise UserError(f'{name} must be {" or ".join(map(repr, choices))}, got {value!r}.')
 
 
 def error_text(error: BaseException) -> str:

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Images and labels from NumPy files."""
 from __future__ import annotations
 
 import os.path as osp
@@ -10,7 +9,7 @@ import numpy as np
 
 from mmips.registry import DATASETS
 
-from .base_array_dataset import Arrays, BaseArrayDataset, pick_per_class
+from .base_array_dataset import Arrays, BaseArrayDataset
 
 __all__ = ['ArrayDataset']
 
@@ -45,8 +44,7 @@ class ArrayDataset(BaseArrayDataset):
 
     Raises:
         FileNotFoundError: If a file is missing.
-        TypeError: If images are not uint8 or labels not integers.
-        ValueError: For arguments, keys, shapes and labels that do not fit.
+        ValueError: For arguments, keys, arrays and labels that do not fit.
     """
 
     def __init__(self,
@@ -68,9 +66,6 @@ class ArrayDataset(BaseArrayDataset):
             raise ValueError("Give either ann_file='x.npz' or both images='x.npy' and "
                              f"labels='y.npy', got ann_file={ann_file!r}, images={images!r}, "
                              f'labels={labels!r}.')
-        for name, number in (('max_classes', max_classes), ('per_class', per_class)):
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise ValueError(f'{name} must be a positive integer or None, got {number!r}.')
         self.split = split
         self.images_file, self.labels_file = images, labels
         self.images_key, self.labels_key, self.classes_key = images_key, labels_key, classes_key
@@ -85,35 +80,29 @@ class ArrayDataset(BaseArrayDataset):
         images, labels = map(_existing, (self._source(), self._join(self.labels_file)))
         return np.load(images, mmap_mode='r'), np.load(labels), None
 
-    def select_rows(self, labels: np.ndarray) -> np.ndarray:
-        """Apply ``index_range``, ``max_classes`` and ``per_class``."""
-        start, stop = self.index_range or (0, len(labels))
-        if not 0 <= start < stop <= len(labels):
-            raise ValueError(f'index_range must be (start, stop) with 0 <= start < stop <= '
-                             f'{len(labels)}, the number of images in {self._source()}, got '
-                             f'{(start, stop)}.')
-        rows = np.arange(start, stop)
-        if self.max_classes is not None:
-            rows = rows[labels[rows] < self.max_classes]
-            if self._metainfo.get('classes') is not None:
-                self._metainfo['classes'] = tuple(self._metainfo['classes'][:self.max_classes])
-        if self.per_class is not None:
-            rows = rows[pick_per_class(labels[rows], self.per_class, self.subset_seed)]
-        return rows
-
     def _load_npz(self) -> Arrays:
         with np.load(_existing(self.ann_file), allow_pickle=False) as file:
             suffix = f'_{self.split}'
             if not {f'images{suffix}', f'labels{suffix}'} & set(file.files):
                 suffix = ''
             keys = (self.images_key or f'images{suffix}', self.labels_key or f'labels{suffix}')
-            for key in keys:
-                if key not in file.files:
-                    raise ValueError(f'{self.ann_file} has no array {key!r} for '
-                                     f'split={self.split!r}, only {sorted(file.files)}. Name the '
-                                     'right ones with images_key and labels_key.')
-            named = self.classes_key in file.files
-            return (*map(file.get, keys), file[self.classes_key].tolist() if named else None)
+            missing = [key for key in keys if key not in file.files]
+            if missing:
+                raise ValueError(f'{self.ann_file} has no array {missing[0]!r} for '
+                                 f'split={self.split!r}, only {sorted(file.files)}. Name the '
+                                 'right ones with images_key and labels_key.')
+            return (*map(file.get, keys), file.get(self.classes_key))
+
+    def select_rows(self, labels: np.ndarray) -> np.ndarray:
+        """Apply ``index_range``, ``max_classes`` and ``per_class``."""
+        rows = np.arange(len(labels))[slice(*self.index_range or (None, ))]
+        if self.max_classes is not None:
+            rows = rows[labels[rows] < self.max_classes]
+            if self._metainfo.get('classes') is not None:
+                self._metainfo['classes'] = tuple(self._metainfo['classes'][:self.max_classes])
+        if self.per_class is not None:
+            rows = rows[_pick_per_class(labels[rows], self.per_class, self.subset_seed)]
+        return rows
 
     def _join(self, path: str) -> str:
         # img_prefix holds data_root already; an absolute path stands alone.
@@ -121,6 +110,18 @@ class ArrayDataset(BaseArrayDataset):
 
     def _source(self) -> str:
         return self.ann_file or self._join(self.images_file)
+
+
+def _pick_per_class(labels: np.ndarray, number: int, seed: int | None) -> np.ndarray:
+    """At most ``number`` places of each class, ascending; the first ones without a seed."""
+    chosen: list[int] = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if seed is not None:
+            # One generator a class: a class keeps its images whatever other classes there are.
+            members = np.random.default_rng([seed, int(label)]).permutation(members)
+        chosen += members[:number].tolist()
+    return np.array(sorted(chosen), dtype=np.int64)
 
 
 def _existing(path: str) -> str:

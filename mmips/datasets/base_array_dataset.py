@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""What datasets that hold their images in one array have in common."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
-__all__ = ['BaseArrayDataset', 'check_arrays', 'pick_per_class']
+__all__ = ['BaseArrayDataset']
 
 Arrays = tuple[np.ndarray, np.ndarray, Sequence[str] | None]
 
@@ -26,7 +25,7 @@ class BaseArrayDataset(BaseDataset):
 
     def load_arrays(self) -> Arrays:
         """Images (M, H, W[, 1 or 3]) uint8, labels (M,) of integers and class names, if known."""
-        raise NotImplementedError(f'{type(self).__name__} must implement load_arrays().')
+        raise NotImplementedError
 
     def select_rows(self, labels: np.ndarray) -> np.ndarray:
         """The rows of the arrays, shape (N,), that make up the dataset. Defaults to all."""
@@ -35,17 +34,17 @@ class BaseArrayDataset(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """One small record an image: its row in the array and its label."""
         images, labels, classes = self.load_arrays()
-        check_arrays(images, labels, self._source())
+        _check_arrays(images, labels, self._source())
         if classes is not None:
-            self._metainfo.setdefault('classes', tuple(str(name) for name in classes))
+            self._metainfo.setdefault('classes', tuple(map(str, classes)))
         rows = self.select_rows(labels)
         if not len(rows):
             raise ValueError(f'{self._source()}: no image is left of the {len(images)} images. '
                              'Relax the selection.')
-        classes = self._metainfo.get('classes')
-        if classes is not None and labels[rows].max() >= len(classes):
-            raise ValueError(f'{self._source()}: found label {labels[rows].max()}, but there are '
-                             f'only {len(classes)} classes. Correct the labels or name them all.')
+        classes, highest = self._metainfo.get('classes'), labels[rows].max()
+        if classes is not None and highest >= len(classes):
+            raise ValueError(f'{self._source()}: found label {highest}, but there are only '
+                             f'{len(classes)} classes. Correct the labels or name them all.')
         self._images = images
         return [dict(row=int(row), gt_label=int(labels[row])) for row in rows]
 
@@ -73,10 +72,6 @@ class BaseArrayDataset(BaseDataset):
             self._images = self.load_arrays()[0]
         return self._images
 
-    def extra_repr(self) -> list[str]:
-        """Where the arrays come from, for ``print(dataset)``."""
-        return [f'Source: \t{self._source()}']
-
     def _source(self) -> str:
         """What to call the arrays in messages."""
         return self.ann_file or type(self).__name__
@@ -91,30 +86,15 @@ class BaseArrayDataset(BaseDataset):
         return {**self.__dict__, **dropped}
 
 
-def check_arrays(images: np.ndarray, labels: np.ndarray, source: str) -> None:
-    """Raise a TypeError or ValueError unless these are uint8 images and a class number each."""
-    if images.dtype != np.uint8:
-        raise TypeError(f'{source}: images must be uint8 with values 0 to 255, got '
-                        f'{images.dtype}; (255 * images).round().astype("uint8") converts 0 to 1.')
-    if images.ndim < 3 or images.shape[3:] not in ((), (1, ), (3, )) or 0 in images.shape:
-        raise ValueError(f'{source}: images must have shape (N, H, W), (N, H, W, 1) or '
-                         f'(N, H, W, 3) and no length of 0, got {images.shape}. For (N, C, H, W) '
-                         'use images.transpose(0, 2, 3, 1).')
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f'{source}: labels must be integers, got {labels.dtype}.')
-    if labels.shape != (len(images), ) or labels.min() < 0:
-        raise ValueError(f'{source}: labels must have shape ({len(images)},), one class number '
-                         f'from 0 for each image, got {labels.shape}, lowest '
-                         f'{labels.min(initial=0)}.')
-
-
-def pick_per_class(labels: np.ndarray, number: int, seed: int | None) -> np.ndarray:
-    """At most ``number`` places of each class, ascending; the first ones without a seed."""
-    chosen = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        if seed is not None:
-            # One generator a class: a class keeps its images whatever other classes there are.
-            members = np.random.default_rng([seed, int(label)]).permutation(members)
-        chosen[members[:number]] = True
-    return np.flatnonzero(chosen)
+def _check_arrays(images: np.ndarray, labels: np.ndarray, source: str) -> None:
+    if images.dtype != np.uint8 or images.shape[3:] not in ((), (1, ), (3, )) or (
+            images.ndim < 3 or not images.size):
+        raise ValueError(f'{source}: images must be uint8 of shape (N, H, W), (N, H, W, 1) or '
+                         f'(N, H, W, 3), no length 0, got {images.dtype} {images.shape}. For '
+                         'values 0 to 1 use (255 * images).round().astype("uint8"), for '
+                         '(N, C, H, W) images.transpose(0, 2, 3, 1).')
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (len(images), ) or (
+            labels.min() < 0):
+        raise ValueError(f'{source}: labels must be integers of shape ({len(images)},), a class '
+                         f'number from 0 for each image, got {labels.dtype} {labels.shape}, '
+                         f'lowest {labels.min(initial=0)}.')

@@ -1,18 +1,17 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""CIFAR-10-C and CIFAR-100-C as they are published."""
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import MissingFileError, UserError, check_choice
 from mmips.functional.corruptions import SEVERITIES, check_corruption, check_severity
 from mmips.registry import DATASETS
 
 from .array_dataset import ArrayDataset
+from .base_array_dataset import Arrays
 
 __all__ = ['CIFARCDataset', 'read_cifar_c']
 
@@ -43,20 +42,18 @@ class CIFARCDataset(ArrayDataset):
 
     def __init__(self, data_root: str, corruption: str, severity: int,
                  channel_order: str = 'rgb', **kwargs: Any) -> None:
-        self.severity = check_severity(severity)
-        if channel_order not in ('rgb', 'bgr'):
-            raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}.")
+        check_choice('channel_order', channel_order, ('rgb', 'bgr'))
+        self.corruption, self.severity = check_corruption(corruption), check_severity(severity)
         self.channel_order = channel_order
-        super().__init__(images=f'{check_corruption(corruption)}.npy', labels='labels.npy',
-                         data_root=data_root, **kwargs)
+        super().__init__(images=f'{corruption}.npy', labels='labels.npy', data_root=data_root,
+                         **kwargs)
 
-    def load_arrays(self) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
-        """Map the file and cut out the severity."""
-        corruption = osp.splitext(self.images_file)[0]
-        images, labels = read_cifar_c(osp.dirname(self._source()), corruption)
+    def load_arrays(self) -> Arrays:
+        """Map the file; the rows of the severity are chosen later."""
+        images, labels = read_cifar_c(osp.dirname(self._source()), self.corruption)
         number = len(labels) // len(SEVERITIES)
-        part = slice((self.severity - 1) * number, self.severity * number)
-        return images[part], labels[part], None
+        self.index_range = ((self.severity - 1) * number, self.severity * number)
+        return images, labels, None
 
     def get_data_info(self, idx: int) -> dict:
         """The sample at ``idx`` with its image."""
@@ -68,14 +65,12 @@ class CIFARCDataset(ArrayDataset):
 
 def read_cifar_c(folder: str, corruption: str) -> tuple[np.ndarray, np.ndarray]:
     """A corruption's mapped images, uint8 (5 N, H, W, 3), and labels (5 N,)."""
-    labels_path, path = (osp.join(folder, name) for name in ('labels.npy', f'{corruption}.npy'))
-    labels, images = _load(labels_path), _load(path)
-    if not images.size or len(images) % len(SEVERITIES) or labels.shape != images.shape[:1]:
-        raise UserError(f'{path} must have 5 N images, N of each severity, and {labels_path} as '
-                        f'many labels, got the shapes {images.shape} and {labels.shape}.')
-    if (labels.reshape(len(SEVERITIES), -1) != labels[:len(labels) // len(SEVERITIES)]).any():
-        raise UserError(f'{labels_path}: the five severities have different labels, but each must '
-                        'hold the same images in the same order.')
+    labels, images = (_load(osp.join(folder, f'{name}.npy')) for name in ('labels', corruption))
+    if not images.size or len(images) % len(SEVERITIES) or labels.shape != images.shape[:1] or (
+            labels.reshape(len(SEVERITIES), -1) != labels[:len(labels) // len(SEVERITIES)]).any():
+        raise UserError(f'{folder}/{corruption}.npy must have 5 N images, the same at each '
+                        'severity, and labels.npy their labels, five times the same, got the '
+                        f'shapes {images.shape} and {labels.shape}. Fetch them again: {_FETCH}')
     return images, np.array(labels)
 
 

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Real handwritten digits that need no download."""
 from __future__ import annotations
 
 from typing import Any
@@ -7,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmips.errors import check_choice
 from mmips.registry import DATASETS
 
 from .base_array_dataset import Arrays, BaseArrayDataset
@@ -40,14 +40,9 @@ class DigitsDataset(BaseArrayDataset):
 
     METAINFO = {'classes': tuple('0123456789')}
 
-    def __init__(self,
-                 split: str = 'train',
-                 per_class: int = 10,
-                 size: int = 16,
-                 seed: int = 0,
+    def __init__(self, split: str = 'train', per_class: int = 10, size: int = 16, seed: int = 0,
                  **kwargs: Any) -> None:
-        if split not in ('train', 'test'):
-            raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
+        check_choice('split', split, ('train', 'test'))
         if not isinstance(size, int) or size < 1:
             raise ValueError(f'size must be a positive number of pixels, got {size!r}.')
         self.split, self.per_class, self.size, self.seed = split, per_class, size, seed
@@ -73,7 +68,7 @@ class DigitsDataset(BaseArrayDataset):
         if not isinstance(self.per_class, int) or not 1 <= self.per_class <= most:
             raise ValueError(f'per_class must be between 1 and {most}, so that each class has '
                              f'test images left, got {self.per_class!r}.')
-        # One generator for all classes, unlike pick_per_class: the demo's accuracies hang on it.
+        # One generator for all classes, unlike ArrayDataset's: the demo's accuracies hang on it.
         rng = np.random.default_rng(self.seed)
         train = np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:self.per_class]
                                 for label in np.unique(labels)])

@@ -15,13 +15,7 @@ ADVICE = ('Set the environment variable MMIPS_DATA (or data_root) to a folder th
 
 
 def find_classes(root: str | os.PathLike) -> list[str]:
-    """Names of the classes below ``root``, in the order of their labels.
-
-    Args:
-        root: A folder with a folder of images for each class, or with such folders in ``train``.
-
-    Returns:
-        The names of the class folders, sorted. Hidden folders do not count.
+    """Names of the class folders below ``root`` or ``root/train``, sorted, as labels number them.
 
     Raises:
         FileNotFoundError: If ``root`` does not exist or holds no class folder.
@@ -86,21 +80,19 @@ def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[
     By a hash of seed and path: the same on every machine, whatever the other classes. With two
     images or more neither part is empty; a single image is for training.
     """
-    ordered = sorted(paths, key=lambda path: (_hash(path, seed), path))
-    number = int(len(ordered) * fraction + 0.5)
-    number = min(max(number, 1), len(ordered) - 1) if len(ordered) > 1 else 0
+    def order(path: str) -> tuple[str, str]:
+        # macOS stores accents decomposed, Linux as they were typed.
+        text = unicodedata.normalize('NFC', f'{seed}:{path}')
+        return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest(), path
+
+    ordered, number = sorted(paths, key=order), int(len(paths) * fraction + 0.5)
+    number = min(max(number, 1), len(ordered) - 1)
     return sorted(ordered[number:]), sorted(ordered[:number])
 
 
 def visible_folders(path: Path) -> list[str]:
     """Names of the folders in ``path`` that are not hidden, sorted."""
     return sorted(x.name for x in os.scandir(path) if x.is_dir() and not _is_hidden(x.name))
-
-
-def _hash(path: str, seed: int) -> str:
-    # macOS stores accents decomposed, Linux as they were typed.
-    text = unicodedata.normalize('NFC', f'{seed}:{path}')
-    return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 def _holds_images(path: Path) -> bool:

@@ -1,30 +1,17 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""A user's own images in class folders."""
 from __future__ import annotations
 
-import logging
 import os.path as osp
-from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
+from mmips.errors import check_choice
 from mmips.registry import DATASETS
 
-from .folders import (
-    IMAGE_SUFFIXES,
-    class_root,
-    find_classes,
-    has_split,
-    list_images,
-    split_validation,
-    visible_folders,
-)
+from . import folders
 
 __all__ = ['ImageFolder']
-
-SPLITS = ('train', 'val')
 
 
 @DATASETS.register_module()
@@ -34,7 +21,7 @@ class ImageFolder(BaseDataset):
     The layout is ``root/<class>/**/*.jpg``, or ``root/train/<class>`` and ``root/val/<class>``.
     Without ``root/val`` a share of the images of each class is the validation set, chosen by
     ``seed`` and the relative paths alone; a class of two or more images has at least one on each
-    side. Labels follow the sorted folder names.
+    side, a single image is for training. Labels follow the sorted folder names.
 
     Args:
         data_root: The folder described above.
@@ -51,14 +38,9 @@ class ImageFolder(BaseDataset):
             val, or for bad arguments.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 split: str = 'train',
-                 val_fraction: float = 0.2,
-                 seed: int = 0,
-                 **kwargs: Any) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split must be 'train' or 'val', got {split!r}.")
+    def __init__(self, data_root: str, split: str = 'train', val_fraction: float = 0.2,
+                 seed: int = 0, **kwargs: Any) -> None:
+        check_choice('split', split, ('train', 'val'))
         if not 0 < val_fraction < 1:
             raise ValueError(f'val_fraction must lie between 0 and 1, got {val_fraction!r}.')
         self.split, self.val_fraction, self.seed = split, val_fraction, seed
@@ -71,36 +53,25 @@ class ImageFolder(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Paths and labels of this split."""
-        names = find_classes(self.data_root)
-        if has_split(self.data_root, 'val'):
-            _check_same(names, visible_folders(class_root(self.data_root, 'val')),
-                        f'train and val of {self.data_root}')
+        names = folders.find_classes(self.data_root)
+        own_val = folders.has_split(self.data_root, 'val')
         classes = self._metainfo.setdefault('classes', tuple(names))
         _check_same(names, sorted(classes), 'the class folders and the option classes')
-        root = class_root(self.data_root, self.split)
-        images = self._images_by_class(root, names)
-        return [dict(img_path=str(root / path), gt_label=list(classes).index(name))
-                for name in names for path in images[name]]
-
-    def extra_repr(self) -> list[str]:
-        """Root and split, for ``print(dataset)``."""
-        return [f'Root of dataset: \t{self.data_root}', f'Split: \t{self.split}']
-
-    def _images_by_class(self, root: Path, names: list[str]) -> dict[str, list[str]]:
-        images = {name: list_images(root, name) for name in names}
+        if own_val:
+            _check_same(names, folders.visible_folders(folders.class_root(self.data_root, 'val')),
+                        f'train and val of {self.data_root}')
+        root = folders.class_root(self.data_root, self.split)
+        images = {name: folders.list_images(root, name) for name in names}
         empty = [name for name, paths in images.items() if not paths]
         if empty:
             raise ValueError(f'No images in the class folders {empty} of {root.absolute()}. Fill '
-                             f'or remove them (images end in {", ".join(IMAGE_SUFFIXES)}).')
-        if has_split(self.data_root, 'val'):
-            return images
-        single = [name for name, paths in images.items() if len(paths) == 1]
-        if single:
-            print_log(f'The classes {single} have a single image, which is used for training: '
-                      'validation does not cover them.', 'current', level=logging.WARNING)
-        side = SPLITS.index(self.split)
-        return {name: split_validation(paths, self.val_fraction, self.seed)[side]
-                for name, paths in images.items()}
+                             f'or remove them (images end in {", ".join(folders.IMAGE_SUFFIXES)}).')
+        if not own_val:
+            part = ('train', 'val').index(self.split)
+            images = {name: folders.split_validation(paths, self.val_fraction, self.seed)[part]
+                      for name, paths in images.items()}
+        return [dict(img_path=str(root / path), gt_label=list(classes).index(name))
+                for name, paths in images.items() for path in paths]
 
 
 def _check_same(first: list[str], second: list[str], between: str) -> None:

@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ['find_images', 'get_labels']
+__all__ = ['get_labels']
 
 _ADVICE = ('There must be one label per image, as every single-label mmpretrain dataset has, alone '
            'or in Concat-, Repeat-, ClassBalanced-, KFold- or NoisyLabelDataset. For data without '
            "such labels PairedClassSampler can use partner='self'.")
-# Plain datasets met so far, by their id(): the dataset, its labels, the id of its first image.
-_Seen = dict[int, tuple[Any, np.ndarray, int]]
 
 
 def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -23,23 +21,8 @@ def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
     return _walk(dataset, {})
 
 
-def find_images(dataset: Any) -> tuple[list[Any], np.ndarray, np.ndarray]:
-    """The datasets below the wrappers, the labels of their M images, and each index's image.
-
-    Labels stand one dataset after the other, int64 (M,); images are places in them, int64
-    (len(dataset),).
-    """
-    seen: _Seen = {}
-    labels, ids = _walk(dataset, seen)
-    parts, below, _ = zip(*seen.values())
-    true = np.concatenate(below)
-    if (true[ids] != labels).any():
-        raise ValueError(f'{type(dataset).__name__} has labels that a wrapper below has changed '
-                         'already, such as another NoisyLabelDataset. Use one only.')
-    return list(parts), true, ids
-
-
-def _walk(dataset: Any, seen: _Seen) -> tuple[np.ndarray, np.ndarray]:
+def _walk(dataset: Any, seen: dict[int, tuple[np.ndarray, np.ndarray]]
+          ) -> tuple[np.ndarray, np.ndarray]:
     """Labels and ids; whole datasets are numbered, so that two subsets of one share ids."""
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
@@ -49,14 +32,11 @@ def _walk(dataset: Any, seen: _Seen) -> tuple[np.ndarray, np.ndarray]:
     places = _places(dataset)
     if places is not None:
         labels, ids = _walk(dataset.dataset, seen)
-        # A NoisyLabelDataset has other labels than the dataset it holds, for the same images.
-        noisy = hasattr(type(dataset), 'clean_labels')
-        return dataset.get_gt_labels() if noisy else labels[places], ids[places]
+        return labels[places], ids[places]
     if id(dataset) not in seen:
-        first = sum(len(labels) for _, labels, _ in seen.values())
-        seen[id(dataset)] = dataset, _read(dataset), first
-    _, labels, first = seen[id(dataset)]
-    return labels, first + np.arange(len(labels))
+        labels, first = _read(dataset), sum(len(labels) for labels, _ in seen.values())
+        seen[id(dataset)] = labels, first + np.arange(len(labels))
+    return seen[id(dataset)]
 
 
 def _places(dataset: Any) -> Any:
@@ -69,25 +49,22 @@ def _places(dataset: Any) -> Any:
     for attribute in ('repeat_indices', 'indices'):
         if hasattr(dataset, attribute):
             return np.asarray(getattr(dataset, attribute), dtype=np.int64)
-    # A KFoldDataset holds its fold.
+    # A KFoldDataset holds its fold; a NoisyLabelDataset has labels of its own.
     return slice(None) if hasattr(dataset, 'fold') else None
 
 
 def _read(dataset: Any) -> np.ndarray:
     name = type(dataset).__name__
     try:
-        if hasattr(dataset, 'get_gt_labels'):
-            labels = np.asarray(dataset.get_gt_labels())
-        else:
-            size = range(len(dataset))
-            labels = np.asarray([dataset.get_data_info(i)['gt_label'] for i in size])
+        labels = np.asarray(dataset.get_gt_labels() if hasattr(dataset, 'get_gt_labels') else [
+            dataset.get_data_info(number)['gt_label'] for number in range(len(dataset))])
     except AttributeError as error:
         raise TypeError(f'Cannot read labels from {name}. {_ADVICE}') from error
     except (KeyError, ValueError) as error:  # no label, or lists of different lengths
         raise ValueError(f'{name} has images without one label: {error}. {_ADVICE}') from error
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f'{name} must have one integer label per image, but the first is '
-                         f'{next(iter(labels), None)!r}. {_ADVICE}')
-    if labels.min(initial=0) < 0:
-        raise ValueError(f'{name} has the negative label {labels.min()}. {_ADVICE}')
+    integers = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+    wrong = labels[labels < 0] if integers else labels
+    if len(wrong):
+        raise ValueError(f'{name} must have one integer label from 0 per image, but has '
+                         f'{wrong[0]!r}. {_ADVICE}')
     return labels.astype(np.int64)

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Conversion of RUGD's colour annotations into label ids, for ``mmips.RUGDDataset``."""
+import contextlib
 import functools
 import os
 import sys
@@ -10,13 +11,12 @@ import numpy as np
 from mmengine.utils import track_parallel_progress, track_progress
 from PIL import Image
 
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import MissingFileError
 
 from .rugd_labels import COLOURS, SPLITS
 
 __all__ = ['convert', 'read_ids']
 
-COLOUR_MAP = 'RUGD_annotation-colormap.txt'
 UNKNOWN = 255
 WRITTEN, DONE = 'written', 'already done'
 
@@ -37,20 +37,17 @@ def convert(root: Path, annotations: Path | None = None, frames: Path | None = N
         tuple[str, list[str], list[str]]: All counts in a line; what is odd; what could not be done.
 
     Raises:
-        UserError: If a folder is missing or empty, or the colour map is another than ours.
+        MissingFileError: If a folder is missing or empty.
     """
     annotations = annotations or root / 'RUGD_annotations'
     folders = (root / 'RUGD_frames-with-annotations', root / 'frames')
     frames = frames or next(filter(Path.is_dir, folders), folders[1])
     names, partners = _find(annotations, 'annotations'), _find(frames, 'frames')
-    if not names:
-        raise MissingFileError(f'{annotations} holds no <video>/*.png.')
-    notes = _check_colour_map(annotations / COLOUR_MAP)
-    notes += [f'{name}.png: frame without an annotation' for name in sorted(partners - names)]
-    videos, published = {os.path.dirname(name) for name in names}, set(sum(SPLITS.values(), ()))
-    notes += [f'videos {kind}: {", ".join(sorted(odd))}' for kind, odd in (
-        ('of the published splits that are not there', published - videos),
-        ('of no published split, for an ann_file only', videos - published)) if odd]
+    absent = set(sum(SPLITS.values(), ())) - set(map(os.path.dirname, names))
+    notes = [f'{name}.png: frame without an annotation' for name in sorted(partners - names)]
+    if absent:
+        notes.append(f'videos of the published splits that are not there: '
+                     f'{", ".join(sorted(absent))}')
     errors = _link(root / 'frames', frames)
     errors += [f'{name}.png: annotation without a frame in {frames}'
                for name in sorted(names - partners)]
@@ -60,11 +57,11 @@ def convert(root: Path, annotations: Path | None = None, frames: Path | None = N
     results = (track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout)
                if workers > 1 else track_progress(work, tasks, file=sys.stdout))
     count, videos = Counter(results), {os.path.dirname(name) for name in tasks}
-    failed = len(tasks) - count[WRITTEN] - count[DONE]
-    errors += [f'{name}.png: {result}' for name, result in zip(tasks, results)
-               if result not in (WRITTEN, DONE)]
+    failed = [f'{name}.png: {result}' for name, result in zip(tasks, results)
+              if result not in (WRITTEN, DONE)]
+    errors += failed
     return (f'{len(tasks)} annotations of {len(videos)} videos: {count[WRITTEN]} written, '
-            f'{count[DONE]} already done, {failed} failed; {len(notes)} notes, '
+            f'{count[DONE]} already done, {len(failed)} failed; {len(notes)} notes, '
             f'{len(errors)} errors', notes, errors)
 
 
@@ -91,14 +88,13 @@ def _table() -> np.ndarray:
 
 
 def _pack(rgb: np.ndarray) -> np.ndarray:
-    rgb = rgb.astype(np.uint32)
-    return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+    return rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
 def _convert_image(labels: Path, annotations: Path, frames: Path, force: bool, name: str) -> str:
     """Convert one annotation; whatever is wrong with its files is told, not raised."""
     source, target = annotations / f'{name}.png', labels / f'{name}.png'
-    if not force and _is_done(source, target):
+    if not force and target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
         return DONE
     try:
         ids = read_ids(source)
@@ -116,50 +112,23 @@ def _convert_image(labels: Path, annotations: Path, frames: Path, force: bool, n
         return str(error) or type(error).__name__
 
 
-def _is_done(source: Path, target: Path) -> bool:
-    """Whether the target is a whole image of ids, not older than its source."""
-    try:
-        with Image.open(target) as image:
-            mode = image.mode
-            image.verify()  # its checksums, to the mark that closes a PNG
-        return mode == 'L' and target.stat().st_mtime >= source.stat().st_mtime
-    except (OSError, SyntaxError):  # not there, or broken
-        return False
-
-
 def _find(folder: Path, kind: str) -> set[str]:
     """The images of all videos below a folder, as 'video/name'."""
-    if not folder.is_dir():
+    names = {f'{path.parent.name}/{path.stem}' for path in folder.glob('*/[!.]*.png')}
+    if not names:
         raise MissingFileError(
-            f'{folder} is no folder; unpack RUGD_annotations.zip and RUGD_frames-with-annotations'
-            f'.zip from http://rugd.vision/, or say with --{kind} where it is.')
-    return {f'{path.parent.name}/{path.stem}' for path in folder.glob('*/[!.]*.png')}
-
-
-def _check_colour_map(path: Path) -> list[str]:
-    """Compare the published colour map ('id name red green blue' a line) with our table."""
-    if not path.is_file():
-        return [f'{path} is not there, the built-in colours were not compared']
-    ours = {(str(number), name, *map(str, colour))
-            for number, (name, colour) in enumerate(COLOURS.items())}
-    theirs = {tuple(line.split()) for line in path.read_text(encoding='utf-8').splitlines()}
-    if ours != theirs - {()}:
-        # Other colours or ids than these would be other data: write nothing.
-        raise UserError(f'{path} is not the published one, but differs in '
-                        f'{sorted(ours ^ theirs - {()})}. Unpack RUGD_annotations.zip anew.')
-    return []
+            f'{folder} holds no <video>/*.png; unpack RUGD_annotations.zip and RUGD_frames-with-'
+            f'annotations.zip from http://rugd.vision/, or say with --{kind} where they are.')
+    return names
 
 
 def _link(link: Path, frames: Path) -> list[str]:
     """Make ``link`` lead to the frames; returns what stands in the way."""
-    problem = 'it is something else'
-    try:
-        if not os.path.lexists(link):
-            link.parent.mkdir(parents=True, exist_ok=True)
+    if not os.path.lexists(link):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # a file system without links
             link.symlink_to(os.path.relpath(frames, link.parent), target_is_directory=True)
-        if link.exists() and link.samefile(frames):
-            return []
-    except OSError as error:
-        problem = str(error)
-    return [f'{link} does not lead to {frames} ({problem}); move one of the two, or give '
-            'RUGDDataset data_prefix=dict(img_path=...)']
+    if link.exists() and link.samefile(frames):
+        return []
+    return [f'{link} does not lead to {frames}; move one of the two, or give RUGDDataset '
+            'data_prefix=dict(img_path=...)']

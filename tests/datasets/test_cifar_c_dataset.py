@@ -6,41 +6,33 @@ import pytest
 from mmengine.registry import DATASETS, init_default_scope
 
 from mmips.datasets import CIFARCDataset
-from mmips.datasets.cifar_c_dataset import read_cifar_c
 from mmips.errors import UserError
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Six images of 8 x 10 pixels and five severities: pixel values name severity and image."""
-    root = tmp_path / 'SMALL-C'
-    root.mkdir()
     for offset, corruption in enumerate(('fog', 'snow')):
         images = np.empty((30, 8, 10, 3), np.uint8)
         images[:] = (100 * offset + np.arange(30))[:, None, None, None]
         images[..., 2] += 50
-        np.save(root / f'{corruption}.npy', images)
-    np.save(root / 'labels.npy', np.tile([0, 1, 2, 0, 1, 2], 5))
-    return root
+        np.save(tmp_path / f'{corruption}.npy', images)
+    np.save(tmp_path / 'labels.npy', np.tile([0, 1, 2, 0, 1, 2], 5))
+    return tmp_path
 
 
 @pytest.mark.parametrize('corruption, first, severity', [('fog', 0, 5), ('snow', 100, 3)])
 def test_a_severity_is_its_fifth_of_the_file(folder, corruption, first, severity):
     dataset = CIFARCDataset(str(folder), corruption, severity)
     assert dataset.get_gt_labels().tolist() == [0, 1, 2, 0, 1, 2]
-    for number in range(6):
-        image = dataset.get_data_info(number)['img']
-        value = first + 6 * (severity - 1) + number
-        assert image.shape == (8, 10, 3)
-        assert image[4, 4].tolist() == [value, value, value + 50]
-
-
-def test_files_stay_on_the_disk(folder):
-    dataset = CIFARCDataset(str(folder), 'fog', 2)
+    # The files stay on the disk.
     assert isinstance(dataset.images, np.memmap)
-    copy = pickle.loads(pickle.dumps(dataset))
-    assert len(pickle.dumps(dataset)) < dataset.images.nbytes + 4000
-    np.testing.assert_array_equal(copy.get_data_info(3)['img'], dataset.get_data_info(3)['img'])
+    assert len(pickle.dumps(dataset)) < dataset.images.nbytes
+    for each in (dataset, pickle.loads(pickle.dumps(dataset))):
+        for number in range(6):
+            image, value = each.get_data_info(number)['img'], first + 6 * (severity - 1) + number
+            assert image.shape == (8, 10, 3)
+            assert image[4, 4].tolist() == [value, value, value + 50]
 
 
 def test_colours_can_be_turned_round_and_classes_left_out(folder):
@@ -60,26 +52,22 @@ def test_arguments_that_cannot_be_are_refused(folder, options, message):
         CIFARCDataset(str(folder), **{'corruption': 'fog', 'severity': 1, **options})
 
 
-IMAGES, LABELS = np.zeros((30, 8, 10, 3), np.uint8), np.zeros(30, np.int64)
+IMAGES = np.zeros((30, 8, 10, 3), np.uint8)
 
 
 @pytest.mark.parametrize('name, content, message', [
-    ('fog', IMAGES[:29], r'5 N images.*\(29, 8, 10, 3\)'), ('fog', IMAGES[:0], r'5 N images'),
-    ('labels', LABELS[:6], r'many labels.*\(6,\)'),
-    ('labels', np.arange(30), 'different labels')])
-def test_files_of_another_format_are_refused(folder, name, content, message):
-    np.save(folder / f'{name}.npy', content)
+    ('fog', IMAGES[:29], r'5 N images.*\(29, 8, 10, 3\)'), ('fog', IMAGES[:0], '5 N images'),
+    ('labels', np.zeros(6, int), r'labels.*\(6,\)'), ('labels', np.arange(30), 'times the same'),
+    *((name, data, f'{name}.npy cannot be read as an array.*Fetch it again')
+      for name in ('labels', 'fog') for data in (b'<html>not found</html>', b'')),
+    ('fog', None, 'fog.npy does not exist.*zenodo.org/records/3555')])
+def test_broken_files_are_refused(folder, name, content, message):
+    path = folder / f'{name}.npy'
+    if content is None:
+        path.unlink()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
     with pytest.raises(UserError, match=message):
         CIFARCDataset(str(folder), 'fog', 1)
-
-
-@pytest.mark.parametrize('name', ['labels.npy', 'fog.npy'])
-def test_damaged_and_missing_files_are_named(folder, name):
-    data = (folder / name).read_bytes()
-    for damaged in (data[:-100], b'<html>not found</html>', b''):
-        (folder / name).write_bytes(damaged)
-        with pytest.raises(UserError, match=f'{name} cannot be read as an array.*Fetch it again'):
-            read_cifar_c(str(folder), 'fog')
-    (folder / name).unlink()
-    with pytest.raises(UserError, match=f'{name} does not exist.*zenodo.org/records/3555'):
-        read_cifar_c(str(folder), 'fog')

@@ -16,18 +16,12 @@ def rows(dataset):
 def test_train_and_test_are_a_stratified_partition():
     train = DATASETS.build(dict(type='mmips.DigitsDataset', split='train'))
     test = DigitsDataset('test')
+    # Written down: the demo's accuracies hang on it.
+    assert rows(train)[:8] == [19, 48, 61, 108, 118, 142, 143, 155] != rows(DigitsDataset(seed=2))
     assert sorted(rows(train) + rows(test)) == list(range(1797))
     assert np.bincount(train.get_gt_labels()).tolist() == [10] * 10
     assert train.metainfo['classes'] == tuple('0123456789')
     np.testing.assert_array_equal(test.get_gt_labels(), load_digits().target[rows(test)])
-    assert 'per class' in repr(train)
-
-
-def test_seed_decides_the_split():
-    first, again, other = (rows(DigitsDataset(seed=seed)) for seed in (0, 0, 2))
-    assert first == again != other
-    # Written down: the demo's accuracies hang on it.
-    assert first[:8] == [19, 48, 61, 108, 118, 142, 143, 155]
 
 
 def test_images_are_the_digits_enlarged():

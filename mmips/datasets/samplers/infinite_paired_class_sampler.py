@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from collections.abc import Iterator
+from itertools import chain, count, islice
 from typing import Any
 
 from mmips.registry import DATA_SAMPLERS
@@ -25,15 +26,7 @@ class InfinitePairedClassSampler(PairedClassSampler):
         self._skipped = 0
 
     def skip(self, num_samples: int) -> None:
-        """Start the next iteration after ``num_samples`` indices of this rank.
-
-        Args:
-            num_samples (int): Indices used up since the start of training; even, since pairs
-                are used up whole.
-
-        Raises:
-            ValueError: For a negative or odd number.
-        """
+        """Start the next iteration after ``num_samples`` indices of this rank, an even number."""
         if num_samples < 0 or num_samples % 2:
             raise ValueError(f'num_samples must be even and not negative, but got {num_samples}.')
         self._skipped = num_samples
@@ -41,11 +34,7 @@ class InfinitePairedClassSampler(PairedClassSampler):
     def __iter__(self) -> Iterator[int]:
         """Indices of this rank, query and partner in turn, for ever."""
         epoch, skip = divmod(self._skipped, len(self))
-        while True:
-            for position, index in enumerate(self._indices(epoch)):
-                if position >= skip:
-                    yield index
-            epoch, skip = epoch + 1, 0
+        return islice(chain.from_iterable(map(self._indices, count(epoch))), skip, None)
 
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: the iteration counts its epochs itself."""

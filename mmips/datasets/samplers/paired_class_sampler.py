@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-import math
 from collections.abc import Iterator, Sized
 from itertools import chain
 
@@ -8,13 +7,11 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from mmips.datasets.labels import get_labels
+from mmips.errors import check_choice
 from mmips.registry import DATA_SAMPLERS
 from mmips.structures import join_index_pairs, split_pairs
 
 __all__ = ['PairedClassSampler']
-
-# Indices are handed out in chunks: a list of all of ImageNet's would cost 100 MB.
-_CHUNK = 1 << 14
 
 
 @DATA_SAMPLERS.register_module()
@@ -60,37 +57,37 @@ class PairedClassSampler(Sampler):
                  shuffle: bool = True,
                  round_up: bool = True,
                  seed: int | None = None) -> None:
-        _check_modes(partner, epoch)
+        check_choice('partner', partner, ('class', 'self'))
+        check_choice('epoch', epoch, ('queries', 'images'))
+        if partner == 'self' and epoch == 'images':
+            raise ValueError("partner='self' shows every image twice, so an epoch in which each is "
+                             "seen once (epoch='images') does not exist. Use epoch='queries' and "
+                             'half as many epochs.')
         if len(dataset) == 0:
             raise ValueError('The dataset is empty: check data_root and ann_file.')
-        self.dataset = dataset
-        self.partner = partner
-        self.epoch_mode = epoch
-        self.shuffle = shuffle
-        self.round_up = round_up
+        self.dataset, self.num_pairs = dataset, len(dataset)
+        self.partner, self.epoch_mode = partner, epoch
+        self.shuffle, self.round_up = shuffle, round_up
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0
-        self._index(*(get_labels(dataset) if partner == 'class' else (None, None)))
+        if partner == 'class':
+            self._index(*get_labels(dataset))
 
-    def _index(self, labels: np.ndarray | None, ids: np.ndarray | None) -> None:
+    def _index(self, labels: np.ndarray, ids: np.ndarray) -> None:
         """Lay out the images of every class; done once, since it does not depend on epochs."""
-        self.num_pairs = len(self.dataset)
-        if labels is None or ids is None:
-            return
         # Stable sorting of 16-bit integers is a radix sort: ImageNet takes 10 ms.
         labels = labels.astype(np.uint16 if labels.max() < 2**16 else np.int64)
         self._labels, self._ids = labels, ids
         self._order, self._start, self._size = _sort_by_class(labels)
         # Copies of an image, as RepeatDataset makes them, count once as a partner.
-        first, self._image = _first_copies(ids)
-        self._pool, self._pool_start, self._pool_size = (
-            (self._order, self._start, self._size) if first is ids else
-            _sort_by_class(labels[first]))
+        first, self._image = ids, ids
+        if (ids != np.arange(len(ids))).any():
+            _, first, self._image = np.unique(ids, return_index=True, return_inverse=True)
+        pool, self._pool_start, self._pool_size = _sort_by_class(labels[first])
         self._place = np.empty(len(first), dtype=np.int64)
-        starts = np.repeat(self._pool_start, self._pool_size)
-        self._place[self._pool] = np.arange(len(first)) - starts
-        self._pool = first[self._pool]
+        self._place[pool] = np.arange(len(first)) - np.repeat(self._pool_start, self._pool_size)
+        self._pool = first[pool]
         if self._pool_size.max() < 2:
             raise ValueError(
                 f'No class of this dataset has two images ({len(first)} images in '
@@ -152,15 +149,14 @@ class PairedClassSampler(Sampler):
         # `resize` goes on from the beginning where it runs out.
         pairs = join_index_pairs(*(np.resize(members, self._total)[self.rank::self.world_size]
                                    for members in (query, partner)))
-        return chain.from_iterable(pairs[start:start + _CHUNK].tolist()
-                                   for start in range(0, len(pairs), _CHUNK))
+        # In chunks: a list of all of ImageNet's would cost 100 MB.
+        return chain.from_iterable(part.tolist() for part in np.array_split(
+            pairs, len(pairs) // 2**14 + 1))
 
     @property
     def _total(self) -> int:
         """Number of pairs over all ranks, with the repeated ones."""
-        if not self.round_up:
-            return self.num_pairs
-        return math.ceil(self.num_pairs / self.world_size) * self.world_size
+        return self.num_pairs + (-self.num_pairs % self.world_size if self.round_up else 0)
 
     def __iter__(self) -> Iterator[int]:
         """Indices of this rank in this epoch, query and partner in turn."""
@@ -173,25 +169,6 @@ class PairedClassSampler(Sampler):
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration yields."""
         self.epoch = epoch
-
-
-def _check_modes(partner: str, epoch: str) -> None:
-    if partner not in ('class', 'self'):
-        raise ValueError(f"partner must be 'class' or 'self', but got {partner!r}.")
-    if epoch not in ('queries', 'images'):
-        raise ValueError(f"epoch must be 'queries' or 'images', but got {epoch!r}.")
-    if partner == 'self' and epoch == 'images':
-        raise ValueError("partner='self' shows every image twice, so an epoch in which each is "
-                         "seen once (epoch='images') does not exist. Use epoch='queries' and half "
-                         'as many epochs.')
-
-
-def _first_copies(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the first copy of every image, and the image's number at every index."""
-    if (ids == np.arange(len(ids))).all():
-        return ids, ids
-    _, first, image = np.unique(ids, return_index=True, return_inverse=True)
-    return first, image
 
 
 def _sort_by_class(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

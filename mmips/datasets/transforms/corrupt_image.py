@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Images as fog, blur, noise or a bad camera would have left them."""
 from __future__ import annotations
 
 import functools
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmips.errors import UserError
+from mmips.errors import UserError, check_choice
 from mmips.functional.corruptions import check_corruption, check_severity
 from mmips.registry import TRANSFORMS
 
@@ -53,10 +52,7 @@ class CorruptImage(BaseTransform):
                  channel_order: str = 'rgb') -> None:
         self.corruption = check_corruption(corruption)
         self.severity = check_severity(severity)
-        if not isinstance(seed, int) or seed < 0:
-            raise ValueError(f'seed must be an integer of at least 0, got {seed!r}.')
-        if channel_order not in ('rgb', 'bgr'):
-            raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}.")
+        check_choice('channel_order', channel_order, ('rgb', 'bgr'))
         self.seed, self.channel_order = seed, channel_order
         # Its import takes seconds: here once, and not again in each forked worker process.
         load_library()
@@ -64,10 +60,12 @@ class CorruptImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Corrupt ``results['img']``."""
         image, number = results['img'], results.get('sample_idx')
-        if number is None:
-            raise UserError('CorruptImage needs sample_idx, as datasets of mmengine give it, to be '
-                            'repeatable.')
-        _check_image(image, number)
+        fits = image.dtype == np.uint8 and image.shape[2:] in ((), (1, ), (3, ))
+        if number is None or not fits or min(image.shape[:2]) < 32:
+            raise UserError('CorruptImage needs sample_idx, as datasets of mmengine give it, and a '
+                            'uint8 image (H, W), (H, W, 1) or (H, W, 3) of at least 32 pixels a '
+                            f'side, got image {number}, {image.dtype} {image.shape}. Put it behind '
+                            'a Resize to that size or more, before normalisation and packing.')
         # A checksum of the name: unlike its place in a list it cannot change.
         entropy = (self.seed, zlib.crc32(self.corruption.encode()), self.severity, int(number))
         results['img'] = self._corrupt(image, np.random.SeedSequence(entropy))
@@ -103,26 +101,15 @@ class CorruptImage(BaseTransform):
 @functools.lru_cache(1)
 def load_library() -> Callable[..., np.ndarray]:
     """The library's function, if it is the one that can be seeded."""
-    advice = 'Install it: pip install imagecorruptions-imaug (part of the extra mmips[eval]).'
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
             from imagecorruptions import corrupt
-    except ImportError as error:
-        raise UserError(f'Corruptions need imagecorruptions-imaug: {error}. {advice}') from error
-    if 'kwargs' not in inspect.signature(corrupt).parameters:
-        # The older package of this name: glass blur and impulse noise cannot be seeded.
-        raise UserError('Another imagecorruptions is installed than the one needed. First: pip '
-                        f'uninstall imagecorruptions. {advice}')
+            # The older package of this name cannot seed glass blur and impulse noise.
+            inspect.signature(corrupt).parameters['kwargs']
+        except (ImportError, KeyError) as error:
+            raise UserError(
+                f'Corruptions need imagecorruptions-imaug ({error!r}). Install it (part of the '
+                'extra mmips[eval]), without another package of the same import name: pip '
+                'uninstall -y imagecorruptions; pip install imagecorruptions-imaug') from error
     return corrupt
-
-
-def _check_image(image: np.ndarray, number: int) -> None:
-    if image.dtype != np.uint8 or image.shape[2:] not in ((), (1, ), (3, )):
-        raise UserError('CorruptImage needs uint8 images of shape (H, W), (H, W, 1) or (H, W, 3), '
-                        f'got {image.dtype} {image.shape} (image {number}). Put it before '
-                        'normalisation and packing.')
-    if min(image.shape[:2]) < 32:
-        raise UserError(f'Image {number} has {image.shape[1]} x {image.shape[0]} pixels, but '
-                        'corruptions are defined from 32 x 32 on. Put CorruptImage behind a '
-                        'Resize to that size or more.')

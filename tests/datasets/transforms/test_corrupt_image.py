@@ -80,7 +80,6 @@ def test_an_image_that_no_drop_hits_stays_clean(images):
 @pytest.mark.parametrize('arguments, message', [
     (('fogg', 3), "no corruption 'fogg'. Did you mean 'fog'"),
     *((('fog', number), f'from 1 .mild. to 5 .strong., got {number}') for number in (0, 6, True)),
-    (('fog', 3, -1), 'seed must be an integer of at least 0, got -1'),
     (('fog', 3, 0, 'gbr'), "'rgb' or 'bgr', got 'gbr'"),
 ])
 def test_arguments_that_cannot_be_are_refused(arguments, message):
@@ -89,9 +88,9 @@ def test_arguments_that_cannot_be_are_refused(arguments, message):
 
 
 @pytest.mark.parametrize('image, number, message', [
-    (np.zeros((31, 40, 3), np.uint8), 4, 'Image 4 has 40 x 31 pixels.*32 x 32.*Resize'),
-    (np.zeros((32, 32, 3), np.float32), 4, 'uint8 images.* got float32'),
-    (np.zeros((3, 32, 32), np.uint8), 4, r'got uint8 \(3, 32, 32\)'),
+    (np.zeros((31, 40, 3), np.uint8), 4, r'32 pixels .*got image 4, uint8 \(31, 40, 3\).*Resize'),
+    (np.zeros((32, 32, 3), np.float32), 4, 'uint8 image .* float32'),
+    (np.zeros((3, 32, 32), np.uint8), 4, r'uint8 \(3, 32, 32\)'),
     (np.zeros((32, 32, 3), np.uint8), None, 'sample_idx')])
 def test_images_that_cannot_be_are_refused(image, number, message):
     with pytest.raises(UserError, match=message):
