@@ -27,16 +27,8 @@ def check_data(config: str, options: dict | None = None, decode: bool = False, w
                all_classes: bool = False) -> tuple[bool, dict]:
     """Print what is missing and where to get it, what there is of each class, and what is wrong.
 
-    Args:
-        config (str): A config by path or name, of mmpretrain, mmseg or mmdet.
-        options (dict, optional): What ``--cfg-options`` holds. Defaults to None.
-        decode (bool): Decode every image to the end. Defaults to False.
-        workers (int): Processes; below 2 everything happens in this one. Defaults to 0.
-        all_classes (bool): Show every class, also of many. Defaults to False.
-
-    Returns:
-        tuple[bool, dict]: Whether all is there and nothing but warnings was found; and all numbers
-        and findings, for a JSON file.
+    ``decode`` reads every image to the end, ``workers`` below 2 means in this process. Returned is
+    whether nothing but warnings was found, and all numbers and findings, for a JSON file.
     """
     from mmengine.registry import init_default_scope
     cfg = loading.load_config(config, options)
@@ -57,39 +49,37 @@ def check_data(config: str, options: dict | None = None, decode: bool = False, w
 def _find_missing(cfg: Any) -> tuple[list[str], dict[str, list[str]]]:
     """What the disk lacks: a paragraph for each thing, and the keys of the data sets by split."""
     fields = tuple(f'{split}_dataloader' for split in SPLITS)
+    missing, pending = (find(cfg, fields) for find in (
+        sources.missing_datasets, sources.pending_downloads))
     texts = [sources.advise_checkpoint(*item) for item in sources.missing_checkpoints(cfg)]
-    missing = sources.missing_datasets(cfg, fields)
-    pending = sources.pending_downloads(cfg, fields)
     texts += [sources.advise(missing)] if missing else []
     texts += [sources.advise(pending) + '\n  (training downloads it by itself where there is a '
               'network)'] if pending else []
-    keys: dict[str, list[str]] = {split: [] for split in SPLITS}
+    keys: dict[str, list[str]] = {}
     for key, _, _ in missing + pending:
-        field, _, rest = key.partition('.')
-        keys[field.removesuffix('_dataloader')].append(rest)
+        field, _, rest = key.partition('_dataloader.')
+        keys.setdefault(field, []).append(rest)
     return texts, keys
 
 
-def inspect_config(cfg: Any, skip: Mapping[str, list[str]] | None = None, workers: int = 0,
+def inspect_config(cfg: Any, skip: Mapping[str, list[str]], workers: int = 0,
                    decode: bool = False) -> dict[str, Split]:
     """Read the data of every split that a config has; equal ones once, as 'val = test'.
 
     Data sets in ``skip`` are left out. Images that are in train too are a finding of the others.
     """
-    groups: list[tuple[list[str], Any]] = []
-    for name in SPLITS:
-        data = (cfg.get(f'{name}_dataloader') or {}).get('dataset')
-        twin = next((names for names, known in groups if known == data), None)
-        if twin:
-            twin.append(name)
-        elif data is not None:
-            groups.append(([name], data))
-    splits = {' = '.join(names): inspect_split(names[0], data, (skip or {}).get(names[0], ()),
-                                               workers, decode) for names, data in groups}
+    loaders = {name: cfg.get(f'{name}_dataloader') or {} for name in SPLITS}
+    twins: dict[str, list[str]] = {}
+    for name, loader in loaders.items():
+        if loader.get('dataset') is not None:
+            twins.setdefault(repr(loader['dataset']), []).append(name)
+    splits = {' = '.join(names): inspect_split(
+        names[0], loaders[names[0]]['dataset'], skip.get(names[0], ()), workers, decode)
+        for names in twins.values()}
     first, *others = splits.values() or [Split('')]
-    if first.name == 'train' and not re.search(_DIVIDING, str(groups)):
+    if first.name == 'train' and not re.search(_DIVIDING, str(loaders)):
         for split in others:
-            split.note(*(('duplicate', path) for path in sorted(split.paths & first.paths)))
+            split.add(('duplicate', path) for path in sorted(split.paths & first.paths))
     return splits
 
 

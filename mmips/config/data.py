@@ -9,12 +9,13 @@ import functools
 import multiprocessing
 import signal
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from xml.etree import ElementTree
 
 from mmips.config import sources
-from mmips.config.data_items import Job, inspect_record, read_xml, reason
+from mmips.config.data_items import Event, Inspector, reason
 
 __all__ = ['ERRORS', 'WARNINGS', 'Split', 'inspect_split']
 
@@ -66,19 +67,16 @@ class Split:
     problems: dict[str, list[str]] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
 
-    def add(self, found: dict) -> None:
-        """Add what was found in one image."""
-        counts = found.get('counts', {})
-        self.counts.update(counts)
-        self.images_with.update(counts.keys())
-        self.notes.update(found.get('notes', {}))
-        self.paths.update(found.get('paths', ()))
-        self.note(*found.get('problems', ()))
-
-    def note(self, *problems: tuple[str, str]) -> None:
-        """Add problems, each a kind and what has it."""
-        for kind, place in problems:
-            self.problems.setdefault(kind, []).append(place)
+    def add(self, events: Iterable[Event]) -> None:
+        """Add what was found."""
+        for kind, value in events:
+            if kind in ('counts', 'notes'):
+                getattr(self, kind).update(value)
+                self.images_with.update(value.keys() if kind == 'counts' else ())
+            elif kind == 'paths':
+                self.paths.add(value)
+            else:
+                self.problems.setdefault(kind, []).append(value)
 
     def is_sound(self) -> bool:
         """Whether nothing but warnings was found."""
@@ -93,88 +91,89 @@ def inspect_split(name: str, cfg: dict, skip: Collection[str] = (), workers: int
     Data sets of ``skip``, such as 'dataset.datasets.1', are left out; ``decode`` decodes every
     image to the end.
     """
+    from mmengine.registry import DATASETS
     split = Split(name)
     for key, part in sources.iter_datasets(cfg, 'dataset'):
         if key not in skip:
-            _inspect_dataset(key, part, split, workers, decode)
+            try:
+                _inspect_dataset(key, part, split, workers, decode)
+            except Exception as error:  # what stops it is a finding
+                split.add([('data set', f'{key}: {reason(error)}')])
     absent = [kind for kind, number in split.counts.items() if not number]
     if len(absent) < len(split.counts):
-        split.note(*(('no example', kind) for kind in absent))
+        split.add(('no example', kind) for kind in absent)
     if not skip and split.is_sound():
-        _count_epoch(name, cfg, split)
+        split.epoch = split.images
+        if 'dataset' in cfg or 'datasets' in cfg:
+            cfg = copy.deepcopy(cfg)
+            for _, part in sources.iter_datasets(cfg, 'dataset'):
+                part['pipeline'] = []
+            try:
+                split.epoch = len(DATASETS.build(cfg))
+            except Exception as error:
+                split.add([('data set', f'{name}: {reason(error)}')])
     return split
 
 
 def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bool) -> None:
-    """Read one data set; what stops it becomes a finding."""
-    try:
-        job = _prepare(cfg, decode)
-        dataset = job.dataset
-        records = _load(job, split, workers)
-        dataset.load_data_list = lambda: list(records)
-        dataset.full_init()
-    except Exception as error:
-        split.note(('data set', f'{key}: {reason(error)}'))
-        return
-    if not records:
-        split.note(('empty', f'{key}: {_where_empty(dataset)}'))
-    elif 'instances' in records[0]:
-        split.notes['without boxes'] += sum(not record['instances'] for record in records)
-        if getattr(dataset, '_indices', None) is None:
-            split.notes['left out'] += len(records) - len(dataset)
-    infos = [dataset.get_data_info(number) for number in range(len(dataset))]
-    if infos:
-        split.kind = ('pixels' if 'seg_map_path' in infos[0] else
-                      'boxes' if 'instances' in infos[0] else 'images')
-    split.images += len(infos)
-    # Some know their classes only now. The list is with us, and need not go to every worker.
-    job.classes, job.dataset = _classes(dataset), None
-    for name in job.classes:
-        split.counts.setdefault(str(name), 0)
-    for found in _map(functools.partial(inspect_record, job), infos, workers,
-                      f'{split.name}: images'):
-        split.add(found)
-
-
-def _classes(dataset: Any) -> tuple[str, ...]:
-    return tuple(dataset.metainfo.get('classes') or ())
-
-
-def _prepare(cfg: dict, decode: bool) -> Job:
-    """Build a data set that has not read anything yet."""
     from mmengine.registry import DATASETS, TRANSFORMS
     dataset = DATASETS.build({**cfg, 'pipeline': [], 'lazy_init': True})
     # One list, read once, is as fast; and mmengine cannot serialize an empty one.
     dataset.serialize_data = False
-    job = Job(dataset, _classes(dataset), decode=decode,
-              ignored=int(getattr(dataset, 'ignore_index', 255)),
-              learned=not getattr(dataset, 'test_mode', False))
-    if hasattr(dataset, 'seg_map_suffix') and hasattr(dataset, 'ignore_index'):
+    if hasattr(dataset, 'ann_subdir') and sources.is_local(dataset.ann_file):
+        _watch_xml(dataset, split)
+    records = [record for record in dataset.load_data_list() if record is not None]
+    dataset.load_data_list = lambda: list(records)
+    dataset.full_init()
+    infos = [dataset.get_data_info(number) for number in range(len(dataset))]
+    classes = tuple(map(str, dataset.metainfo.get('classes') or ()))
+    look = Inspector(classes, None, getattr(dataset, 'ignore_index', 255), decode,
+                     not getattr(dataset, 'test_mode', False))
+    if not records:
+        suffix = getattr(dataset, 'img_suffix', '')
+        folder = dataset.ann_file or (dataset.data_prefix or {}).get('img_path')
+        split.add([('empty', f'{key}: none in {folder or dataset.data_root}'
+                    + (f' ends in {suffix!r} (img_suffix)' if suffix else ''))])
+    elif 'seg_map_path' in records[0]:
+        split.kind = 'pixels'
         # Label images are read as the pipeline reads them.
-        job.loader = TRANSFORMS.build(next(
+        look.loader = TRANSFORMS.build(next(
             (dict(step) for step in cfg.get('pipeline') or ()
              if sources.type_name(step) == 'LoadAnnotations'), dict(type='LoadAnnotations')))
-    return job
+    elif 'instances' in records[0]:
+        split.kind = 'boxes'
+        split.notes['without boxes'] += sum(not record['instances'] for record in records)
+        split.notes['left out'] += 0 if dataset._indices else len(records) - len(infos)
+    split.images += len(infos)
+    split.counts.update(dict.fromkeys(classes, 0))
+    for events in _map(look, infos, workers, f'{split.name}: images'):
+        split.add(events)
 
 
-def _load(job: Job, split: Split, workers: int) -> list[dict]:
-    """Read the list of a data set without stopping at the first broken annotation."""
-    dataset = job.dataset
-    is_xml = all(hasattr(dataset, name) for name in ('ann_subdir', 'sub_data_root'))
-    if not is_xml or not sources.is_local(dataset.ann_file):
-        return dataset.load_data_list()
-    from mmengine.fileio import list_from_file
-    ids = list_from_file(dataset.ann_file, backend_args=dataset.backend_args)
-    dataset.cat2label = {name: label for label, name in enumerate(job.classes)}
-    records = []
-    for found in _map(functools.partial(read_xml, job), ids, workers,
-                      f'{split.name}: annotations'):
-        split.add(found)
-        records += [found['record']] if 'record' in found else []
-    return records
+def _watch_xml(dataset: Any, split: Split) -> None:
+    """Note the VOC annotations that cannot be read, and what of others the data set drops."""
+    parse, classes = dataset.parse_data_info, set(dataset.metainfo['classes'])
+
+    def watched(info: dict) -> dict | None:
+        path = info['xml_path']
+        try:
+            objects = ElementTree.parse(path).getroot().findall('object')
+            record = parse(info)
+        except Exception as error:  # whatever a file may hold
+            split.add([('missing annotation', path) if isinstance(error, FileNotFoundError) else
+                       ('unreadable annotation', f'{path}: {reason(error)}')])
+            return None
+        # As it stands: mmdet does not forgive a blank either.
+        unknown = {each.findtext('name') or '' for each in objects} - classes
+        split.add(('class name', f'{path}: {name!r}') for name in sorted(unknown))
+        split.notes['difficult'] += sum(
+            (each.findtext('difficult') or '0').strip() == '1' for each in objects)
+        return record
+
+    dataset.parse_data_info = watched
 
 
-def _map(function: Callable, items: Sequence, workers: int, title: str) -> Iterator[dict]:
+def _map(function: Callable, items: Sequence, workers: int, title: str) -> Iterator[Any]:
     """``function(item)`` of all items in order, in processes where it pays."""
     from rich.console import Console
     from rich.progress import track
@@ -189,25 +188,3 @@ def _map(function: Callable, items: Sequence, workers: int, title: str) -> Itera
         # Small enough for the bar to move.
         chunk = max(1, min(64, len(items) // (16 * workers)))
         yield from show(pool.imap(function, items, chunk))
-
-
-def _where_empty(dataset: Any) -> str:
-    if dataset.ann_file:
-        return f'{dataset.ann_file} lists none'
-    suffix = getattr(dataset, 'img_suffix', '')
-    folder = (dataset.data_prefix or {}).get('img_path') or dataset.data_root
-    return f'none in {folder}' + (f' ends in {suffix!r} (img_suffix)' if suffix else '')
-
-
-def _count_epoch(name: str, cfg: dict, split: Split) -> None:
-    """Images of an epoch, through all the wrappers of data sets that were found sound."""
-    from mmengine.registry import DATASETS
-    split.epoch = split.images
-    if 'dataset' in cfg or 'datasets' in cfg:
-        cfg = copy.deepcopy(cfg)
-        for _, part in sources.iter_datasets(cfg, 'dataset'):
-            part['pipeline'] = []
-        try:
-            split.epoch = len(DATASETS.build(cfg))
-        except Exception as error:
-            split.note(('data set', f'{name}: {reason(error)}'))

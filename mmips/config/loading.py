@@ -13,16 +13,7 @@ __all__ = ['find_config', 'load_config', 'set_dataloader_defaults', 'set_work_di
 
 
 def load_config(name: str, options: dict | None = None) -> Any:
-    """Read a config and merge command-line options.
-
-    Args:
-        name (str): A path, or a config of this package such as ``ips/x.py``.
-        options (dict, optional): What ``--cfg-options`` holds. Defaults to None.
-
-    Raises:
-        UserError: There is no such config (similar ones are named), it cannot be read, or an
-            option does not fit it.
-    """
+    """Read a config, by path or by name such as ``ips/x.py``, and merge ``--cfg-options``."""
     from mmengine.config import Config
     path = find_config(name)
     try:
@@ -58,14 +49,11 @@ def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = 
                             persistent_workers: bool = True) -> None:
     """Fill in what the toolboxes' tools fill in; ``False`` switches a thing off everywhere."""
     import torch
-    defaults: dict = {}
-    if cfg.get('default_scope') == 'mmpretrain':
-        # mmseg's and mmdet's own tools leave the Runner's collation alone.
-        defaults = dict(pin_memory=torch.cuda.is_available(), persistent_workers=True,
-                        collate_fn=dict(type='default_collate'))
+    # mmseg's and mmdet's own tools leave the Runner's collation alone.
+    defaults = dict(pin_memory=torch.cuda.is_available(), persistent_workers=True, collate_fn=dict(
+        type='default_collate')) if cfg.get('default_scope') == 'mmpretrain' else {}
     for loader in (cfg[field] for field in fields if cfg.get(field)):
-        for key, value in defaults.items():
-            loader.setdefault(key, value)
+        loader.update({**defaults, **loader})
         if not pin_memory:
             loader.pin_memory = False
         if not persistent_workers or not loader.get('num_workers'):

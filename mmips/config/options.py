@@ -45,15 +45,8 @@ def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
     Every key must exist in the config, or else be an argument of what the config builds there.
     Where nobody can know the arguments (``**kwargs``, a dict without a type), only what looks like
     another key misspelt is refused. A top-level key must be one that the Runner reads: a variable
-    of the config's own text has been used by then.
-
-    Args:
-        cfg (Config): The whole config, changed in place.
-        options (dict): Values by dotted key; numbers lead into lists. A dict is merged into the
-            one that is there (unless it has ``_delete_=True``), a list takes the other's place.
-
-    Raises:
-        UserError: It names the key and, for a misspelt one, those that are alike.
+    of the config's own text has been used by then. Numbers lead into lists. A dict is merged into
+    the one that is there (unless it has ``_delete_=True``), a list takes the other's place.
     """
     for key in sorted(options, key=_turn):
         value = options[key]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmips.config.sources import type_name
-from mmips.config.transfer_checks import Mistake, transfer_mistakes, transfer_warnings
+from mmips.config.transfer_checks import transfer_mistakes, transfer_warnings
 from mmips.errors import UserError
 
 __all__ = ['check_config', 'find_augments', 'find_preprocessor']
@@ -32,26 +32,22 @@ class _Facts:
     """What the checks read from a config."""
 
     def __init__(self, cfg: Any) -> None:
-        self.cfg = cfg
-        self.model = cfg.get('model') or {}
-        self.loader = cfg.get('train_dataloader') or {}
-        self.sampler = type_name(self.loader.get('sampler') or {})
+        self.model, self.loader = cfg.get('model') or {}, cfg.get('train_dataloader') or {}
+        self.sampler = type_name(self.loader.get('sampler'))
         self.is_distill = type_name(self.model) == 'SelfDistillClassifier'
         self.is_ordinary = self.sampler in _ORDINARY_SAMPLERS
-        self.is_paired = _is_paired(self.sampler)
-        self.augments_key, self.augments_cfg = find_augments(cfg)
-        given = self.augments_cfg.get('augments')
+        self.is_paired = not self.is_ordinary and _is_paired(self.sampler)
+        self.augments_key, augments = find_augments(cfg)
+        given = augments.get('augments')
         self.augments = list(_iter_augments(given, f'{self.augments_key}.augments'))
         self.swaps = [(key, aug) for key, aug, _ in self.augments if type_name(aug) == SWAP]
         self.count = len(given) if isinstance(given, (list, tuple)) else 1
 
 
 def _is_paired(name: str) -> bool:
-    if name in _PAIRED_SAMPLERS + _ORDINARY_SAMPLERS:
-        return name in _PAIRED_SAMPLERS
-    # A subclass, where its module has been imported by then (custom_imports).
     from mmips.datasets.samplers import PairedClassSampler
     from mmips.registry import DATA_SAMPLERS
+    # Or a subclass, where its module has been imported by then (custom_imports).
     found = DATA_SAMPLERS.get(name) or DATA_SAMPLERS.root.get(name)
     return inspect.isclass(found) and issubclass(found, PairedClassSampler)
 
@@ -83,133 +79,110 @@ def _iter_augments(node: Any, key: str, whole_pairs: bool = False
 
 
 def check_config(cfg: Any) -> list[str]:
-    """Check what a training config says about pairs, swaps, distillation and transfer.
-
-    Returns:
-        list[str]: Warnings to log: the run is possible, but perhaps not meant.
+    """Warnings about what a training config says of pairs, swaps, distillation and transfer.
 
     Raises:
         UserError: All mistakes in one message.
     """
     facts = _Facts(cfg)
-    mistakes = [*_batch_mistakes(facts), *_augment_mistakes(facts), *_class_mistakes(facts),
-                *_hook_mistakes(facts), *transfer_mistakes(cfg)]
+    mistakes = [mistake for wrong, *mistake in (
+        *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
+    mistakes += map(list, transfer_mistakes(cfg))
     if mistakes:
         raise UserError('This config cannot train as it is:' + ''.join(
             f'\n\n{key} = {_plain(value)!r}\n  expected: {expected}\n  write:    {advice}'
             for key, value, expected, advice in mistakes))
-    return [*_warnings(facts), *transfer_warnings(cfg)]
+    return [*(text for doubt, text in _doubts(facts) if doubt), *transfer_warnings(cfg)]
 
 
-def _batch_mistakes(facts: _Facts) -> Iterator[Mistake]:
-    """What does not yield pairs, or tears them apart."""
-    if facts.is_distill and facts.is_ordinary:
-        yield ('train_dataloader.sampler', facts.loader.get('sampler'),
-               'a sampler that yields pairs of one class, to be distilled', _SAMPLER)
-    size = facts.loader.get('batch_size')
-    if (facts.is_distill or facts.is_paired) and isinstance(size, int) and (size < 2 or size % 2):
-        yield ('train_dataloader.batch_size', size,
-               'an even number: it counts images, and a pair has two',
-               f'train_dataloader = dict(batch_size={max(2, size + size % 2)})')
-    regroup = facts.loader.get('batch_sampler')
-    if facts.is_paired and type_name(regroup) not in ('', 'BatchSampler'):
-        yield ('train_dataloader.batch_sampler', regroup,
-               'none: it regroups the indices and tears pairs apart',
-               'train_dataloader = dict(batch_sampler=None)')
-    for field in ('val_dataloader', 'test_dataloader'):
-        sampler = (facts.cfg.get(field) or {}).get('sampler') or {}
-        if type_name(sampler) in _PAIRED_SAMPLERS:
-            yield (f'{field}.sampler', sampler,
-                   'a sampler that shows every image once; pairs are for training',
-                   f"{field} = dict(sampler=dict(type='DefaultSampler', shuffle=False))")
+def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
+    """What does not yield pairs, or tears them apart: whether it is so, and the mistake."""
+    loader, size = facts.loader, facts.loader.get('batch_size')
+    even = max(2, size + size % 2) if isinstance(size, int) else size
+    hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or []]
+    samplers = {field: (cfg.get(field) or {}).get('sampler')
+                for field in ('val_dataloader', 'test_dataloader')}
+    return [
+        (facts.is_distill and facts.is_ordinary, 'train_dataloader.sampler', loader.get('sampler'),
+         'a sampler that yields pairs of one class, to be distilled', _SAMPLER),
+        ((facts.is_distill or facts.is_paired) and size != even, 'train_dataloader.batch_size',
+         size, 'an even number: it counts images, and a pair has two',
+         f'train_dataloader = dict(batch_size={even})'),
+        (facts.is_paired and type_name(loader.get('batch_sampler')) not in ('', 'BatchSampler'),
+         'train_dataloader.batch_sampler', loader.get('batch_sampler'),
+         'none: it regroups the indices and tears pairs apart',
+         'train_dataloader = dict(batch_sampler=None)'),
+        *((type_name(sampler) in _PAIRED_SAMPLERS, f'{field}.sampler', sampler,
+           'a sampler that shows every image once; pairs are for training',
+           f"{field} = dict(sampler=dict(type='DefaultSampler', shuffle=False))")
+          for field, sampler in samplers.items()),
+        ('EpochSeedHook' in hooks and loader.get('persistent_workers')
+         and loader.get('num_workers'), 'train_dataloader.persistent_workers', True,
+         'False: workers that live on are seeded once, so that mmips.EpochSeedHook could not make '
+         'a resumed run repeat this one', 'train_dataloader = dict(persistent_workers=False)'),
+    ]
 
 
-def _augment_mistakes(facts: _Facts) -> Iterator[Mistake]:
-    """What swaps nothing, is left over from a base, or mixes single images."""
-    if facts.swaps and not facts.is_distill and facts.is_ordinary:
-        yield (*facts.swaps[0],
-               'pairs of one class, which alone are swapped, but the model is '
-               f'{type_name(facts.model) or None} and the sampler {facts.sampler or None}',
-               f'{_MODEL} and {_SAMPLER}')
-    for key, augment in facts.swaps:
-        from mmips.models.batch_augments import IntraClassPatchSwap
-        left = augment.keys() - inspect.signature(IntraClassPatchSwap).parameters - {'type'}
-        if left:
-            yield (key, augment,
-                   f'only arguments of {SWAP}; {", ".join(sorted(left))} came from the augment of '
-                   'the base, into which this dict was merged',
-                   f"augments=[dict(type='mmips.{SWAP}', ...)], a list, which replaces")
-    probs = facts.augments_cfg.get('probs')
-    if facts.swaps and isinstance(probs, (list, tuple)) and len(probs) != facts.count:
-        yield (f'{facts.augments_key}.probs', probs,
-               f'as many numbers as augments ({facts.count}); it is left over from the base',
-               'train_cfg = dict(augments=[...], probs=None)')
-    for key, augment, whole_pairs in facts.augments:
-        if (type_name(augment) in _MIXING and not whole_pairs and facts.is_distill
-                and not facts.model.get('allow_mismatch')):
-            yield (key, augment,
-                   'an augment of whole pairs: this one mixes single images and parts their labels',
-                   f"dict(type='mmips.PairwiseBatchAugment', augment={_plain(augment)})")
-
-
-def _class_mistakes(facts: _Facts) -> Iterator[Mistake]:
-    """What the data preprocessor would ignore in silence, or lacks for one-hot labels."""
-    if not (facts.is_distill or facts.swaps):
-        return
-    given = (facts.model.get('train_cfg') or {}).get('augments')
-    if given and facts.augments_key != 'model.train_cfg':
-        yield ('model.train_cfg.augments', given,
-               'one place for augments: data_preprocessor.batch_augments is set too, and wins',
-               'one of the two alone, such as data_preprocessor = dict(batch_augments=None)')
-    own = find_preprocessor(facts.cfg).get('num_classes')
-    head: Any = facts.model.get('head')
+def _augment_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
+    """What swaps nothing, is left over from a base, mixes single images or lacks classes."""
+    in_train_cfg = (facts.model.get('train_cfg') or {}).get('augments')
+    own, head = find_preprocessor(cfg).get('num_classes'), facts.model.get('head')
     classes = head.get('num_classes') if hasattr(head, 'get') else None
-    if facts.augments and (own is None or classes not in (None, own)):
-        yield ('data_preprocessor.num_classes', own,
-               'the number of classes: batch augments need one-hot labels' if own is None else
-               f'the same as model.head.num_classes, which is {classes}',
-               f'data_preprocessor = dict(num_classes={classes or "..."})')
+    swaps_or_distills = facts.is_distill or facts.swaps
+    return [
+        *((not facts.is_distill and facts.is_ordinary, key, augment,
+           'pairs of one class, which alone are swapped, but the model is '
+           f'{type_name(facts.model) or None} and the sampler {facts.sampler or None}',
+           f'{_MODEL} and {_SAMPLER}') for key, augment in facts.swaps[:1]),
+        *((_foreign_keys(augment), key, augment,
+           f'only arguments of {SWAP}; {", ".join(_foreign_keys(augment))} came from the augment '
+           'of the base, into which this dict was merged',
+           f"augments=[dict(type='mmips.{SWAP}', ...)], a list, which replaces")
+          for key, augment in facts.swaps),
+        *((type_name(augment) in _MIXING and not whole_pairs and facts.is_distill
+           and not facts.model.get('allow_mismatch'), key, augment,
+           'an augment of whole pairs: this one mixes single images and parts their labels',
+           f"dict(type='mmips.PairwiseBatchAugment', augment={_plain(augment)})")
+          for key, augment, whole_pairs in facts.augments),
+        (swaps_or_distills and in_train_cfg and facts.augments_key != 'model.train_cfg',
+         'model.train_cfg.augments', in_train_cfg,
+         'one place for augments: data_preprocessor.batch_augments is set too, and wins',
+         'one of the two alone, such as data_preprocessor = dict(batch_augments=None)'),
+        (swaps_or_distills and facts.augments and (own is None or classes not in (None, own)),
+         'data_preprocessor.num_classes', own,
+         'the number of classes: batch augments need one-hot labels' if own is None else
+         f'the same as model.head.num_classes, which is {classes}',
+         f'data_preprocessor = dict(num_classes={classes or "..."})'),
+    ]
 
 
-def _hook_mistakes(facts: _Facts) -> Iterator[Mistake]:
-    """Hooks with nothing to do, and one that could not do it."""
-    hooks = {type_name(hook): hook for hook in facts.cfg.get('custom_hooks') or []}
-    if 'PatchSwapSchedule' in hooks and not facts.swaps:
-        yield ('custom_hooks', hooks['PatchSwapSchedule'],
-               f'a patch swap to schedule, but model.train_cfg.augments has no {SWAP}',
-               f'{_AUGMENT}, or remove the hook')
-    if 'SelfDistillMonitor' in hooks and not facts.is_distill:
-        yield ('custom_hooks', hooks['SelfDistillMonitor'],
-               f'a model with pairs to watch, but model.type is {facts.model.get("type")!r}',
-               f'{_MODEL}, or remove the hook')
-    if ('EpochSeedHook' in hooks and facts.loader.get('persistent_workers')
-            and facts.loader.get('num_workers')):
-        yield ('train_dataloader.persistent_workers', True,
-               'False: workers that live on are seeded once, so that mmips.EpochSeedHook could '
-               'not make a resumed run repeat this one',
-               'train_dataloader = dict(persistent_workers=False)')
+def _foreign_keys(augment: Any) -> list[str]:
+    from mmips.models.batch_augments import IntraClassPatchSwap
+    return sorted(augment.keys() - inspect.signature(IntraClassPatchSwap).parameters - {'type'})
 
 
-def _warnings(facts: _Facts) -> Iterator[str]:
-    """What is possible, but perhaps not meant."""
-    if facts.is_distill and not facts.is_paired and not facts.is_ordinary:
-        yield (f'train_dataloader.sampler is {facts.sampler}, not one of mmips: it has to yield '
-               'pairs one after the other. The first batch will be checked.')
-    if facts.is_paired and not facts.is_distill:
-        used = 'swapped but not' if facts.swaps else 'neither swapped nor'
-        yield (f'model.type is {facts.model.get("type")!r}: pairs are {used} distilled. Right for '
-               f'an ablation; for IPS write {_MODEL}.')
-    if facts.is_distill and not facts.swaps:
-        yield (f'model.train_cfg.augments has no {SWAP}: pairs are distilled, but not swapped. '
-               f'Right for the "no swap" ablation; for IPS write {_AUGMENT}.')
-    if facts.swaps and facts.count > 1:
-        yield (f'{facts.augments_key}.augments has {facts.count} entries, of which mmpretrain '
-               'picks one for each batch. To apply all, write augments='
-               "[dict(type='mmips.SequentialBatchAugment', augments=[...])].")
-    collate = type_name(facts.loader.get('collate_fn') or {})
-    if facts.is_paired and collate not in ('', 'default_collate', 'pseudo_collate'):
-        yield (f'train_dataloader.collate_fn is {collate}: it has to keep the order of the images, '
-               'in which the two of a pair follow one another.')
+def _doubts(facts: _Facts) -> list[tuple]:
+    """What is possible, but perhaps not meant: whether it is so, and what to say."""
+    collate = type_name(facts.loader.get('collate_fn'))
+    return [
+        (facts.is_distill and not facts.is_paired and not facts.is_ordinary,
+         f'train_dataloader.sampler is {facts.sampler}, not one of mmips: it has to yield pairs one '
+         'after the other. The first batch will be checked.'),
+        (facts.is_paired and not facts.is_distill,
+         f'model.type is {facts.model.get("type")!r}: pairs are '
+         f'{"swapped but not" if facts.swaps else "neither swapped nor"} distilled. Right for an '
+         f'ablation; for IPS write {_MODEL}.'),
+        (facts.is_distill and not facts.swaps,
+         f'model.train_cfg.augments has no {SWAP}: pairs are distilled, but not swapped. Right for '
+         f'the "no swap" ablation; for IPS write {_AUGMENT}.'),
+        (facts.swaps and facts.count > 1,
+         f'{facts.augments_key}.augments has {facts.count} entries, of which mmpretrain picks one '
+         "for each batch. To apply all, write augments=[dict(type='mmips.SequentialBatchAugment', "
+         'augments=[...])].'),
+        (facts.is_paired and collate not in ('', 'default_collate', 'pseudo_collate'),
+         f'train_dataloader.collate_fn is {collate}: it has to keep the order of the images, in '
+         'which the two of a pair follow one another.'),
+    ]
 
 
 def _plain(node: Any) -> Any:

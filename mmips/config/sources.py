@@ -48,19 +48,12 @@ def type_name(cfg: Any) -> str:
 
 def _source_of(cfg: Any) -> DataSource:
     """How to obtain the data set of a dataset config."""
-    named = (cfg.get('metainfo') or {}).get('classes')
+    kind, named = type_name(cfg), (cfg.get('metainfo') or {}).get('classes')
     # A choice of VOC's own classes is still VOC.
-    if type_name(cfg) == 'VOCDataset' and named and 'VOC' not in str(cfg.get('data_root')):
-        return DATA_SOURCES['own VOC']
-    kind = type_name(cfg)
+    if kind == 'VOCDataset' and named and 'VOC' not in str(cfg.get('data_root')):
+        kind = 'own VOC'
     unknown = DATA_SOURCES['unknown']
     return DATA_SOURCES.get(kind, unknown._replace(name=f'{unknown.name} ({kind})'))
-
-
-def _fill(text: str, cfg: Any) -> str:
-    """A text of the table for a dataset config."""
-    root = _root(cfg)
-    return text.replace('{root}', root).replace('{parent}', osp.dirname(root) or '.')
 
 
 def iter_datasets(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
@@ -84,40 +77,39 @@ def is_local(path: str) -> bool:
 
 def _present(path: str) -> bool:
     """Whether a remote path is named, or a file or folder with something in it exists."""
-    if not is_local(path):
-        return True
-    path = osp.expanduser(path)
+    path = osp.expanduser(path) if is_local(path) else os.devnull
     return any(os.scandir(path)) if osp.isdir(path) else osp.exists(path)
 
 
 def _expected_paths(cfg: dict) -> list[list[str]]:
     """The paths one dataset config needs, each with its alternatives, joined as by mmengine."""
-    root = cfg.get('data_root') or ''
-    prefix = cfg.get('data_prefix') or {}
+    source, root, prefix = _source_of(cfg), cfg.get('data_root') or '', cfg.get('data_prefix') or {}
     prefixes = [prefix] if isinstance(prefix, str) else list(prefix.values())
-    source = _source_of(cfg)
     if source.needs:
         root = root or next(iter(prefixes), '')
         return [[osp.join(root, path) for path in need.split('|')]
                 for need in source.needs] if root else []
     if type_name(cfg) == 'ImageNet' and not any(prefixes):
         prefixes = [cfg.get('split') or '']
-    prefixes = prefixes or list(source.prefixes)
     files = [cfg.get(name) for name in ('ann_file', 'images', 'labels')]
-    named = [part for part in [*files, *prefixes] if isinstance(part, str) and part]
+    if 'corruption' in cfg:
+        files += [f'{cfg["corruption"]}.npy', 'labels.npy']
+    named = [part for part in [*files, *(prefixes or source.prefixes)]
+             if isinstance(part, str) and part]
     return [[osp.join(root, part)] for part in named] or ([[root]] if root else [])
 
 
 def present_paths(cfg: Any) -> list[str]:
     """Files and folders that a dataset config, or what it wraps, names and the disk has."""
-    found: set[str] = set()
-    for _, data in iter_datasets(cfg, ''):
-        root = data.get('data_root') or ''
-        names = [path for choice in _expected_paths(data) for path in choice]
-        if 'corruption' in data:
-            names += [osp.join(root, name) for name in (f'{data["corruption"]}.npy', 'labels.npy')]
-        found.update(filter(osp.exists, map(osp.expanduser, [root, *names])))
-    return sorted(found)
+    named = {path for _, data in iter_datasets(cfg, '')
+             for path in sum(_expected_paths(data), [data.get('data_root') or ''])}
+    return sorted(filter(osp.exists, map(osp.expanduser, named)))
+
+
+def _fill(text: str, cfg: dict) -> str:
+    """A text of the table for a dataset config."""
+    root = _root(cfg)
+    return text.replace('{root}', root).replace('{parent}', osp.dirname(root) or '.')
 
 
 def _root(cfg: dict) -> str:
@@ -133,8 +125,8 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
     """
     found = []
     for field in fields:
-        loader = cfg.get(field) or {}
-        for key, data in iter_datasets(loader.get('dataset'), f'{field}.dataset'):
+        dataset = (cfg.get(field) or {}).get('dataset')
+        for key, data in iter_datasets(dataset, f'{field}.dataset'):
             missing = [paths[0] for paths in _expected_paths(data) if not any(map(_present, paths))]
             fetches = _source_of(data).downloads and data.get('download', True)
             if missing and downloading == bool(fetches):
@@ -152,24 +144,23 @@ def advise(found: list[tuple[str, dict, list[str]]]) -> str:
     blocks: dict[tuple[str, str], list[tuple[str, dict, list[str]]]] = {}
     for row in found:
         blocks.setdefault((type_name(row[1]), _root(row[1])), []).append(row)
-    return '\n\n'.join(map(_advise_one, blocks.values()))
-
-
-def _advise_one(found: list[tuple[str, dict, list[str]]]) -> str:
-    keys, (cfg, *_), missing = zip(*found)
-    paths = dict.fromkeys(path for part in missing for path in part)
-    source = _source_of(cfg)
-    option = 'data_root' if 'data_root' in cfg or not cfg.get('ann_file') else 'ann_file'
-    there = f'/path/to/{osp.basename(_root(cfg)) or "data"}'
-    return '\n'.join([
-        f'{source.name} is missing, or its folder is empty:',
-        *(f'    {path}' + ('' if osp.isabs(path) else f'   (in {os.getcwd()})') for path in paths),
-        f'  named by   {", ".join(keys)}',
-        '  get it     ' + source.get.replace('\n', '\n' + ' ' * 13),
-        '  put it     ' + _fill(source.layout, cfg).replace('\n', '\n' + ' ' * 13),
-        *advise_conversion(cfg),
-        '  or say where it is:  --cfg-options '
-        + ' '.join(f'{key}.{option}={there}' for key in keys)])
+    texts = []
+    for rows in blocks.values():
+        keys, (cfg, *_), missing = zip(*rows)
+        source = _source_of(cfg)
+        option = 'data_root' if 'data_root' in cfg or not cfg.get('ann_file') else 'ann_file'
+        there = f'/path/to/{osp.basename(_root(cfg)) or "data"}'
+        texts.append('\n'.join([
+            f'{source.name} is missing, or its folder is empty:',
+            *(f'    {path}' + ('' if osp.isabs(path) else f'   (in {os.getcwd()})')
+              for path in dict.fromkeys(sum(missing, []))),
+            f'  named by   {", ".join(keys)}',
+            '  get it     ' + source.get.replace('\n', '\n' + ' ' * 13),
+            '  put it     ' + _fill(source.layout, cfg).replace('\n', '\n' + ' ' * 13),
+            *advise_conversion(cfg),
+            '  or say where it is:  --cfg-options '
+            + ' '.join(f'{key}.{option}={there}' for key in keys)]))
+    return '\n\n'.join(texts)
 
 
 def advise_conversion(cfg: dict) -> list[str]:
@@ -223,14 +214,9 @@ def advise_checkpoint(key: str, path: str) -> str:
 
 
 def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:
-    """Raise for every dataset and checkpoint that the config names and the disk lacks.
+    """Raise a ``MissingFileError`` for all data and checkpoints that a config names and lacks.
 
-    Args:
-        cfg (Config): The whole config, command-line options merged.
-        fields (tuple[str, ...]): The data loaders that this run builds.
-
-    Raises:
-        MissingFileError: One paragraph for each: what, named where, to be got where.
+    ``fields`` are the data loaders that the run builds.
     """
     problems = [advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
     problems.append(advise(missing_datasets(cfg, fields)))

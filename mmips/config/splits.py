@@ -11,13 +11,7 @@ __all__ = ['drop_pretrained', 'prepare_split']
 def prepare_split(cfg: Any, split: str, name: str) -> None:
     """Adapt a config in place: its images in order, its weights from checkpoints alone.
 
-    Args:
-        cfg (Config): The whole config.
-        split (str): 'test', 'val' or 'train', whose images go through the test set's pipeline.
-        name (str): What to call the config in messages.
-
-    Raises:
-        UserError: If the data is not there, or the config has no such split.
+    Those of 'train' go through the test set's pipeline; ``name`` is that of the config in messages.
     """
     field = f'{split}_dataloader'
     if not cfg.get(field):
@@ -31,18 +25,14 @@ def prepare_split(cfg: Any, split: str, name: str) -> None:
     for key in ('batch_sampler', 'worker_init_fn', 'drop_last'):
         loader.pop(key, None)
     if split == 'train':
-        _use_test_pipeline(cfg, name)
+        tests = [data for test in ('test_dataloader', 'val_dataloader') for _, data in
+                 sources.iter_datasets((cfg.get(test) or {}).get('dataset'), '')]
+        if not tests:
+            raise UserError(f'{name} has no test or validation set, whose pipeline its training '
+                            'images would take: write test_dataloader.')
+        for _, dataset in sources.iter_datasets(loader.dataset, ''):
+            dataset['pipeline'] = tests[0].get('pipeline', [])
     sources.check_paths(cfg, (field, ))
-
-
-def _use_test_pipeline(cfg: Any, name: str) -> None:
-    tests = [found for field in ('test_dataloader', 'val_dataloader') for found in
-             sources.iter_datasets((cfg.get(field) or {}).get('dataset'), '')]
-    if not tests:
-        raise UserError(f'{name} has no test or validation set, whose pipeline its training '
-                        'images would take: write test_dataloader.')
-    for _, dataset in sources.iter_datasets(cfg.train_dataloader.dataset, ''):
-        dataset['pipeline'] = tests[0][1].get('pipeline', [])
 
 
 def drop_pretrained(node: Any) -> None:

@@ -16,12 +16,9 @@ def use_amp(cfg: Any) -> None:
         raise UserError('--amp: mixed precision needs a GPU, and torch sees none here. '
                         'Leave --amp out.')
     wrapper = cfg.get('optim_wrapper')
-    if wrapper is None:
-        raise UserError('--amp: the config has no optim_wrapper to switch to mixed precision. '
-                        "Write optim_wrapper = dict(optimizer=dict(type='SGD', lr=...)).")
-    if type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp: optim_wrapper.type={wrapper.type!r} is neither OptimWrapper nor '
-                        'AmpOptimWrapper. Set mixed precision in the config.')
+    if wrapper is None or type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'--amp: optim_wrapper must be an OptimWrapper or AmpOptimWrapper, got '
+                        f'{wrapper}. Set mixed precision in the config.')
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('loss_scale', 'dynamic')
 

@@ -13,23 +13,21 @@ __all__ = ['Mistake', 'transfer_mistakes', 'transfer_warnings']
 
 #: A key, its value, what was expected, what to write.
 Mistake = tuple[str, Any, str, str]
-_TOOLBOXES = ('mmseg', 'mmdet')
 
 
-def _pretrained(backbone: Any) -> Any:
-    """The backbone's ``init_cfg`` that names a checkpoint, or None."""
+def _parts(cfg: Any) -> tuple[Any, Any, Any]:
+    """Model, backbone and the ``init_cfg`` that names its checkpoint; empty for a classifier."""
+    model = (cfg.get('model') or {}) if cfg.get('default_scope') in ('mmseg', 'mmdet') else {}
+    backbone = model.get('backbone') or {}
     init = backbone.get('init_cfg') or []
-    parts = [init] if hasattr(init, 'get') else init
-    return next((part for part in parts if type_name(part) == 'Pretrained'), None)
+    return model, backbone, next((part for part in ([init] if hasattr(init, 'get') else init)
+                                  if type_name(part) == 'Pretrained'), None)
 
 
 def transfer_mistakes(cfg: Any) -> Iterator[Mistake]:
     """Yield every mistake of a config of mmseg or mmdet."""
-    model = cfg.get('model') or {}
-    backbone = model.get('backbone') or {}
-    if cfg.get('default_scope') not in _TOOLBOXES:
-        return
-    if model.get('pretrained') and _pretrained(backbone):
+    model, _, pretrained = _parts(cfg)
+    if model.get('pretrained') and pretrained:
         yield ('model.pretrained', model['pretrained'],
                'None beside model.backbone.init_cfg: the toolbox refuses two checkpoints',
                'model = dict(pretrained=None)')
@@ -42,19 +40,18 @@ def transfer_mistakes(cfg: Any) -> Iterator[Mistake]:
 
 def transfer_warnings(cfg: Any) -> Iterator[str]:
     """Yield what is possible, but perhaps not meant, in a config of mmseg or mmdet."""
-    backbone = (cfg.get('model') or {}).get('backbone') or {}
-    if cfg.get('default_scope') not in _TOOLBOXES or not _pretrained(backbone):
+    model, backbone, pretrained = _parts(cfg)
+    if not pretrained:
         return
-    std = (cfg.model.get('data_preprocessor') or {}).get('std')
+    std = (model.get('data_preprocessor') or {}).get('std')
     is_plain = type_name(backbone) == 'ResNet' and backbone.get('style', 'pytorch') == 'pytorch'
     if is_plain and std is not None and set(std) == {1}:
         yield (f'model.data_preprocessor.std is {list(std)}, as caffe-style networks want it, but '
                'model.backbone is a ResNet of style pytorch. For a backbone of mmpretrain write '
                f'model = dict(data_preprocessor=dict(std=[58.395, 57.12, 57.375])), with '
                'mean=[123.675, 116.28, 103.53] and bgr_to_rgb=True.')
-    hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or []]
     # Those that the toolbox itself names, torchvision://resnet50 and the like, do fit.
-    own = re.match(r'^(?!https?:)[\w-]+://', str(_pretrained(backbone).get('checkpoint')))
-    if 'CheckPretrained' not in hooks and not own:
+    own = re.match(r'^(?!https?:)[\w-]+://', str(pretrained.get('checkpoint')))
+    if 'CheckPretrained' not in map(type_name, cfg.get('custom_hooks') or []) and not own:
         yield ('model.backbone.init_cfg names a checkpoint, but nothing checks that it fills the '
                "backbone. Add dict(type='mmips.CheckPretrained') to custom_hooks.")

@@ -13,6 +13,7 @@ from PIL import Image
 import mmips
 from mmips.config import sources
 from mmips.config.check_data import check_data
+from mmips.datasets.rugd_conversion import convert
 from mmips.datasets.rugd_labels import COARSE, SPLITS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,16 +92,8 @@ def problems(split):
 
 
 def write_converted_rugd():
-    counts = trees.write_rugd('data/raw', images=1, videos=SPLITS)
-    os.makedirs('data/rugd')
-    os.rename('data/raw/RUGD_frames-with-annotations', 'data/rugd/frames')
-    numbers = {colour: number for number, (_, colour) in enumerate(trees.RUGD)}
-    for path in Path('data/raw/RUGD_annotations').rglob('*.png'):
-        colours = np.asarray(Image.open(path))
-        label = np.array([[numbers[tuple(map(int, pixel))] for pixel in row] for row in colours])
-        target = Path('data/rugd/labels', path.parent.name, path.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(label.astype(np.uint8)).save(target)
+    counts = trees.write_rugd('data/rugd', images=1, videos=SPLITS)
+    convert(Path('data/rugd'))
     return counts
 
 
@@ -152,6 +145,7 @@ def test_voc_segmentation(config, check):
     assert right
     assert_pixels(splits['train'], counts['train'], counts['aug'])
     assert_pixels(splits['val'], counts['val'])
+    assert counts['train'].ignored and not counts['aug'].ignored
     assert splits['train']['epoch'] == 8
     assert 'train: 8 images, 3.26 % of the pixels ignored' in out
     total = sum(splits['train']['counts'].values())
@@ -167,6 +161,7 @@ def test_voc_detection(config, check):
     train = counts['VOC2007/trainval'] + counts['VOC2012/trainval']
     assert (right, splits['train']['images'], splits['train']['epoch']) == (True, 20, 60)
     assert splits['train']['counts'] == train.boxes == splits['train']['images_with']
+    assert set(train.boxes) == set(trees.VOC)
     assert splits['train']['notes']['difficult'] == train.difficult == 7
     # Beside the difficult ones, mmdet ignores boxes below bbox_min_size=32, but in training only.
     assert splits['train']['notes']['ignored'] == 20
@@ -223,33 +218,33 @@ def test_many_classes_are_summed_up(check, monkeypatch):
         assert re.search(r'\n0 +1 +1\n', out) and re.search(r'\n49 +50 +1(\n|$)', out)
 
 
-def test_labels_that_are_missing_or_no_class(config, check):
-    trees.write_cityscapes('data/cityscapes')
-    bad = next(Path('data/cityscapes/gtFine/train').rglob('*_labelTrainIds.png'))
-    label = np.asarray(Image.open(bad)).copy()
-    label[:2, :3] = 33
-    Image.fromarray(label).save(bad)
-    next(Path('data/cityscapes/gtFine/val').rglob('*_labelTrainIds.png')).unlink()
-    right, out, splits = check(config('cityscapes'))
-    assert not right and problems(splits['train']) == {'label value': 1}
-    assert problems(splits['val']) == {'missing annotation': 1}
-    assert f'{bad}: 33 in 6 pixels (19 classes, 255 is ignored)' in out
-    assert 'Was it converted?' in out and 'cityscapes.py data/cityscapes' in out
-
-
 def test_label_images_that_are_none(config, check):
-    trees.write_camvid('data/camvid', images=4)
-    colours, high, half, none = paths = sorted(Path('data/camvid/labels/val').iterdir())
+    trees.write_camvid('data/camvid', images=6)
+    colours, high, half, none, value, gone = paths = sorted(
+        Path('data/camvid/labels/val').iterdir())
     Image.open(colours).convert('RGB').save(colours)
     Image.fromarray(np.full((48, 64), 300, np.uint16)).save(high)
     half.write_bytes(half.read_bytes()[:90])
     none.write_text('no image')
-    right, _, splits = check(config(CAMVID))
-    assert not right and problems(splits['val']) == {'unreadable annotation': 4}
+    label = np.asarray(Image.open(value)).copy()
+    label[:2, :3] = 33
+    Image.fromarray(label).save(value)
+    gone.unlink()
+    right, out, splits = check(config(CAMVID))
+    assert not right and not problems(splits['train'])
+    assert problems(splits['val']) == {
+        'unreadable annotation': 4, 'label value': 1, 'missing annotation': 1}
     for found, path, says in zip(splits['val']['problems']['unreadable annotation'], paths, (
-            'it is a colour image (RGB)', 'up to 300', 'OSError', 'cannot identify image file')):
+            'its mode is RGB', 'up to 300', 'OSError', 'cannot identify image file')):
         assert found.startswith(str(path)) and says in found
-    assert not problems(splits['train'])
+    assert f'{value}: 33 in 6 pixels (11 classes)' in out
+
+
+def test_cityscapes_that_was_not_converted(config, check):
+    trees.write_cityscapes('data/cityscapes')
+    next(Path('data/cityscapes/gtFine/val').rglob('*_labelTrainIds.png')).unlink()
+    right, out, _ = check(config('cityscapes'))
+    assert not right and 'Was it converted?' in out and 'cityscapes.py data/cityscapes' in out
 
 
 def test_broken_and_resized_images(config, check):
@@ -257,24 +252,17 @@ def test_broken_and_resized_images(config, check):
     images = sorted(Path('data/camvid/images/train').iterdir())
     images[0].write_bytes(images[0].read_bytes()[:700])
     Image.new('RGB', (32, 32)).save(images[1])
-    # Without --decode, images are not opened.
-    assert check(config(CAMVID))[0]
-    right, out, splits = check(config(CAMVID), decode=True)
-    assert not right
+    # Without --decode, images are not opened. What cannot be read does not stop the rest.
+    broken = config(CAMVID, ("test_dataloader['dataset']['img_suffix'] = '.png'\n"
+                             "val_dataloader['dataset']['metainfo'] = dict(classes=('sky', 'x'))"))
+    assert not problems(check(broken)[2]['train'])
+    right, out, splits = check(broken, decode=True)
+    assert not right and problems(splits['test']) == {'empty': 1}
     assert problems(splits['train']) == {'unreadable image': 1, 'size': 1}
     assert f'{images[0]}: OSError' in out
     assert f'{images[1]}: 32x32, its labels are 64x48' in out
-
-
-def test_data_sets_that_cannot_be_read_do_not_stop_the_rest(config, check):
-    trees.write_camvid('data/camvid', images=1)
-    right, out, splits = check(config(CAMVID, (
-        "test_dataloader['dataset']['img_suffix'] = '.png'\n"
-        "val_dataloader['dataset']['metainfo'] = dict(classes=('sky', 'moon'))\n")))
-    assert not right and problems(splits['test']) == {'empty': 1}
     assert "none in data/camvid/images/test ends in '.png' (img_suffix)" in out
-    assert 'moon' in splits['val']['problems']['data set'][0]
-    assert splits['train']['images'] == 1 and 'train: 1 images' in out
+    assert "'x'" in splits['val']['problems']['data set'][0]
 
 
 def rewrite(name, *objects, size=trees.SIZE):

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmips.datasets.rugd_labels import COLOURS
+
 SIZE = (64, 48)
 
 VOC = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow',
@@ -20,21 +22,11 @@ VOC = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'c
 BCCD = ('RBC', 'WBC', 'Platelets')
 CAMVID = ('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign symbol', 'fence', 'car',
           'pedestrian', 'bicyclist')
-#: Class, its published id, which the training id (the position in this list) replaces.
-CITYSCAPES = (('road', 7), ('sidewalk', 8), ('building', 11), ('wall', 12), ('fence', 13),
-              ('pole', 17), ('traffic light', 19), ('traffic sign', 20), ('vegetation', 21),
-              ('terrain', 22), ('sky', 23), ('person', 24), ('rider', 25), ('car', 26),
-              ('truck', 27), ('bus', 28), ('train', 31), ('motorcycle', 32), ('bicycle', 33))
+CITYSCAPES = ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light',
+              'traffic sign', 'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck',
+              'bus', 'train', 'motorcycle', 'bicycle')
 #: Class and its published colour; void, the first, is not a class of the data set.
-RUGD = (('void', (0, 0, 0)), ('dirt', (108, 64, 20)), ('sand', (255, 229, 204)),
-        ('grass', (0, 102, 0)), ('tree', (0, 255, 0)), ('pole', (0, 153, 153)),
-        ('water', (0, 128, 255)), ('sky', (0, 0, 255)), ('vehicle', (255, 255, 0)),
-        ('container/generic-object', (255, 0, 127)), ('asphalt', (64, 64, 64)),
-        ('gravel', (255, 128, 0)), ('building', (255, 0, 0)), ('mulch', (153, 76, 0)),
-        ('rock-bed', (102, 102, 0)), ('log', (102, 0, 0)), ('bicycle', (0, 255, 128)),
-        ('person', (204, 153, 255)), ('fence', (102, 0, 204)), ('bush', (255, 153, 204)),
-        ('sign', (0, 102, 102)), ('rock', (153, 204, 255)), ('bridge', (102, 255, 255)),
-        ('concrete', (101, 101, 11)), ('picnic-table', (114, 85, 47)))
+RUGD = tuple(COLOURS.items())
 IGNORED = 255
 
 
@@ -67,7 +59,7 @@ class Counts:
                 self.occurs[classes[value]] += 1
 
 
-def write_voc_devkit(root, images=4, size=SIZE, sbd=True):
+def write_voc_devkit(root, images=4, size=SIZE):
     """Pascal VOC 2007 and 2012 in ``root/VOCdevkit``, and SBD.
 
     Of each of VOC2007's train, val and test and VOC2012's train, val and images annotated by
@@ -78,25 +70,21 @@ def write_voc_devkit(root, images=4, size=SIZE, sbd=True):
     ``det``, of 'VOC2007/train' ... 'VOC2012/trainval', and ``seg``, of VOC 2012's 'train', 'val',
     'trainval' and SBD's 'aug'.
     """
-    devkit = Path(root) / 'VOCdevkit'
-    det, groups, number = {}, {}, 0
-    for year, names in (('VOC2007', ('train', 'val', 'test')), ('VOC2012',
-                                                                ('train', 'val', 'aug'))):
-        for group in names:
-            scenes = []
-            for _ in range(images):
-                scenes.append(_voc_scene(year, number, size))
-                number += 1
-            groups[f'{year}/{group}'] = scenes
-            det[f'{year}/{group}'] = _write_boxes(devkit / year, scenes, year)
-        # The detection lists of VOC 2012 also name the images that SBD has outlined.
-        if year == 'VOC2012':
-            det['VOC2012/train'] += det.pop('VOC2012/aug')
+    devkit, det, groups = Path(root) / 'VOCdevkit', {}, {}
+    for place, key in enumerate(('VOC2007/train', 'VOC2007/val', 'VOC2007/test', 'VOC2012/train',
+                                 'VOC2012/val', 'VOC2012/aug')):
+        year = key.split('/')[0]
+        groups[key] = [_voc_scene(year, number, size)
+                       for number in range(place * images, (place + 1) * images)]
+        det[key] = _write_boxes(devkit / year, groups[key], year)
+    # The detection lists of VOC 2012 also name the images that SBD has outlined.
+    det['VOC2012/train'] += det.pop('VOC2012/aug')
+    for year in ('VOC2007', 'VOC2012'):
         det[f'{year}/trainval'] = det[f'{year}/train'] + det[f'{year}/val']
     for key, split in det.items():
         year, name = key.split('/')
-        _write_list(devkit / year / 'ImageSets' / 'Main' / f'{name}.txt', split.names)
-    return dict(det=det, seg=_write_voc_segmentation(Path(root), groups, sbd))
+        _write_list(devkit / year / f'ImageSets/Main/{name}.txt', split.names)
+    return dict(det=det, seg=_write_voc_segmentation(devkit / 'VOC2012', groups))
 
 
 def _voc_scene(year, number, size):
@@ -126,18 +114,10 @@ def _noise(name, size):
     return rng.integers(60, 120, (size[1], size[0], 3), dtype=np.uint8)
 
 
-def _class_colour(number):
-    """A colour of its own for each number, as VOC's palette has it."""
-    bits = [(number >> bit) & 1 for bit in range(8)]
-    return tuple(sum(bits[3 * place + channel] << (7 - place)
-                     for place in range(3) if 3 * place + channel < 8) for channel in range(3))
-
-
-def _paint(name, size, objects):
-    image = _noise(name, size)
-    for kind, (left, top, right, bottom), _ in objects:
-        image[top - 1:bottom, left - 1:right] = _class_colour(kind + 1)
-    return image
+def _class_colours(number, last=()):
+    """A colour of its own for each class from 1, as VOC's palette has it, and one for void."""
+    return [tuple(sum((value >> 3 * place + channel & 1) << 7 - place for place in range(3))
+                  for channel in range(3)) for value in range(1, number + 1)] + [*last]
 
 
 def _save(image, path, **options):
@@ -151,16 +131,17 @@ def _write_list(path, lines):
 
 
 def _write_boxes(folder, scenes, title, classes=VOC):
-    counts = Counts()
+    counts, colours = Counts(), _class_colours(len(classes))
     for name, size, objects in scenes:
-        _save(_paint(name, size, objects), folder / 'JPEGImages' / f'{name}.jpg', quality=95)
-        (folder / 'Annotations').mkdir(parents=True, exist_ok=True)
-        (folder / 'Annotations' / f'{name}.xml').write_text(
-            voc_xml(name, size, [(classes[kind], *rest) for kind, *rest in objects], title))
-        counts.names.append(name)
-        for kind, _, difficult in objects:
+        image = _noise(name, size)
+        for kind, (left, top, right, bottom), difficult in objects:
+            image[top - 1:bottom, left - 1:right] = colours[kind]
             counts.boxes[classes[kind]] += 1
             counts.difficult += difficult
+        _save(image, folder / 'JPEGImages' / f'{name}.jpg', quality=95)
+        _write_list(folder / 'Annotations' / f'{name}.xml', [
+            voc_xml(name, size, [(classes[kind], *rest) for kind, *rest in objects], title)])
+        counts.names.append(name)
     return counts
 
 
@@ -172,53 +153,38 @@ def voc_xml(name, size, objects, title='VOC2007'):
              for kind, box, difficult in objects]
     return (f'<annotation><folder>{title}</folder><filename>{name}.jpg</filename><size><width>'
             f'{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>'
-            '<segmented>0</segmented>\n' + '\n'.join(parts) + '\n</annotation>\n')
+            '<segmented>0</segmented>\n' + '\n'.join(parts) + '\n</annotation>')
 
 
 def _outline(size, objects, border):
     """Label image of the objects, the later above, each with a border of one pixel."""
     label = np.zeros((size[1], size[0]), np.uint8)
     for kind, (left, top, right, bottom), _ in objects:
-        if border:
-            label[top - 1:bottom, left - 1:right] = IGNORED
-            left, top, right, bottom = left + 1, top + 1, right - 1, bottom - 1
-        label[top - 1:bottom, left - 1:right] = kind + 1
+        label[top - 1:bottom, left - 1:right] = IGNORED
+        label[top - 1 + border:bottom - border, left - 1 + border:right - border] = kind + 1
     return label
 
 
-def _write_voc_segmentation(root, groups, sbd):
-    folder, classes = root / 'VOCdevkit' / 'VOC2012', ('background', *VOC)
-    palette = [value for number in range(256) for value in _class_colour(number)]
-    counts = {'train': Counts(), 'val': Counts(), 'trainval': Counts()}
-    for group in ('train', 'val'):
-        for name, size, objects in groups[f'VOC2012/{group}']:
-            label = _outline(size, objects, border=True)
-            for split in (group, 'trainval'):
-                counts[split].count(name, label, classes)
-            picture = Image.fromarray(label)
-            picture.putpalette(palette)
-            _save(picture, folder / 'SegmentationClass' / f'{name}.png')
-    if sbd:
-        counts['aug'] = _write_sbd(folder, groups)
-    for split in counts:
-        if split != 'aug':
-            _write_list(folder / 'ImageSets' / 'Segmentation' / f'{split}.txt',
-                        counts[split].names)
-    return counts
-
-
-def _write_sbd(folder, groups):
-    """SBD covers the images that VOC left out, and half of VOC's own train and val."""
+def _write_voc_segmentation(folder, groups):
+    classes, lists = ('background', *VOC), folder / 'ImageSets/Segmentation'
     train, val, extra = (groups[f'VOC2012/{group}'] for group in ('train', 'val', 'aug'))
-    counts = Counts()
-    for name, size, objects in extra + train[::2] + val[::2]:
-        label = _outline(size, objects, border=False)
-        if (name, size, objects) in extra:
-            counts.count(name, label, ('background', *VOC))
-        _save(label, folder / 'SegmentationClassAug' / f'{name}.png')
-    lines = folder / 'ImageSets' / 'Segmentation'
-    _write_list(lines / 'aug.txt', counts.names)
-    _write_list(lines / 'trainaug.txt', counts.names + [name for name, _, _ in train])
+    counts = {split: Counts() for split in ('train', 'val', 'trainval', 'aug')}
+    for split, scenes in (('train', train), ('val', val), ('trainval', train + val)):
+        for name, size, objects in scenes:
+            label = _outline(size, objects, border=1)
+            counts[split].count(name, label, classes)
+            picture = Image.fromarray(label)
+            picture.putpalette(sum(_class_colours(255), (0, 0, 0)))
+            _save(picture, folder / 'SegmentationClass' / f'{name}.png')
+        _write_list(lists / f'{split}.txt', counts[split].names)
+    # SBD covers the images that VOC left out, and half of VOC's own train and val.
+    for scenes, count in ((extra, counts['aug']), (train[::2] + val[::2], Counts())):
+        for name, size, objects in scenes:
+            label = _outline(size, objects, border=0)
+            count.count(name, label, classes)
+            _save(label, folder / 'SegmentationClassAug' / f'{name}.png')
+    _write_list(lists / 'aug.txt', counts['aug'].names)
+    _write_list(lists / 'trainaug.txt', counts['aug'].names + counts['train'].names)
     return counts
 
 
@@ -233,7 +199,7 @@ def write_bccd(root, images=6, size=SIZE):
         counts[split] = _write_boxes(folder, scenes, 'JPEGImages', BCCD)
     counts['trainval'] = counts['train'] + counts['val']
     for split, count in counts.items():
-        _write_list(folder / 'ImageSets' / 'Main' / f'{split}.txt', count.names)
+        _write_list(folder / f'ImageSets/Main/{split}.txt', count.names)
     return counts
 
 
@@ -243,7 +209,7 @@ def _tiles(number, kinds, size):
     rows = math.ceil(len(kinds) / columns)
     y = np.arange(size[1]) * rows // size[1]
     x = np.arange(size[0]) * columns // size[0]
-    return np.asarray(kinds)[(y[:, None] * columns + x + number) % len(kinds)]
+    return np.asarray(kinds, np.uint8)[(y[:, None] * columns + x + number) % len(kinds)]
 
 
 def _colour_image(name, label, colours):
@@ -253,21 +219,16 @@ def _colour_image(name, label, colours):
 
 def write_cityscapes(root, images=3, size=SIZE):
     """Train with two cities, val with one, all 19 classes in every image."""
-    classes = [name for name, _ in CITYSCAPES]
-    ids = np.zeros(256, np.uint8)
-    ids[:len(CITYSCAPES)] = [number for _, number in CITYSCAPES]
-    colours = [_class_colour(number + 1) for number in range(255)] + [(0, 0, 0)]
+    colours, root = _class_colours(255, [(0, 0, 0)]), Path(root)
     counts = {'train': Counts(), 'val': Counts()}
     for split, city in (('train', 'aachen'), ('train', 'bochum'), ('val', 'frankfurt')):
         for number in range(images):
             name = f'{city}_000000_{number:06d}'
-            label = _tiles(number, [*range(19), IGNORED], size).astype(np.uint8)
-            counts[split].count(name, label, classes)
+            label = _tiles(number, [*range(19), IGNORED], size)
+            counts[split].count(name, label, CITYSCAPES)
             _save(_colour_image(name, label, colours),
-                  Path(root) / f'leftImg8bit/{split}/{city}/{name}_leftImg8bit.png')
-            stem = f'gtFine/{split}/{city}/{name}_gtFine'
-            _save(label, Path(root) / f'{stem}_labelTrainIds.png')
-            _save(ids[label], Path(root) / f'{stem}_labelIds.png')
+                  root / f'leftImg8bit/{split}/{city}/{name}_leftImg8bit.png')
+            _save(label, root / f'gtFine/{split}/{city}/{name}_gtFine_labelTrainIds.png')
     return counts
 
 
@@ -277,38 +238,29 @@ RUGD_VIDEOS = {'train': ('trail', 'village'), 'val': ('park-8', ), 'test': ('cre
 
 def write_rugd(root, images=3, size=SIZE, videos=RUGD_VIDEOS):
     """RUGD as published, labels being colours: all classes and void, the ignored, in each frame."""
-    root = Path(root)
     names, colours = zip(*RUGD)
     counts = {split: Counts() for split in videos}
-    split_of = {video: split for split, group in videos.items() for video in group}
-    for video, split in split_of.items():
+    for split, video in ((split, video) for split, group in videos.items() for video in group):
         for number in range(images):
-            name = f'{video}_{number * 5 + 1:05d}'
+            name = f'{video}/{video}_{number * 5 + 1:05d}.png'
             label = _tiles(number, range(len(RUGD)), size)
-            counts[split].count(f'{video}/{name}', label, names, ignored=0)
+            counts[split].count(name, label, names, ignored=0)
             _save(_colour_image(name, label, colours),
-                  root / 'RUGD_frames-with-annotations' / video / f'{name}.png')
-            _save(np.asarray(colours, np.uint8)[label],
-                  root / 'RUGD_annotations' / video / f'{name}.png')
-    # The published list lies beside the videos.
-    _write_list(root / 'RUGD_annotations' / 'RUGD_annotation-colormap.txt',
-                [f'{number} {name} {" ".join(map(str, colour))}'
-                 for number, (name, colour) in enumerate(RUGD)])
+                  Path(root) / 'RUGD_frames-with-annotations' / name)
+            _save(np.asarray(colours, np.uint8)[label], Path(root) / 'RUGD_annotations' / name)
     return counts
 
 
 def write_camvid(root, images=4, size=SIZE):
     """``images/<split>`` and ``labels/<split>``, 11 classes and void, which is ignored."""
-    void = len(CAMVID)
-    colours = [_class_colour(number + 1) for number in range(void)] + [(0, 0, 0)]
-    counts = {}
+    void, counts = len(CAMVID), {}
     for part, split in enumerate(('train', 'val', 'test')):
         counts[split] = Counts()
         for number in range(part * images, (part + 1) * images):
             name = f'0001TP_{number:06d}'
-            label = _tiles(number, range(void + 1), size).astype(np.uint8)
+            label = _tiles(number, range(void + 1), size)
             counts[split].count(name, label, CAMVID, ignored=void)
-            _save(_colour_image(name, label, colours),
+            _save(_colour_image(name, label, _class_colours(void, [(0, 0, 0)])),
                   Path(root) / 'images' / split / f'{name}.jpg', quality=95)
             _save(label, Path(root) / 'labels' / split / f'{name}.png')
     return counts

@@ -100,8 +100,7 @@ def test_shipped_config_trains_resumes_and_tests(toolbox, config, steps, metric,
     Path('mine.py').write_text(config)
     source = write_resnet('work_dirs/resnet50_ips-4x4_in1k/epoch_100.pth')
     # 6 images of VOC 2012 and SBD, 2 a step, or 10 of VOC 2007 and 2012, 3 a step.
-    trees.write_voc_devkit('data', **(dict(images=3) if toolbox == 'mmseg' else
-                                      dict(images=2, sbd=None)))
+    trees.write_voc_devkit('data', images=3 if toolbox == 'mmseg' else 2)
     if toolbox == 'mmdet':
         # SSD leaves the fourth stage in the file.
         source = {key: value for key, value in source.items() if not key.startswith('layer4.')}
