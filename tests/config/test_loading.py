@@ -19,27 +19,23 @@ def test_configs_by_path_and_by_name(tmp_path):
         loading.find_config('ips/resnet50_ipz_in1k.py')
 
 
+MERGED = """_base_ = './base.py'
+model = dict(train_cfg=dict(augments=dict(type='mmips.IntraClassPatchSwap')))"""
+
+
 @pytest.mark.parametrize('text, options, words', [
     ('a = (', None, 'mine.py cannot be used: SyntaxError'),
     ("_base_ = './absent.py'", None, 'mine.py cannot be used: .*absent.py'),
     ('custom_hooks = [1]', {'custom_hooks.7': 1}, 'custom_hooks is a list of 1'),
-    ('train_cfg = dict()', {'train_cfg.max_epoch': 1}, 'did you mean max_epochs')])
+    ('train_cfg = dict()', {'train_cfg.max_epoch': 1}, 'did you mean max_epochs'),
+    (MERGED, None, r'cannot be used: .*`augments` as a list: write augments=\[dict\(')])
 def test_a_config_that_cannot_be_read(tmp_path, text, options, words):
+    (tmp_path / 'base.py').write_text(
+        "model = dict(train_cfg=dict(augments=[dict(type='Mixup'), dict(type='CutMix')]))")
     path = tmp_path / 'mine.py'
     path.write_text(text)
     with pytest.raises(UserError, match=f'(?s){words}'):
         loading.load_config(str(path), options)
-
-
-def test_augments_as_a_dict_over_a_list(tmp_path):
-    (tmp_path / 'base.py').write_text(
-        "model = dict(train_cfg=dict(augments=[dict(type='Mixup'), dict(type='CutMix')]))")
-    path = tmp_path / 'mine.py'
-    path.write_text("_base_ = './base.py'\nmodel = dict(train_cfg=dict("
-                    "augments=dict(type='mmips.IntraClassPatchSwap')))")
-    with pytest.raises(UserError, match=r'(?s)cannot be used: .*`augments` as a list: write '
-                       r"augments=\[dict\(type='mmips.IntraClassPatchSwap'"):
-        loading.load_config(str(path))
 
 
 @pytest.mark.parametrize('option, own, expected', [
