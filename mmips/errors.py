@@ -23,9 +23,9 @@ class MissingFileError(UserError, FileNotFoundError):
 
 
 def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
-    """Refuse an argument that is none of the choices."""
+    """Refuse an argument of a part of a config that is none of the choices."""
     if value not in choices:
-        raise UserError(f'{name} must be {" or ".join(map(repr, choices))}, got {value!r}.')
+        raise ValueError(f'{name} must be {" or ".join(map(repr, choices))}, got {value!r}.')
 
 
 def error_text(error: BaseException) -> str:

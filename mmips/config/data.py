@@ -185,6 +185,4 @@ def _map(function: Callable, items: Sequence, workers: int, title: str) -> Itera
         return
     # Ctrl-C is answered by the main process, once.
     with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        # Small enough for the bar to move.
-        chunk = max(1, min(64, len(items) // (16 * workers)))
-        yield from show(pool.imap(function, items, chunk))
+        yield from show(pool.imap(function, items, chunksize=8))

@@ -1,13 +1,12 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Read a config, and fill in what the toolboxes' own tools fill in."""
-import os
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
 
 from mmips.config import paths
 from mmips.config.options import merge_options
-from mmips.errors import MissingFileError, UserError, error_text
+from mmips.errors import UserError, error_text
 
 __all__ = ['find_config', 'load_config', 'set_dataloader_defaults', 'set_work_dir']
 
@@ -30,13 +29,7 @@ def load_config(name: str, options: dict | None = None) -> Any:
 
 def find_config(name: str) -> str:
     """The path of a config given by path or by its name inside this package."""
-    if osp.isfile(name):
-        return name
-    try:
-        return paths.cfg(name)
-    except MissingFileError as error:
-        raise MissingFileError(
-            f'There is no config file {name!r} (looked from {os.getcwd()}), and {error}') from None
+    return name if osp.isfile(name) else paths.cfg(name)
 
 
 def set_work_dir(cfg: Any, config: str, work_dir: str | None) -> None:

@@ -6,7 +6,6 @@ import difflib
 import importlib
 import inspect
 import io
-import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,27 +22,13 @@ _RUNNER_KEYS = ('activation_checkpointing', 'compile', 'data_preprocessor',
 # What mmengine itself takes out of a part before it hands the rest to a class.
 _TAKEN_OUT = {'by_epoch', 'constructor', 'convert_to_iter_based', 'num_batch_per_epoch',
               'paramwise_cfg', 'priority'}
-# What parts of a config are that need no type.
-_UNTYPED = {
-    **dict.fromkeys(('train_dataloader', 'val_dataloader', 'test_dataloader'),
-                    ['torch.utils.data.DataLoader']),
-    'train_cfg': ['mmengine.runner.EpochBasedTrainLoop', 'mmengine.runner.IterBasedTrainLoop'],
-    'val_cfg': ['mmengine.runner.ValLoop'], 'test_cfg': ['mmengine.runner.TestLoop'],
-    'optim_wrapper': ['mmengine.optim.OptimWrapper'],
-    'randomness': ['mmengine.runner.utils.set_random_seed'],
-}
-_UNTYPED_PRETRAIN = {
-    'model.train_cfg': ['mmpretrain.models.RandomBatchAugment'],
-    **dict.fromkeys(('data_preprocessor', 'model.data_preprocessor'),
-                    ['mmpretrain.models.ClsDataPreprocessor']),
-}
 
 
 def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
     """Merge dotted options into a config; refuse what would have no effect.
 
-    Every key must exist in the config, or else be an argument of what the config builds there.
-    Where nobody can know the arguments (``**kwargs``, a dict without a type), only what looks like
+    Every key must exist in the config, or else be an argument of the type the config names there.
+    Where the arguments are not known (``**kwargs``, a dict without a type), only what looks like
     another key misspelt is refused. A top-level key must be one that the Runner reads: a variable
     of the config's own text has been used by then. Numbers lead into lists. A dict is merged into
     the one that is there (unless it has ``_delete_=True``), a list takes the other's place.
@@ -101,7 +86,7 @@ def _check_argument(node: Mapping, path: list[str], name: str, scope: str, prese
     """Raise unless what is built from ``node`` takes, or may take, an argument of this name."""
     if not path or name in _TAKEN_OUT.union(_SPECIAL):
         return
-    arguments = [_parameters(part) for part in _built_from(node, '.'.join(path), scope)]
+    arguments = [_parameters(part) for part in _built_from(node, scope)]
     known = set().union(*(names for names, _ in arguments))
     others = present | known | _TAKEN_OUT
     anything = not arguments or any(kwargs for _, kwargs in arguments)
@@ -119,15 +104,12 @@ def _hint(name: str, known: Iterable[Any], cutoff: float = 0.6) -> str:
     return f' (did you mean {" or ".join(found)}?)' if found else ''
 
 
-def _built_from(node: Mapping, path: str, scope: str) -> list[Any]:
+def _built_from(node: Mapping, scope: str) -> list[Any]:
     """The classes and functions that a part of a config may be built by; none if unknown."""
     from mmengine import registry
     kind = node.get('type')
-    if not kind:
-        untyped = {**_UNTYPED, **(_UNTYPED_PRETRAIN if scope == 'mmpretrain' else {})}
-        return list(map(pkgutil.resolve_name, untyped.get(path, ())))
     if not isinstance(kind, str):
-        return [kind]
+        return [kind] if kind else []
     full = kind if '.' in kind else f'{scope}.{kind}'
     modules = [registry]
     # What the toolboxes import announces what it does without.

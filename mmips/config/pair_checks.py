@@ -166,8 +166,8 @@ def _doubts(facts: _Facts) -> list[tuple]:
     collate = type_name(facts.loader.get('collate_fn'))
     return [
         (facts.is_distill and not facts.is_paired and not facts.is_ordinary,
-         f'train_dataloader.sampler is {facts.sampler}, not one of mmips: it has to yield pairs one '
-         'after the other. The first batch will be checked.'),
+         f'train_dataloader.sampler is {facts.sampler}, not one of mmips: it has to yield pairs '
+         'one after the other. The first batch will be checked.'),
         (facts.is_paired and not facts.is_distill,
          f'model.type is {facts.model.get("type")!r}: pairs are '
          f'{"swapped but not" if facts.swaps else "neither swapped nor"} distilled. Right for an '

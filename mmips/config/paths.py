@@ -31,10 +31,6 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
     Args:
         name (str | os.PathLike): Path below ``configs/``, such as ``'ips/x.py'``, or the bare
             file name if no other folder has it. ``.py`` may be left out.
-
-    Raises:
-        MissingFileError: If there is no such config; names the closest ones.
-        UserError: If a bare file name is found in several folders.
     """
     wanted = os.fspath(name).replace('\\', '/').removeprefix('mmips::').removeprefix('configs/')
     wanted = wanted if wanted.endswith('.py') else f'{wanted}.py'
@@ -51,7 +47,8 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
     names = {path.rpartition('/')[2]: path for path in known if not path.startswith('_base_')}
     close = difflib.get_close_matches(wanted.rpartition('/')[2], names, cutoff=0.5)
     hint = ', '.join(repr(names[name]) for name in close) or f'any file below {root}'
-    raise MissingFileError(f'mmips has no config {wanted!r}; did you mean {hint}?')
+    raise MissingFileError(f'There is no config file {os.fspath(name)!r}, neither in {os.getcwd()} '
+                           f'nor in mmips; did you mean {hint}?')
 
 
 def base(name: str) -> str:
@@ -59,10 +56,6 @@ def base(name: str) -> str:
 
     ``_base_`` is evaluated, so ``_base_ = [__import__('mmips').base('mmseg::…')]`` mends
     mmengine's table of packages before it is looked at. Returned is ``name`` itself.
-
-    Raises:
-        UserError: If ``name`` is not of the form ``package::folder/file.py``.
-        EnvironmentProblem: If the package is not installed.
     """
     if not isinstance(name, str) or re.fullmatch(r'\w+::[^:/]+(/[^:/]+)+\.py', name) is None:
         raise UserError(f"expected 'package::folder/file.py' (mmengine needs the folder), such as "

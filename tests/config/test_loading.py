@@ -14,8 +14,8 @@ def test_configs_by_path_and_by_name(tmp_path):
     assert loading.find_config(str(path)) == str(path)
     assert loading.find_config('ips/resnet50_ips_in1k.py') == mmips.cfg('ips/resnet50_ips_in1k.py')
     assert loading.load_config(str(path), {'train_cfg.max_epochs': 2}).train_cfg.max_epochs == 2
-    with pytest.raises(MissingFileError, match="(?s)no config file 'ips/resnet50_ipz_in1k.py'.*"
-                       'looked from .*resnet50_ips_in1k.py'):
+    with pytest.raises(MissingFileError, match="no config file 'ips/resnet50_ipz_in1k.py', "
+                       'neither in .*resnet50_ips_in1k.py'):
         loading.find_config('ips/resnet50_ipz_in1k.py')
 
 
@@ -27,7 +27,7 @@ model = dict(train_cfg=dict(augments=dict(type='mmips.IntraClassPatchSwap')))"""
     ('a = (', None, 'mine.py cannot be used: SyntaxError'),
     ("_base_ = './absent.py'", None, 'mine.py cannot be used: .*absent.py'),
     ('custom_hooks = [1]', {'custom_hooks.7': 1}, 'custom_hooks is a list of 1'),
-    ('train_cfg = dict()', {'train_cfg.max_epoch': 1}, 'did you mean max_epochs'),
+    ('train_cfg = dict(max_epochs=1)', {'train_cfg.max_epoch': 1}, 'did you mean max_epochs'),
     (MERGED, None, r'cannot be used: .*`augments` as a list: write augments=\[dict\(')])
 def test_a_config_that_cannot_be_read(tmp_path, text, options, words):
     (tmp_path / 'base.py').write_text(

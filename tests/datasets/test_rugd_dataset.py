@@ -106,7 +106,7 @@ def test_wrong_arguments(options, message):
 
 @pytest.mark.parametrize('gone, options, message', [
     ('labels/village/village_00001.png', {}, '1 files of 24 images .*labels/village/village_00001'),
-    ('frames/village/village_00001.png', dict(ann_file='list.txt'), '1 files of 2 .*frames/village'),
+    ('frames/village/village_00001.png', dict(ann_file='list.txt'), '1 files of 2 .*frames/vill'),
     ('frames/park-8', dict(split='val'), '1 files of 2 images are missing, such as .*park-8'),
     ('labels', dict(split='test'), '8 files of 8'), ('frames', dict(split='test'), '4 files of 0'),
 ])
