@@ -19,8 +19,6 @@ _MANY = 40
 _SHOWN = 10
 # Wrappers that give each split another part of one set of files.
 _DIVIDING = r"\b(KFoldDataset|Subset)'"
-# Problems that a conversion which was forgotten would explain.
-_UNCONVERTED = {'missing annotation', 'unreadable annotation', 'label value'}
 
 
 def check_data(config: str, options: dict | None = None, decode: bool = False, workers: int = 0,
@@ -36,7 +34,7 @@ def check_data(config: str, options: dict | None = None, decode: bool = False, w
     missing, absent = _find_missing(cfg)
     splits = inspect_config(cfg, absent, workers, decode)
     _print_classes(splits, all_classes)
-    _print_findings(cfg, splits)
+    _print_findings(splits)
     right = not missing and all(split.is_sound() for split in splits.values())
     for text in [*missing, 'The data is complete, and nothing is wrong with it.' if right else
                  'Something is missing or wrong, see above.']:
@@ -49,8 +47,7 @@ def check_data(config: str, options: dict | None = None, decode: bool = False, w
 def _find_missing(cfg: Any) -> tuple[list[str], dict[str, list[str]]]:
     """What the disk lacks: a paragraph for each thing, and the keys of the data sets by split."""
     fields = tuple(f'{split}_dataloader' for split in SPLITS)
-    missing, pending = (find(cfg, fields) for find in (
-        sources.missing_datasets, sources.pending_downloads))
+    missing, pending = (sources.missing_datasets(cfg, fields, each) for each in (False, True))
     texts = [sources.advise_checkpoint(*item) for item in sources.missing_checkpoints(cfg)]
     texts += [sources.advise(missing)] if missing else []
     texts += [sources.advise(pending) + '\n  (training downloads it by itself where there is a '
@@ -128,7 +125,7 @@ def _percent(part: int, whole: int) -> str:
     return f'{100 * part / whole:.2f} %' if whole else '-'
 
 
-def _print_findings(cfg: Any, splits: Mapping[str, Split]) -> None:
+def _print_findings(splits: Mapping[str, Split]) -> None:
     """Print what is wrong, each kind with its first files."""
     for heading, split in splits.items():
         for problem, places in split.problems.items():
@@ -140,10 +137,3 @@ def _print_findings(cfg: Any, splits: Mapping[str, Split]) -> None:
                 text += f'\n... {len(places) - _SHOWN:,} more (all of them: --json FILE)'
             print(f'\n{word} in {heading}: {len(places):,} {(ERRORS | WARNINGS)[problem]}')
             print(textwrap.indent(text, '    '))
-        if _UNCONVERTED & split.problems.keys():
-            # The commands that convert the data sets, where it takes one.
-            data = cfg[f'{split.name}_dataloader']['dataset']
-            lines = [line for _, part in sources.iter_datasets(data, '')
-                     for line in sources.advise_conversion(part)]
-            if lines:
-                print('\n'.join(['  Was it converted?', *dict.fromkeys(lines)]))

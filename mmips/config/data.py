@@ -24,7 +24,7 @@ ERRORS = {
     'data set': 'data sets that cannot be read',
     'empty': 'data sets without an image',
     'missing image': 'images that are listed, but do not exist',
-    'missing annotation': 'annotation files that do not exist',
+    'missing annotation': 'annotation files that do not exist (was the data set converted?)',
     'unreadable image': 'images that cannot be decoded to the end',
     'unreadable annotation': 'annotation files that cannot be read',
     'label value': 'label values that are no class (convert the labels, or map what is not a class '

@@ -108,10 +108,6 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
         ((facts.is_distill or facts.is_paired) and size != even, 'train_dataloader.batch_size',
          size, 'an even number: it counts images, and a pair has two',
          f'train_dataloader = dict(batch_size={even})'),
-        (facts.is_paired and type_name(loader.get('batch_sampler')) not in ('', 'BatchSampler'),
-         'train_dataloader.batch_sampler', loader.get('batch_sampler'),
-         'none: it regroups the indices and tears pairs apart',
-         'train_dataloader = dict(batch_sampler=None)'),
         *((type_name(sampler) in _PAIRED_SAMPLERS, f'{field}.sampler', sampler,
            'a sampler that shows every image once; pairs are for training',
            f"{field} = dict(sampler=dict(type='DefaultSampler', shuffle=False))")
@@ -163,7 +159,6 @@ def _foreign_keys(augment: Any) -> list[str]:
 
 def _doubts(facts: _Facts) -> list[tuple]:
     """What is possible, but perhaps not meant: whether it is so, and what to say."""
-    collate = type_name(facts.loader.get('collate_fn'))
     return [
         (facts.is_distill and not facts.is_paired and not facts.is_ordinary,
          f'train_dataloader.sampler is {facts.sampler}, not one of mmips: it has to yield pairs '
@@ -179,9 +174,6 @@ def _doubts(facts: _Facts) -> list[tuple]:
          f'{facts.augments_key}.augments has {facts.count} entries, of which mmpretrain picks one '
          "for each batch. To apply all, write augments=[dict(type='mmips.SequentialBatchAugment', "
          'augments=[...])].'),
-        (facts.is_paired and collate not in ('', 'default_collate', 'pseudo_collate'),
-         f'train_dataloader.collate_fn is {collate}: it has to keep the order of the images, in '
-         'which the two of a pair follow one another.'),
     ]
 
 

@@ -15,11 +15,9 @@ import yaml
 
 from mmips.errors import MissingFileError
 
-__all__ = [
-    'DATA_SOURCES', 'DataSource', 'advise', 'advise_checkpoint', 'advise_conversion', 'check_paths',
-    'is_local', 'iter_datasets', 'missing_checkpoints', 'missing_datasets', 'pending_downloads',
-    'present_paths', 'type_name'
-]
+__all__ = ['DATA_SOURCES', 'DataSource', 'advise', 'advise_checkpoint', 'check_paths', 'is_local',
+           'iter_datasets', 'missing_checkpoints', 'missing_datasets', 'pending_downloads',
+           'present_paths', 'type_name']
 
 
 class DataSource(NamedTuple):
@@ -157,17 +155,11 @@ def advise(found: list[tuple[str, dict, list[str]]]) -> str:
             f'  named by   {", ".join(keys)}',
             '  get it     ' + source.get.replace('\n', '\n' + ' ' * 13),
             '  put it     ' + _fill(source.layout, cfg).replace('\n', '\n' + ' ' * 13),
-            *advise_conversion(cfg),
+            *([f'  then run   {_fill(source.convert, cfg)}',
+               f'             ({_fill(source.converted, cfg)})'] if source.convert else []),
             '  or say where it is:  --cfg-options '
             + ' '.join(f'{key}.{option}={there}' for key in keys)]))
     return '\n\n'.join(texts)
-
-
-def advise_conversion(cfg: dict) -> list[str]:
-    """The command that has to follow the download of a data set, with a note; or no line."""
-    source = _source_of(cfg)
-    return [f'  then run   {_fill(source.convert, cfg)}',
-            f'             ({_fill(source.converted, cfg)})'] if source.convert else []
 
 
 def iter_parts(node: Any) -> list[tuple[Any, Any]]:

@@ -32,9 +32,9 @@ def find_classes(root: str | os.PathLike) -> list[str]:
 
 
 def has_split(root: str | os.PathLike, split: str) -> bool:
-    """Whether ``root/<split>`` is a folder with folders, but no images, directly inside."""
+    """Whether ``root/<split>`` is a folder with folders inside."""
     path = Path(root).expanduser() / split
-    return path.is_dir() and bool(visible_folders(path)) and not _holds_images(path)
+    return path.is_dir() and bool(visible_folders(path))
 
 
 def class_root(root: str | os.PathLike, split: str) -> Path:
@@ -49,7 +49,7 @@ def class_root(root: str | os.PathLike, split: str) -> Path:
     folders = visible_folders(path)
     others = set(folders) - {'train', 'val', 'test'}
     if (not train and (val or folders and not others)
-            or train and not val and (others or 'val' in folders and _holds_images(path / 'val'))):
+            or train and not val and (others or 'val' in folders)):
         raise ValueError(f'Cannot tell whether the folders {folders} in {path.absolute()} are '
                          'classes or splits. Use either train/<class>/ and val/<class>/ (val may '
                          "be missing) or <class>/ alone, with no class named 'train' or 'val'.")
@@ -93,10 +93,6 @@ def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[
 def visible_folders(path: Path) -> list[str]:
     """Names of the folders in ``path`` that are not hidden, sorted."""
     return sorted(x.name for x in os.scandir(path) if x.is_dir() and not _is_hidden(x.name))
-
-
-def _holds_images(path: Path) -> bool:
-    return any(_is_image(entry.name) and entry.is_file() for entry in os.scandir(path))
 
 
 def _is_hidden(name: str) -> bool:

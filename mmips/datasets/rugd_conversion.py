@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from mmengine.utils import track_parallel_progress, track_progress
+from mmengine.utils import track_parallel_progress
 from PIL import Image
 
 from mmips.errors import MissingFileError
@@ -42,21 +42,16 @@ def convert(root: Path, annotations: Path | None = None, frames: Path | None = N
     annotations = annotations or root / 'RUGD_annotations'
     folders = (root / 'RUGD_frames-with-annotations', root / 'frames')
     frames = frames or next(filter(Path.is_dir, folders), folders[1])
-    names, partners = _find(annotations, 'annotations'), _find(frames, 'frames')
-    absent = set(sum(SPLITS.values(), ())) - set(map(os.path.dirname, names))
-    notes = [f'{name}.png: frame without an annotation' for name in sorted(partners - names)]
-    if absent:
-        notes.append(f'videos of the published splits that are not there: '
-                     f'{", ".join(sorted(absent))}')
+    tasks, partners = (sorted(_find(folder, kind)) for folder, kind in (
+        (annotations, 'annotations'), (frames, 'frames')))
+    notes = [f'{name}.png: frame without an annotation' for name in sorted({*partners} - {*tasks})]
+    videos = {os.path.dirname(name) for name in tasks}
+    notes += [f'{video}: no annotation of this published video'
+              for video in sum(SPLITS.values(), ()) if video not in videos]
     errors = _link(root / 'frames', frames)
-    errors += [f'{name}.png: annotation without a frame in {frames}'
-               for name in sorted(names - partners)]
-    tasks = sorted(names & partners)
     work = functools.partial(_convert_image, root / 'labels', annotations, frames, force)
-    workers = min(workers, len(tasks))
-    results = (track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout)
-               if workers > 1 else track_progress(work, tasks, file=sys.stdout))
-    count, videos = Counter(results), {os.path.dirname(name) for name in tasks}
+    results = track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout)
+    count = Counter(results)
     failed = [f'{name}.png: {result}' for name, result in zip(tasks, results)
               if result not in (WRITTEN, DONE)]
     errors += failed

@@ -68,7 +68,7 @@ class RUGDDataset(BaseSegDataset):
                  seg_map_suffix: str = '.png',
                  **kwargs: Any) -> None:
         check_choice('level', level, LEVELS)
-        if not (split is None and ann_file):
+        if not ann_file:
             check_choice('split', split, SPLITS)
         if kwargs.get('reduce_zero_label'):  # some versions of mmseg shift before the label_map
             raise ValueError('reduce_zero_label=True would shift the ids besides label_map; leave '

@@ -229,13 +229,6 @@ def test_label_images_that_are_none(config, check):
     assert f'{value}: 33 in 6 pixels (11 classes)' in out
 
 
-def test_cityscapes_that_was_not_converted(config, check):
-    trees.write_cityscapes('data/cityscapes')
-    next(Path('data/cityscapes/gtFine/val').rglob('*_labelTrainIds.png')).unlink()
-    right, out, _ = check(config('cityscapes'))
-    assert not right and 'Was it converted?' in out and 'cityscapes.py data/cityscapes' in out
-
-
 def test_broken_and_resized_images(config, check):
     trees.write_camvid('data/camvid', images=3)
     images = sorted(Path('data/camvid/images/train').iterdir())

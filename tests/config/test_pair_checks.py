@@ -68,8 +68,6 @@ UNSWAPPED = ('model.train_cfg.augments.0.*IntraClassPatchSwap.*model is ImageCla
     (dict(train_dataloader__sampler=dict(type='mmpretrain.RepeatAugSampler')), PAIRS),
     (dict(train_dataloader__batch_size=7), r'batch_size = 7\n.*an even number.*batch_size=8\)'),
     (dict(train_dataloader__batch_size=0), r'batch_size = 0\n.*an even number.*batch_size=2\)'),
-    (dict(train_dataloader__batch_sampler=dict(type='AspectRatioBatchSampler')),
-     'train_dataloader.batch_sampler = .*tears pairs'),
     (dict(HARD, **ORDINARY), UNSWAPPED),
     (dict(HARD, **ORDINARY, model__train_cfg=dict(augments=[NESTED])), UNSWAPPED),
     (dict(model__train_cfg=dict(augments=dict(MIXUP, **SWAP))),
@@ -94,9 +92,7 @@ def test_mistakes(changes, words):
         check_config(make(**changes))
 
 
-@pytest.mark.parametrize('changes', [
-    {}, dict(train_dataloader__batch_sampler=dict(type='BatchSampler')),
-    dict(model__train_cfg=dict(augments=[NESTED]))])
+@pytest.mark.parametrize('changes', [{}, dict(model__train_cfg=dict(augments=[NESTED]))])
 def test_sound_configs_pass_without_a_word(changes):
     assert check_config(make(**changes)) == []
 
@@ -108,7 +104,6 @@ def test_sound_configs_pass_without_a_word(changes):
     (dict(train_dataloader__sampler=dict(type='SomebodysPairs')), 'SomebodysPairs, not one of'),
     (dict(model__train_cfg=dict(augments=[SWAP, dict(type='mmips.CutOut')])),
      'picks one for each batch'),
-    (dict(train_dataloader__collate_fn=dict(type='shuffle_collate')), 'keep the order'),
 ])
 def test_what_may_be_meant_is_only_a_warning(changes, words):
     doubts = check_config(make(**changes))

@@ -71,11 +71,6 @@ def test_a_set_in_the_format_of_voc_need_not_be_voc(root, classes, says):
                                 metainfo=dict(classes=classes)), TRAIN)
 
 
-def test_the_command_that_converts_is_filled_in():
-    text = sources.advise_conversion(dict(type='PascalVOCDataset', data_root='d/kit/VOC2012/'))
-    assert text[0].endswith('voc_aug.py d/kit d/kit/VOCaug --nproc 8')
-
-
 @pytest.mark.parametrize('cfg', [
     data_config(type='mmips.DigitsDataset', split='train'),
     *[data_config(type='ImageNet', data_root=root, split='train') for root in (

@@ -34,7 +34,7 @@ UNCLEAR = r'whether the folders \[.*\] in .* are classes or splits'
     *((files, ValueError, UNCLEAR) for files in (
         ['train/a/1.jpg', 'train/b/1.jpg', 'raw/1.jpg'], ['val/a/1.jpg', 'car/1.jpg'],
         ['val/a/1.jpg', 'val/b/1.jpg'], ['train/a/1.jpg', 'train/b/1.jpg', 'val/1.jpg'],
-        ['train/1.jpg', 'val/1.jpg'], ['train/a/1.jpg', 'train/stray.jpg', 'val/a/1.jpg'])),
+        ['train/1.jpg', 'val/1.jpg'])),
     ([], FileNotFoundError, 'no class folders.*MMIPS_DATA'),
     (['all/a/1.jpg', 'all/b/1.jpg'], ValueError, "single class folder 'all'.*MMIPS_DATA")])
 def test_layouts_that_are_refused(tmp_path, files, error, message):

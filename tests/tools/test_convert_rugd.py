@@ -48,9 +48,9 @@ def test_the_tool(root, capsys):
     assert tool.main([str(root), '--workers', '1']) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == (
-        f'{root}/labels: 6 annotations of 2 videos: 6 written, 0 already done, 0 failed; 1 notes, '
-        '0 errors')
-    assert 'note: videos of the published splits that are not there: park-1, park-2' in err
+        f'{root}/labels: 6 annotations of 2 videos: 6 written, 0 already done, 0 failed; 16 '
+        'notes, 0 errors')
+    assert 'note: park-2: no annotation of this published video' in err
     write(root, NAMES[1], np.full((48, 64, 3), 7))
     assert tool.main([str(root), '--workers', '1', '--force']) == 1
     assert f'error: {NAMES[1]}.png: unknown colour 7 7 7' in capsys.readouterr().err
@@ -144,10 +144,10 @@ def test_partners_and_sizes_and_colours(root):
     write(root, NAMES[4], np.zeros((48, 64)))
     (root / f'RUGD_annotations/{NAMES[5]}.png').write_bytes(b'\x89PNG\r\n\x1a\nnothing')
     summary, notes, errors = convert(root)
-    assert '4 annotations of 2 videos: 0 written' in summary and '4 failed' in summary
+    assert '5 annotations of 2 videos: 0 written' in summary and '5 failed' in summary
     assert f'{NAMES[0]}.png: frame without an annotation' in notes
     for error, message in zip(errors, [
-            f'{NAMES[1]}.png: annotation without a frame',
+            f'{NAMES[1]}.png: [Errno 2] No such file or directory',
             f'{NAMES[2]}.png: the annotation is 64x48, its frame 30x20 pixels',
             f'{NAMES[3]}.png: unknown colour 1 2 3 (3 pixels), 108 64 21 (1 pixels)',
             f'{NAMES[4]}.png: expected a colour image, got mode L', f'{NAMES[5]}.png: '],
