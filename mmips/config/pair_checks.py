@@ -122,8 +122,8 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
 def _augment_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
     """What swaps nothing, is left over from a base, mixes single images or lacks classes."""
     in_train_cfg = (facts.model.get('train_cfg') or {}).get('augments')
-    own, head = find_preprocessor(cfg).get('num_classes'), facts.model.get('head')
-    classes = head.get('num_classes') if hasattr(head, 'get') else None
+    own, head = find_preprocessor(cfg).get('num_classes'), facts.model.get('head') or {}
+    classes = head.get('num_classes')
     swaps_or_distills = facts.is_distill or facts.swaps
     return [
         *((not facts.is_distill and facts.is_ordinary, key, augment,

@@ -9,33 +9,20 @@ import os.path as osp
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from mmips.errors import MissingFileError
 
-__all__ = ['DATA_SOURCES', 'DataSource', 'advise', 'advise_checkpoint', 'check_paths', 'is_local',
+__all__ = ['DATA_SOURCES', 'advise', 'advise_checkpoint', 'check_paths', 'is_local',
            'iter_datasets', 'missing_checkpoints', 'missing_datasets', 'pending_downloads',
            'present_paths', 'type_name']
 
 
-class DataSource(NamedTuple):
-    """How to obtain one data set; ``data_sources.yml`` explains its fields."""
-    name: str
-    get: str
-    layout: str
-    needs: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ()
-    downloads: bool = False
-    convert: str = ''
-    converted: str = ''
-
-
-#: Dataset type without its scope -> how to obtain it.
-DATA_SOURCES = {
-    kind: DataSource(**row) for kind, row in yaml.safe_load(
-        Path(__file__).with_name('data_sources.yml').read_text(encoding='utf-8')).items()}
+#: Dataset type without its scope -> how to obtain it; the file says what the fields are.
+DATA_SOURCES: dict[str, dict] = yaml.safe_load(
+    Path(__file__).with_name('data_sources.yml').read_text(encoding='utf-8'))
 
 
 def type_name(cfg: Any) -> str:
@@ -44,14 +31,14 @@ def type_name(cfg: Any) -> str:
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
 
 
-def _source_of(cfg: Any) -> DataSource:
+def _source_of(cfg: Any) -> dict:
     """How to obtain the data set of a dataset config."""
     kind, named = type_name(cfg), (cfg.get('metainfo') or {}).get('classes')
     # A choice of VOC's own classes is still VOC.
     if kind == 'VOCDataset' and named and 'VOC' not in str(cfg.get('data_root')):
         kind = 'own VOC'
-    unknown = DATA_SOURCES['unknown']
-    return DATA_SOURCES.get(kind, unknown._replace(name=f'{unknown.name} ({kind})'))
+    unknown = {**DATA_SOURCES['unknown'], 'name': f'the dataset ({kind})'}
+    return DATA_SOURCES.get(kind, unknown)
 
 
 def iter_datasets(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
@@ -83,16 +70,16 @@ def _expected_paths(cfg: dict) -> list[list[str]]:
     """The paths one dataset config needs, each with its alternatives, joined as by mmengine."""
     source, root, prefix = _source_of(cfg), cfg.get('data_root') or '', cfg.get('data_prefix') or {}
     prefixes = [prefix] if isinstance(prefix, str) else list(prefix.values())
-    if source.needs:
+    if 'needs' in source:
         root = root or next(iter(prefixes), '')
         return [[osp.join(root, path) for path in need.split('|')]
-                for need in source.needs] if root else []
+                for need in source['needs']] if root else []
     if type_name(cfg) == 'ImageNet' and not any(prefixes):
         prefixes = [cfg.get('split') or '']
     files = [cfg.get(name) for name in ('ann_file', 'images', 'labels')]
     if 'corruption' in cfg:
         files += [f'{cfg["corruption"]}.npy', 'labels.npy']
-    named = [part for part in [*files, *(prefixes or source.prefixes)]
+    named = [part for part in [*files, *(prefixes or source.get('prefixes', ()))]
              if isinstance(part, str) and part]
     return [[osp.join(root, part)] for part in named] or ([[root]] if root else [])
 
@@ -102,12 +89,6 @@ def present_paths(cfg: Any) -> list[str]:
     named = {path for _, data in iter_datasets(cfg, '')
              for path in sum(_expected_paths(data), [data.get('data_root') or ''])}
     return sorted(filter(osp.exists, map(osp.expanduser, named)))
-
-
-def _fill(text: str, cfg: dict) -> str:
-    """A text of the table for a dataset config."""
-    root = _root(cfg)
-    return text.replace('{root}', root).replace('{parent}', osp.dirname(root) or '.')
 
 
 def _root(cfg: dict) -> str:
@@ -126,7 +107,7 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
         dataset = (cfg.get(field) or {}).get('dataset')
         for key, data in iter_datasets(dataset, f'{field}.dataset'):
             missing = [paths[0] for paths in _expected_paths(data) if not any(map(_present, paths))]
-            fetches = _source_of(data).downloads and data.get('download', True)
+            fetches = _source_of(data).get('downloads') and data.get('download', True)
             if missing and downloading == bool(fetches):
                 found.append((key, data, missing))
     return found
@@ -145,18 +126,21 @@ def advise(found: list[tuple[str, dict, list[str]]]) -> str:
     texts = []
     for rows in blocks.values():
         keys, (cfg, *_), missing = zip(*rows)
-        source = _source_of(cfg)
+        source, root = _source_of(cfg), _root(cfg)
+        get, layout, convert, converted = (
+            source.get(name, '').replace('{root}', root).replace(
+                '{parent}', osp.dirname(root) or '.').replace('\n', '\n' + ' ' * 13)
+            for name in ('get', 'layout', 'convert', 'converted'))
         option = 'data_root' if 'data_root' in cfg or not cfg.get('ann_file') else 'ann_file'
-        there = f'/path/to/{osp.basename(_root(cfg)) or "data"}'
+        there = f'/path/to/{osp.basename(root) or "data"}'
         texts.append('\n'.join([
-            f'{source.name} is missing, or its folder is empty:',
+            f'{source["name"]} is missing, or its folder is empty:',
             *(f'    {path}' + ('' if osp.isabs(path) else f'   (in {os.getcwd()})')
               for path in dict.fromkeys(sum(missing, []))),
             f'  named by   {", ".join(keys)}',
-            '  get it     ' + source.get.replace('\n', '\n' + ' ' * 13),
-            '  put it     ' + _fill(source.layout, cfg).replace('\n', '\n' + ' ' * 13),
-            *([f'  then run   {_fill(source.convert, cfg)}',
-               f'             ({_fill(source.converted, cfg)})'] if source.convert else []),
+            f'  get it     {get}',
+            f'  put it     {layout}',
+            *([f'  then run   {convert}', f'             ({converted})'] if convert else []),
             '  or say where it is:  --cfg-options '
             + ' '.join(f'{key}.{option}={there}' for key in keys)]))
     return '\n\n'.join(texts)

@@ -20,10 +20,8 @@ class CamVidDataset(BaseSegDataset):
     Source: Brostow, Fauqueur, Cipolla, *Semantic object classes in video*, 2009.
 
     Args:
-        img_suffix (str): Ending of the images; the original's is '.png'. Defaults to '.jpg'.
-        seg_map_suffix (str): Ending of the label images. Defaults to '.png'.
-        **kwargs: Other arguments of mmseg's ``BaseSegDataset``: ``data_root``,
-            ``data_prefix=dict(img_path=..., seg_map_path=...)``, ``ann_file``, ``pipeline``, ...
+        *args, **kwargs: Those of mmseg's ``BaseSegDataset``; ``img_suffix`` is by default '.jpg',
+            but '.png' in the original.
     """
 
     METAINFO = dict(
@@ -33,10 +31,6 @@ class CamVidDataset(BaseSegDataset):
                  [128, 128, 0], [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0],
                  [0, 128, 192]])
     VOID = 11
-
-    def __init__(self, img_suffix: str = '.jpg', seg_map_suffix: str = '.png',
-                 **kwargs: Any) -> None:
-        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 
     @classmethod
     def get_label_map(cls, new_classes: Any = None) -> dict | None:

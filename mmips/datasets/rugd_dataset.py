@@ -45,7 +45,6 @@ class RUGDDataset(BaseSegDataset):
         metainfo: ``classes``, if given, takes the place of ``level``: names of coarse or fine
             classes, what is in none of them is ignored. Defaults to None.
         img_suffix: Defaults to '.png'.
-        seg_map_suffix: Defaults to '.png'.
         **kwargs: Other arguments of mmseg's ``BaseSegDataset``: ``pipeline``, ``indices``, ...
             but not ``reduce_zero_label``: ``label_map`` sees to void.
 
@@ -65,7 +64,6 @@ class RUGDDataset(BaseSegDataset):
                  data_prefix: dict | None = None,
                  metainfo: dict | None = None,
                  img_suffix: str = '.png',
-                 seg_map_suffix: str = '.png',
                  **kwargs: Any) -> None:
         check_choice('level', level, LEVELS)
         if not ann_file:
@@ -77,7 +75,6 @@ class RUGDDataset(BaseSegDataset):
         super().__init__(
             ann_file=ann_file,
             img_suffix=img_suffix,
-            seg_map_suffix=seg_map_suffix,
             metainfo=dict(classes=LEVELS[level]) | dict(metainfo or {}),
             data_root=osp.expanduser(data_root),
             data_prefix=dict(img_path='frames', seg_map_path='labels') | (data_prefix or {}),

@@ -113,7 +113,7 @@ def test_an_empty_folder_says_what_to_get(name, expected, config, check, monkeyp
 
 def test_the_converter_that_is_named_exists():
     for source in sources.DATA_SOURCES.values():
-        own, _, theirs = source.convert.partition('.mim/')
+        own, _, theirs = source.get('convert', '').partition('.mim/')
         if theirs:
             assert (Path(mmseg.__file__).parent / '.mim' / theirs.split()[0]).is_file()
         elif own:

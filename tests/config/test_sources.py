@@ -29,8 +29,8 @@ def test_every_source_says_what_to_get_and_where_to_put_it(name, tmp_path):
     with pytest.raises(MissingFileError) as caught:
         check_paths(data_config(**data), TRAIN)
     text = str(caught.value)
-    assert kind.name in text and root in text
-    assert all(line in text for line in kind.get.splitlines())
+    assert kind['name'] in text and root in text
+    assert all(line in text for line in kind['get'].splitlines())
     assert 'train_dataloader.dataset' in text and '--cfg-options' in text
     # Whatever stood in braces was filled in, and doubled braces were undone.
     assert not any(part in text for part in ('{root', '{parent', '{{', '}}', '{}'))
