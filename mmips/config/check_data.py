@@ -2,6 +2,7 @@
 """Everything that can be said of a config's data before training."""
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,27 +82,23 @@ def inspect_config(cfg: Any, skip: Mapping[str, list[str]], workers: int = 0,
 
 
 def _print_classes(splits: Mapping[str, Split], everything: bool) -> None:
-    shown = {name: split for name, split in splits.items() if split.images}
-    columns: dict[tuple[str, str], pd.Series] = {}
-    for heading, split in shown.items():
-        print(f'{heading}: {", ".join(_summary(split))}')
-        columns[heading, split.kind] = counts = pd.Series(split.counts, dtype='Int64')
-        columns[heading, 'images'] = pd.Series(split.images_with, counts.index, 'Int64').fillna(0)
-        if split.kind == 'pixels':  # of which a share says more
-            columns[heading, 'pixels'] = pd.Series({
-                name: _percent(part, split.counts.total()) for name, part in split.counts.items()})
-    table = pd.DataFrame(columns, list(dict.fromkeys(
-        name for split in shown.values() for name in split.counts)))
-    if table.empty:
-        return
-    texts = table.map(lambda cell: cell if isinstance(cell, str) else f'{cell:,}',
-                      na_action='ignore').fillna('-')
+    columns, sums = {}, Counter[str]()
+    for heading, split in splits.items():
+        if split.images:
+            print(f'{heading}: {", ".join(_summary(split))}')
+            sums.update(split.counts)
+            columns[heading, split.kind] = {  # of pixels a share says more
+                name: f'{number:,}' if split.kind != 'pixels' else
+                _percent(number, split.counts.total()) for name, number in split.counts.items()}
+            columns[heading, 'images'] = {name: f'{split.images_with[name]:,}'
+                                          for name in split.counts}
+    table = pd.DataFrame(columns, list(sums)).fillna('-')
     if len(table) > _MANY and not everything:
-        order = sorted(table.index, key=lambda name: sum(
-            split.counts[name] for split in shown.values()))
+        order = sorted(sums, key=lambda name: sums[name])
         more = pd.DataFrame('', [f'... {len(table) - 10} more (--all-classes)'], table.columns)
-        texts = pd.concat([texts.loc[order[:5]], more, texts.loc[order[-5:]]])
-    print(f'\n{texts.rename_axis(columns=["class", None]).to_string()}')
+        table = pd.concat([table.loc[order[:5]], more, table.loc[order[-5:]]])
+    if len(table):
+        print(f'\n{table.rename_axis(columns=["class", None]).to_string()}')
 
 
 def _summary(split: Split) -> list[str]:
