@@ -18,27 +18,13 @@ from mmips.datasets.rugd_labels import COARSE, SPLITS
 
 ROOT = Path(__file__).resolve().parents[2]
 BASES = {
-    'voc12aug': ('mmseg', 'mmseg::_base_/datasets/pascal_voc12_aug.py'),
-    'cityscapes': ('mmseg', 'mmseg::_base_/datasets/cityscapes.py'),
-    'voc0712': ('mmdet', 'mmdet::_base_/datasets/voc0712.py'),
-    'cifar100': ('mmpretrain', 'mmpretrain::_base_/datasets/cifar100_bs16.py'),
+    'voc12aug': ('mmseg', mmips.base('mmseg::_base_/datasets/pascal_voc12_aug.py')),
+    'cityscapes': ('mmseg', mmips.base('mmseg::_base_/datasets/cityscapes.py')),
+    'camvid': ('mmseg', mmips.cfg('_base_/datasets/camvid.py')),
+    'rugd': ('mmseg', mmips.cfg('_base_/datasets/rugd_coarse_300x375.py')),
+    'voc0712': ('mmdet', mmips.base('mmdet::_base_/datasets/voc0712.py')),
+    'cifar100': ('mmpretrain', mmips.base('mmpretrain::_base_/datasets/cifar100_bs16.py')),
 }
-RUGD = """
-default_scope = 'mmseg'
-data = dict(type='mmips.RUGDDataset', data_root='data/rugd', level='fine', pipeline=[])
-train_dataloader = dict(dataset=dict(**data, split='train'))
-val_dataloader = dict(dataset=dict(**data, split='val'))
-test_dataloader = dict(dataset=dict(**data, split='test'))
-"""
-CAMVID = """
-default_scope = 'mmseg'
-def data(split):
-    return dict(dataset=dict(
-        type='mmips.CamVidDataset', data_root='data/camvid', pipeline=[],
-        data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}')))
-train_dataloader, val_dataloader, test_dataloader = data('train'), data('val'), data('test')
-del data
-"""
 BCCD = """
 default_scope = 'mmdet'
 def data(split):
@@ -67,7 +53,7 @@ def config(tmp_path, monkeypatch):
         path = tmp_path / 'config.py'
         if what in BASES:
             scope, base = BASES[what]
-            what = f'_base_ = [{mmips.base(base)!r}]\ndefault_scope = {scope!r}\n'
+            what = f'_base_ = {base!r}\ndefault_scope = {scope!r}\n'
         path.write_text(what + extra)
         return str(path)
 
@@ -89,12 +75,6 @@ def check(capsys, monkeypatch):
 def problems(split):
     return {kind: len(found) for kind, found in split['problems'].items()
             if kind != 'no example'}
-
-
-def write_converted_rugd():
-    counts = trees.write_rugd('data/rugd', images=1, videos=SPLITS)
-    convert(Path('data/rugd'))
-    return counts
 
 
 @pytest.mark.parametrize('name, expected', [
@@ -159,20 +139,28 @@ def test_voc_detection(config, check):
     assert re.search(r'\nbottle +3 +3 +0 +0\n', out)
 
 
-@pytest.mark.parametrize('name, write', [
-    ('cityscapes', lambda: trees.write_cityscapes('data/cityscapes')),
-    (CAMVID, lambda: trees.write_camvid('data/camvid')), (RUGD, write_converted_rugd),
-])
-def test_label_images(name, write, config, check):
+def write_converted_rugd():
+    counts = trees.write_rugd('data/rugd', images=1, videos=SPLITS)
+    convert(Path('data/rugd'))
+    return counts
+
+
+FINE = ''.join(f"{split}_dataloader = dict(dataset=dict(level='fine'))\n" for split in SPLITS)
+
+
+@pytest.mark.parametrize('name, extra, write', [
+    ('cityscapes', '', lambda: trees.write_cityscapes('data/cityscapes')),
+    ('camvid', '', lambda: trees.write_camvid('data/camvid')),
+    ('rugd', FINE, write_converted_rugd)])
+def test_label_images(name, extra, write, config, check):
     counts = write()
-    _, _, splits = check(config(name))
+    _, _, splits = check(config(name, extra))
     for split in counts:
         assert_pixels(splits[split], counts[split])
-    if name == RUGD:
-        _, _, splits = check(config(RUGD.replace("'fine'", "'coarse'")))
-        assert {name: sum(counts['train'].pixels[label] for label in labels) + (
-            counts['train'].ignored if 'void' in labels else 0)
-                for name, labels in COARSE.items()} == splits['train']['counts']
+    if name == 'rugd':
+        train, coarse = counts['train'], check(config(name))[2]['train']['counts']
+        assert coarse == {name: sum(train.pixels[label] for label in labels)
+                          + train.ignored * ('void' in labels) for name, labels in COARSE.items()}
 
 
 def write_folders():
@@ -219,7 +207,7 @@ def test_label_images_that_are_none(config, check):
     label[:2, :3] = 33
     Image.fromarray(label).save(value)
     gone.unlink()
-    right, out, splits = check(config(CAMVID))
+    right, out, splits = check(config('camvid'))
     assert not right and not problems(splits['train'])
     assert problems(splits['val']) == {
         'unreadable annotation': 4, 'label value': 1, 'missing annotation': 1}
@@ -235,8 +223,8 @@ def test_broken_and_resized_images(config, check):
     images[0].write_bytes(images[0].read_bytes()[:700])
     Image.new('RGB', (32, 32)).save(images[1])
     # Without --decode, images are not opened. What cannot be read does not stop the rest.
-    broken = config(CAMVID, ("test_dataloader['dataset']['img_suffix'] = '.png'\n"
-                             "val_dataloader['dataset']['metainfo'] = dict(classes=('sky', 'x'))"))
+    broken = config('camvid', 'test_dataloader = dict(dataset=dict(img_suffix=".png"))\n'
+                    'val_dataloader = dict(dataset=dict(metainfo=dict(classes=("sky", "x"))))')
     assert not problems(check(broken)[2]['train'])
     right, out, splits = check(broken, decode=True)
     assert not right and problems(splits['test']) == {'empty': 1}

@@ -36,30 +36,32 @@ def test_every_source_says_what_to_get_and_where_to_put_it(name, tmp_path):
     assert not any(part in text for part in ('{root', '{parent', '{{', '}}', '{}'))
 
 
-@pytest.mark.parametrize('data, files, missing', [
-    (dict(type='ImageNet', split='train'), ['val/a/1.jpg'], ['train']),
-    (dict(type='ImageNet', split='train'), ['train/a/1.jpg'], []),
+@pytest.mark.parametrize('data, there, missing', [
+    (dict(type='ImageNet', split='train'), [], ['train']),
+    (dict(type='ImageNet', split='train'), ['train'], []),
     (dict(type='mmpretrain.ImageNet', data_prefix='train', ann_file='meta/train.txt'),
-     ['train/a/1.jpg'], ['meta/train.txt']),
-    (dict(type='mmips.StanfordDogs'), ['Images/a/1.jpg', 'train_list.mat', 'lists/test_list.mat'],
-     []),
-    (dict(type='mmips.RUGDDataset'), ['frames/a/1.png'], ['labels']),
-    (dict(type='mmips.RUGDDataset', data_prefix=dict(img_path='x')), ['frames/a/1.png'], ['x']),
+     ['train'], ['meta/train.txt']),
+    # Each of two names.
+    (dict(type='mmips.StanfordDogs'), ['Images', 'lists/test_list.mat', 'train_list.mat'], []),
+    (dict(type='mmips.RUGDDataset'), ['frames'], ['labels']),
+    (dict(type='mmips.RUGDDataset', data_prefix=dict(img_path='x')), [], ['x']),
     (dict(type='mmips.ArrayDataset', images='x.npy', labels='y.npy'), ['x.npy'], ['y.npy']),
-    (dict(type='CIFAR100', download=False), ['cifar-10-batches-py/data_batch_1'],
-     ['cifar-100-python']),
-    (dict(type='CityscapesDataset', data_prefix=dict(
-        img_path='leftImg8bit/train', seg_map_path='gtFine/train')),
-     ['leftImg8bit/train/a.png'], ['gtFine/train']),
+    (dict(type='mmips.CIFARCDataset', corruption='fog'), ['fog.npy'], ['labels.npy']),
+    (dict(type='CIFAR100', download=False), [], ['cifar-100-python']),
     (dict(type='VOCDataset', ann_file='VOC2007/ImageSets/Main/trainval.txt',
-          data_prefix=dict(sub_data_root='VOC2007/')), ['VOC2007/ImageSets/Main/val.txt'],
+          data_prefix=dict(sub_data_root='VOC2007/')), ['VOC2007/'],
      ['VOC2007/ImageSets/Main/trainval.txt']),
-    (dict(type='SomebodysDataset', ann_file='list.json'), ['other.json'], ['list.json']),
+    (dict(type='SomebodysDataset', ann_file='list.json'), [], ['list.json']),
 ])
-def test_paths_are_those_of_the_dataset(data, files, missing, tmp_path):
-    root = fill(tmp_path / 'data', *files)
-    found = sources.missing_datasets(data_config(data_root=root, **data), TRAIN)
+def test_paths_are_those_of_the_dataset(data, there, missing, tmp_path):
+    root = fill(tmp_path / 'data', 'other.txt', *(
+        name if '.' in name else f'{name}/1.jpg' for name in there))
+    data = dict(data, data_root=root)
+    found = sources.missing_datasets(data_config(**data), TRAIN)
     assert [path for _, _, paths in found for path in paths] == [f'{root}/{m}' for m in missing]
+    both = dict(type='ConcatDataset', datasets=[data, dict(type='RepeatDataset', dataset=data)])
+    for each in (data, both):
+        assert sources.present_paths(each) == [root, *(f'{root}/{name}' for name in there)]
 
 
 @pytest.mark.parametrize('root, classes, says', [
@@ -88,48 +90,24 @@ def test_a_dataset_that_fetches_itself_may_try():
     assert key == 'train_dataloader.dataset' and paths == ['nowhere/cifar-100-python']
 
 
-@pytest.mark.parametrize('model, key', [
-    (dict(backbone=dict(init_cfg=[dict(type='Kaiming'),
-                                  dict(type='Pretrained', checkpoint='no.pth')])),
-     'model.backbone.init_cfg.1.checkpoint'),
-    (dict(pretrained='no.pth'), 'model.pretrained')])
-def test_missing_weights_of_the_model(model, key):
-    with pytest.raises(MissingFileError, match=f"(?s)'no.pth', named by {key}, does not exist.*"
-                       f'--cfg-options {key}='):
-        check_paths(Config(dict(model=model)), ())
+NESTED = [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='no.pth')]
 
 
-def test_missing_checkpoint_names_its_neighbours(tmp_path):
-    fill(tmp_path, 'epoch_1.pth', 'epoch_2.pth', 'log.txt')
-    with pytest.raises(MissingFileError, match='(?s)epoch_3.pth.*named by load_from.*there are: '
-                       'epoch_1.pth, epoch_2.pth\n'):
-        check_paths(Config(dict(load_from=str(tmp_path / 'epoch_3.pth'))), ())
-    with pytest.raises(MissingFileError, match='is a folder, not a file'):
-        check_paths(Config(dict(load_from=str(tmp_path))), ())
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_9.pth'))
-    with pytest.raises(MissingFileError, match='epoch_9.pth.*named by --resume'):
-        check_paths(Config(dict(resume=True, work_dir=str(tmp_path))), ())
-
-
-@pytest.mark.parametrize('data, files, expected', [
-    (dict(type='mmips.ArrayDataset', ann_file='x.npz'), ['x.npz', 'y.npz'], ['', 'x.npz']),
-    (dict(type='ImageNet', data_prefix=dict(img_path='val'), ann_file='val.txt'),
-     ['val/a.jpg', 'val.txt', 'train/a.jpg'], ['', 'val', 'val.txt']),
-    # One of two names.
-    (dict(type='mmips.StanfordDogs'), ['Images/a.jpg', 'lists/train_list.mat', 'test_list.mat'],
-     ['', 'Images', 'lists/train_list.mat', 'test_list.mat']),
-    (dict(type='mmips.CIFARCDataset', corruption='fog'), ['fog.npy', 'snow.npy', 'labels.npy'],
-     ['', 'fog.npy', 'labels.npy']),
-    (dict(type='mmips.ArrayDataset', ann_file='x.npz'), [], []),
-])
-def test_paths_that_are_there(data, files, expected, tmp_path):
-    root = fill(tmp_path / 'data', *files)
-    paths = [f'{root}/{name}'.rstrip('/') for name in expected]
-    data = dict(data, data_root=root)
-    assert sources.present_paths(data) == paths
-    both = dict(type='ConcatDataset', datasets=[data, dict(type='RepeatDataset', dataset=data)])
-    assert sources.present_paths(both) == paths
-    assert sources.present_paths(dict(type='X', data_root='s3://bucket')) == []
+@pytest.mark.parametrize('cfg, words', [
+    (dict(model=dict(backbone=dict(init_cfg=NESTED))),
+     "'no.pth', named by model.backbone.init_cfg.1.checkpoint, does not exist.*"
+     '--cfg-options model.backbone.init_cfg.1.checkpoint='),
+    (dict(model=dict(pretrained='no.pth')), "'no.pth', named by model.pretrained"),
+    (dict(load_from='run/epoch_3.pth'), 'epoch_3.pth.*named by load_from.*there are: '
+     'epoch_1.pth, epoch_2.pth\n'),
+    (dict(load_from='run'), 'is a folder, not a file'),
+    (dict(resume=True, work_dir='run'), 'epoch_9.pth.*named by --resume')])
+def test_missing_checkpoints(cfg, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / 'run', 'epoch_1.pth', 'epoch_2.pth', 'log.txt')
+    (tmp_path / 'run/last_checkpoint').write_text('run/epoch_9.pth')
+    with pytest.raises(MissingFileError, match=f'(?s){words}'):
+        check_paths(Config(cfg), ())
 
 
 def test_two_splits_of_one_dataset_are_one_message_through_any_wrapper():

@@ -14,9 +14,8 @@ from mmpretrain.datasets.transforms import PackInputs
 
 import mmips
 from mmips.config import splits
-from mmips.datasets import ArrayDataset, NoisyLabelDataset
+from mmips.datasets import NoisyLabelDataset
 from mmips.datasets.labels import get_labels
-from mmips.datasets.samplers import PairedClassSampler
 from mmips.runs import loaders
 
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 2, 2]
@@ -49,6 +48,7 @@ def told(dataset):
     noisy, clean = [info['gt_label'] for info in infos], [info['clean_label'] for info in infos]
     assert [packed(dataset[i]) for i in size] == [
         (info['img'][0, 0, 0], *pair) for info, *pair in zip(infos, noisy, clean)]
+    # As a sampler of pairs asks.
     assert get_labels(dataset)[0].tolist() == noisy
     if isinstance(dataset, NoisyLabelDataset):
         assert dataset.get_gt_labels().tolist() == noisy
@@ -106,17 +106,6 @@ def test_the_data_sets_own_getitem_is_used():
     assert fetched == {(i, dataset.get_gt_labels()[i], LABELS[i]) for i in (4, 9, 11)}
 
 
-def test_a_memory_map_is_opened_once_after_unpickling(tmp_path, monkeypatch):
-    np.save(tmp_path / 'x.npy', np.zeros((4, 2, 2, 3), np.uint8))
-    np.save(tmp_path / 'y.npy', np.array([0, 1, 0, 1]))
-    inner = ArrayDataset(images='x.npy', labels='y.npy', data_root=str(tmp_path), pipeline=[PACK])
-    dataset = pickle.loads(pickle.dumps(NoisyLabelDataset(inner, .5)))
-    calls, load = [], ArrayDataset.load_arrays
-    monkeypatch.setattr(ArrayDataset, 'load_arrays', lambda x: calls.append(1) or load(x))
-    assert [packed(dataset[i])[1] for i in range(4)] == dataset.get_gt_labels().tolist()
-    assert len(calls) == 1
-
-
 @pytest.mark.parametrize('options', [
     dict(type='RepeatDataset', times=2), dict(type='ConcatDataset'),
     dict(type='ClassBalancedDataset', oversample_thr=.9)], ids=lambda x: x['type'])
@@ -153,14 +142,6 @@ def test_folds_around():
 def test_refused(options, message):
     with pytest.raises((ValueError, TypeError), match=message):
         NoisyLabelDataset(**{'dataset': Listed(), **options})
-
-
-def test_pairs_share_the_noisy_label_and_are_two_images():
-    dataset = NoisyLabelDataset(Listed([k % 3 for k in range(60)]), .5)
-    noisy = dataset.get_gt_labels()
-    query, partner = np.array(list(PairedClassSampler(dataset, seed=0))).reshape(-1, 2).T
-    assert (noisy[query] == noisy[partner]).all() and (query != partner).all()
-    assert (dataset.clean_labels[query] != dataset.clean_labels[partner]).any()
 
 
 def test_a_config_that_inherits_its_dump_and_its_loader(npz, tmp_path):

@@ -1,15 +1,10 @@
 """Colours to ids: by import, and the command once."""
 import os
-import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from helpers import trees
-from helpers.configs import ROOT
 from helpers.tools import load_tool
 from PIL import Image
 
@@ -107,31 +102,6 @@ def test_a_failing_write_leaves_no_label(root, monkeypatch):
     assert '0 written, 0 already done, 6 failed' in summary
     assert errors[0] == f'{NAMES[0]}.png: No space left on device'
     assert not [name for name in labels(root) if name.endswith('.png')]
-
-
-def test_killed_and_started_again(tmp_path):
-    """SIGKILL to the tool alone, in the middle: its files are whole."""
-    trees.write_rugd(tmp_path, images=1, size=(688, 550), videos=dict(test=('creek', )))
-    for path in [*tmp_path.glob('*/creek/*.png')]:
-        for number in range(39):
-            shutil.copy(path, path.with_name(f'copy_{number:05}.png'))
-    process = subprocess.Popen(
-        [sys.executable, ROOT / 'tools/dataset_converters/rugd.py', tmp_path, '--workers', '2'],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 240  # starting up takes long on a busy machine
-    while len(stamps(tmp_path)) < 4 and time.time() < deadline and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    time.sleep(1)  # its workers end with what they have in hand
-    before = stamps(tmp_path)
-    assert 4 <= len(before) < 40
-    for path in (tmp_path / 'labels').rglob('*.png'):
-        with Image.open(path) as image:
-            image.load()
-    assert ', 0 failed' in convert(tmp_path)[0]
-    assert before.items() <= stamps(tmp_path).items()
-    assert len(labels(tmp_path)) == 40, 'a half-written file was left'
 
 
 def test_partners_and_sizes_and_colours(root):
