@@ -7,7 +7,6 @@ in the middle of an epoch. Here every annotation is read once, by the config's o
 import copy
 import functools
 import multiprocessing
-import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -183,6 +182,5 @@ def _map(function: Callable, items: Sequence, workers: int, title: str) -> Itera
     if workers < 2 or len(items) < _FEW:
         yield from show(map(function, items))
         return
-    # Ctrl-C is answered by the main process, once.
-    with multiprocessing.Pool(workers, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    with multiprocessing.Pool(workers) as pool:
         yield from show(pool.imap(function, items, chunksize=8))

@@ -62,8 +62,8 @@ def is_local(path: str) -> bool:
 
 def _present(path: str) -> bool:
     """Whether a remote path is named, or a file or folder with something in it exists."""
-    path = osp.expanduser(path) if is_local(path) else os.devnull
-    return any(os.scandir(path)) if osp.isdir(path) else osp.exists(path)
+    path = osp.expanduser(path)
+    return not is_local(path) or (any(os.scandir(path)) if osp.isdir(path) else osp.exists(path))
 
 
 def _expected_paths(cfg: dict) -> list[list[str]]:

@@ -73,6 +73,3 @@ class DigitsDataset(BaseArrayDataset):
         train = np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:self.per_class]
                                 for label in np.unique(labels)])
         return np.sort(train) if self.split == 'train' else np.delete(np.arange(len(labels)), train)
-
-    def _source(self) -> str:
-        return f"scikit-learn's digits, {self.split}, {self.per_class} per class, seed {self.seed}"

@@ -51,14 +51,9 @@ COARSE: dict[str, tuple[str, ...]] = {
     'background': ('void', 'sky', 'sign'),
 }
 #: Coarse class -> colour to draw it in; the paper prints none, these are GA-Nav's.
-COARSE_COLOURS: dict[str, tuple[int, int, int]] = {
-    'smooth': (0, 128, 0),
-    'rough': (255, 255, 0),
-    'bumpy': (255, 128, 0),
-    'forbidden': (255, 0, 0),
-    'obstacle': (0, 0, 128),
-    'background': (0, 0, 0),
-}
+COARSE_COLOURS: dict[str, tuple[int, int, int]] = dict(
+    smooth=(0, 128, 0), rough=(255, 255, 0), bumpy=(255, 128, 0), forbidden=(255, 0, 0),
+    obstacle=(0, 0, 128), background=(0, 0, 0))
 #: The published split, by video.
 SPLITS: dict[str, tuple[str, ...]] = {
     'train': ('park-2', 'trail', 'trail-3', 'trail-4', 'trail-6', 'trail-9', 'trail-10',

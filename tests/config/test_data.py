@@ -1,10 +1,8 @@
-import signal
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from mmips.config.data import _map
 from mmips.config.data_items import Inspector
 
 
@@ -29,14 +27,3 @@ def test_boxes_are_judged_by_the_size_of_the_image(box, kind):
     ((), np.array(41), [('counts', {'41': 1})])])
 def test_labels_of_a_remote_image_which_is_left_alone(classes, label, events):
     assert Inspector(classes)(dict(gt_label=label, img_path='s3://b/a.jpg')) == events
-
-
-def test_workers_leave_ctrl_c_to_the_main_process():
-    # A shell's & leaves it ignored from the start.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        asked = [set(_map(signal.getsignal, [signal.SIGINT] * number, 2, 'test'))
-                 for number in (64, 63)]
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert asked == [{signal.SIG_IGN}, {signal.default_int_handler}]

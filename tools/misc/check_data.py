@@ -41,12 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check; returns the exit status."""
     args = parse_args(argv)
     from mmips.config.check_data import check_data
-    try:
-        right, found = check_data(args.config, args.cfg_options, args.decode, args.workers,
-                                  args.all_classes)
-    except KeyboardInterrupt:
-        print('\nInterrupted.', file=sys.stderr)
-        return 130
+    right, found = check_data(args.config, args.cfg_options, args.decode, args.workers,
+                              args.all_classes)
     if args.json:
         os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
         files.write_json(args.json, found)

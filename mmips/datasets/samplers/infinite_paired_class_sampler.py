@@ -35,6 +35,3 @@ class InfinitePairedClassSampler(PairedClassSampler):
         """Indices of this rank, query and partner in turn, for ever."""
         epoch, skip = divmod(self._skipped, len(self))
         return islice(chain.from_iterable(map(self._indices, count(epoch))), skip, None)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Do nothing: the iteration counts its epochs itself."""
