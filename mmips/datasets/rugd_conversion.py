@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from mmengine.utils import track_parallel_progress
+from mmengine.utils import track_parallel_progress, track_progress
 from PIL import Image
 
 from mmips.errors import MissingFileError
@@ -50,7 +50,8 @@ def convert(root: Path, annotations: Path | None = None, frames: Path | None = N
               for video in sum(SPLITS.values(), ()) if video not in videos]
     errors = _link(root / 'frames', frames)
     work = functools.partial(_convert_image, root / 'labels', annotations, frames, force)
-    results = track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout)
+    results = (track_progress(work, tasks, file=sys.stdout) if workers == 1 else
+               track_parallel_progress(work, tasks, workers, chunksize=4, file=sys.stdout))
     count = Counter(results)
     failed = [f'{name}.png: {result}' for name, result in zip(tasks, results)
               if result not in (WRITTEN, DONE)]
