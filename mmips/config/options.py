@@ -106,20 +106,20 @@ def _hint(name: str, known: Iterable[Any], cutoff: float = 0.6) -> str:
 
 def _built_from(node: Mapping, scope: str) -> list[Any]:
     """The classes and functions that a part of a config may be built by; none if unknown."""
-    from mmengine import registry
+    from mmengine.registry import Registry
     kind = node.get('type')
     if not isinstance(kind, str):
         return [kind] if kind else []
     full = kind if '.' in kind else f'{scope}.{kind}'
-    modules = [registry]
+    found = []
     # What the toolboxes import announces what it does without.
     with contextlib.redirect_stdout(io.StringIO()):
-        for package in {scope, full.partition('.')[0]}:
+        for package in {scope, full.partition('.')[0], 'mmengine'}:
             with contextlib.suppress(ImportError):
                 # mmengine knows of a toolbox's own registries once they are imported.
-                modules.append(importlib.import_module(f'{package}.registry'))
-        found = [entry.get(full) for module in modules for entry in vars(module).values()
-                 if isinstance(entry, registry.Registry)]
+                module = importlib.import_module(f'{package}.registry')
+                found += [entry.get(full) for entry in vars(module).values()
+                          if isinstance(entry, Registry)]
     return [part for part in found if part is not None]
 
 

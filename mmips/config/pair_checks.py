@@ -36,20 +36,12 @@ class _Facts:
         self.sampler = type_name(self.loader.get('sampler'))
         self.is_distill = type_name(self.model) == 'SelfDistillClassifier'
         self.is_ordinary = self.sampler in _ORDINARY_SAMPLERS
-        self.is_paired = not self.is_ordinary and _is_paired(self.sampler)
+        self.is_paired = self.sampler in _PAIRED_SAMPLERS
         self.augments_key, augments = find_augments(cfg)
         given = augments.get('augments')
         self.augments = list(_iter_augments(given, f'{self.augments_key}.augments'))
         self.swaps = [(key, aug) for key, aug, _ in self.augments if type_name(aug) == SWAP]
         self.count = len(given) if isinstance(given, (list, tuple)) else 1
-
-
-def _is_paired(name: str) -> bool:
-    from mmips.datasets.samplers import PairedClassSampler
-    from mmips.registry import DATA_SAMPLERS
-    # Or a subclass, where its module has been imported by then (custom_imports).
-    found = DATA_SAMPLERS.get(name) or DATA_SAMPLERS.root.get(name)
-    return inspect.isclass(found) and issubclass(found, PairedClassSampler)
 
 
 def find_preprocessor(cfg: Any) -> Any:

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ['IMAGE_SUFFIXES', 'class_root', 'find_classes', 'has_split', 'list_images',
-           'split_validation', 'visible_folders']
+__all__ = ['IMAGE_SUFFIXES', 'class_root', 'find_classes', 'list_images', 'split_validation',
+           'visible_folders']
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 ADVICE = ('Set the environment variable MMIPS_DATA (or data_root) to a folder that holds '
@@ -18,44 +18,34 @@ def find_classes(root: str | os.PathLike) -> list[str]:
     """Names of the class folders below ``root`` or ``root/train``, sorted, as labels number them.
 
     Raises:
-        FileNotFoundError: If ``root`` does not exist or holds no class folder.
-        ValueError: If there is only one class, or the layout is ambiguous.
+        FileNotFoundError: If ``root`` does not exist.
+        ValueError: If there are less than two classes, or the layout is ambiguous.
     """
     folder = class_root(root, 'train')
     names = visible_folders(folder)
-    if not names:
-        raise FileNotFoundError(f'{folder.absolute()} holds no class folders. {ADVICE}')
-    if len(names) == 1:
-        raise ValueError(f'{folder.absolute()} holds the single class folder {names[0]!r}, but '
+    if len(names) < 2:
+        raise ValueError(f'{folder.absolute()} holds {len(names)} class folders {names}, but '
                          f'telling classes apart takes at least two. {ADVICE}')
     return names
-
-
-def has_split(root: str | os.PathLike, split: str) -> bool:
-    """Whether ``root/<split>`` is a folder with folders inside."""
-    path = Path(root).expanduser() / split
-    return path.is_dir() and bool(visible_folders(path))
 
 
 def class_root(root: str | os.PathLike, split: str) -> Path:
     """The folder of the class folders of ``split``: a folder for splits, or ``root`` itself.
 
-    It is ``root/train`` for a ``val`` that is to be split off; a ValueError where it is not clear.
+    It is that of 'train' for a 'val' to be split off; a ValueError where it is not clear.
     """
     path = Path(root).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(f'The image folder {path.absolute()} does not exist. {ADVICE}')
-    train, val = has_split(path, 'train'), has_split(path, 'val')
     folders = visible_folders(path)
     others = set(folders) - {'train', 'val', 'test'}
-    if (not train and (val or folders and not others)
-            or train and not val and (others or 'val' in folders)):
+    splits = [name for name in ('train', 'val') if name in folders and visible_folders(path / name)]
+    if (splits == ['val'] or splits == ['train'] and (others or 'val' in folders)
+            or not splits and folders and not others):
         raise ValueError(f'Cannot tell whether the folders {folders} in {path.absolute()} are '
                          'classes or splits. Use either train/<class>/ and val/<class>/ (val may '
                          "be missing) or <class>/ alone, with no class named 'train' or 'val'.")
-    if not train:
-        return path
-    return path / ('val' if val and split == 'val' else 'train')
+    return path / (split if split in splits else 'train') if splits else path
 
 
 def list_images(root: Path, name: str) -> list[str]:

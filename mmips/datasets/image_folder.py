@@ -54,22 +54,19 @@ class ImageFolder(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Paths and labels of this split."""
         names = folders.find_classes(self.data_root)
-        own_val = folders.has_split(self.data_root, 'val')
+        train, val = (folders.class_root(self.data_root, split) for split in ('train', 'val'))
         classes = self._metainfo.setdefault('classes', tuple(names))
         _check_same(names, sorted(classes), 'the class folders and the option classes')
-        if own_val:
-            _check_same(names, folders.visible_folders(folders.class_root(self.data_root, 'val')),
-                        f'train and val of {self.data_root}')
-        root = folders.class_root(self.data_root, self.split)
+        _check_same(names, folders.visible_folders(val), f'train and val of {self.data_root}')
+        root = train if self.split == 'train' else val
         images = {name: folders.list_images(root, name) for name in names}
         empty = [name for name, paths in images.items() if not paths]
         if empty:
             raise ValueError(f'No images in the class folders {empty} of {root.absolute()}. Fill '
                              f'or remove them (images end in {", ".join(folders.IMAGE_SUFFIXES)}).')
-        if not own_val:
-            part = ('train', 'val').index(self.split)
-            images = {name: folders.split_validation(paths, self.val_fraction, self.seed)[part]
-                      for name, paths in images.items()}
+        if train == val:
+            images = {name: folders.split_validation(paths, self.val_fraction, self.seed)[
+                self.split == 'val'] for name, paths in images.items()}
         return [dict(img_path=str(root / path), gt_label=list(classes).index(name))
                 for name, paths in images.items() for path in paths]
 

@@ -8,9 +8,7 @@ from mmengine.registry import init_default_scope
 
 import mmips
 from mmips.config.pair_checks import check_config
-from mmips.datasets.samplers import PairedClassSampler
 from mmips.errors import UserError
-from mmips.registry import DATA_SAMPLERS
 
 SWAP = dict(type='mmips.IntraClassPatchSwap', grid_size=2)
 MIXUP = dict(type='Mixup', alpha=0.8)
@@ -108,12 +106,3 @@ def test_sound_configs_pass_without_a_word(changes):
 def test_what_may_be_meant_is_only_a_warning(changes, words):
     doubts = check_config(make(**changes))
     assert len(doubts) == 1 and words in doubts[0]
-
-
-def test_a_subclass_of_the_sampler_is_a_paired_one(monkeypatch):
-
-    class MyPairs(PairedClassSampler):
-        pass
-
-    monkeypatch.setitem(DATA_SAMPLERS._module_dict, 'MyPairs', MyPairs)
-    assert check_config(make(train_dataloader__sampler=dict(type='mmips.MyPairs'))) == []
