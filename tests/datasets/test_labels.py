@@ -1,11 +1,11 @@
-"""Labels through every wrapper, and never an image."""
+"""Labels through every wrapper; the images do not exist."""
 import numpy as np
 import pytest
 import torch
+from helpers.labels import Listed, ListedMixin
 from mmengine.dataset import BaseDataset as MMEngineDataset
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS
-from mmpretrain.datasets import BaseDataset as PretrainDataset
 from mmpretrain.datasets import MultiLabelDataset
 from torch.utils.data import ConcatDataset as TorchConcat
 from torch.utils.data import Subset
@@ -13,27 +13,6 @@ from torch.utils.data import Subset
 from mmips.datasets.labels import get_labels
 
 LABELS = [2, 0, 1, 0, 2, 2, 1]
-
-
-def load_image(results):
-    raise AssertionError(f'{results} would be loaded')
-
-
-class ListedMixin:
-    """A dataset whose images do not exist."""
-
-    def __init__(self, labels, **kwargs):
-        self.labels = labels
-        super().__init__(ann_file='', pipeline=[load_image], **kwargs)
-
-    def load_data_list(self):
-        return [dict(img_path=f'/nowhere/{i}.png', gt_label=label) if label is not ... else {}
-                for i, label in enumerate(self.labels)]
-
-
-@DATASETS.register_module(name='TestListed')
-class Listed(ListedMixin, PretrainDataset):
-    pass
 
 
 class MMEngineListed(ListedMixin, MMEngineDataset):
