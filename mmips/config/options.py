@@ -62,18 +62,12 @@ def _check(cfg: Any, parts: list[str], value: Any) -> None:
     scope, node = cfg.get('default_scope') or 'mmengine', dict(cfg.items())
     for depth, part in enumerate(parts):
         if isinstance(node, (list, tuple)):
-            if not part.isdigit() or int(part) >= len(node):
-                raise UserError(f'the option {".".join(parts)} does not fit the config: '
-                                f'{".".join(parts[:depth])} is a list of {len(node)}, numbered '
-                                'from 0.')
-            node = node[int(part)]
-        elif not isinstance(node, Mapping):
-            return  # mmengine says what it is.
-        elif part not in node:
+            node = dict(zip(map(str, range(len(node))), node))
+        elif isinstance(node, Mapping) and part not in node:
             _check_argument(node, parts[:depth], part, scope, set(node))
-            return
-        else:
-            node = node[part]
+        if not isinstance(node, Mapping) or part not in node:
+            return  # mmengine says what does not fit.
+        node = node[part]
     if isinstance(value, Mapping) and isinstance(node, Mapping) and not value.get('_delete_'):
         for key, inner in value.items():
             if key in node:

@@ -33,9 +33,9 @@ class ImageFolder(BaseDataset):
             names in another order.
 
     Raises:
-        FileNotFoundError: If the folder is missing or holds no class folders.
-        ValueError: If class folders are empty, differ from ``classes`` or between train and
-            val, or for bad arguments.
+        FileNotFoundError: If the folder is missing.
+        ValueError: If class folders are too few, empty, differ from ``classes`` or between train
+            and val, or for bad arguments.
     """
 
     def __init__(self, data_root: str, split: str = 'train', val_fraction: float = 0.2,

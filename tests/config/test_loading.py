@@ -26,7 +26,6 @@ model = dict(train_cfg=dict(augments=dict(type='mmips.IntraClassPatchSwap')))"""
 @pytest.mark.parametrize('text, options, words', [
     ('a = (', None, 'mine.py cannot be used: SyntaxError'),
     ("_base_ = './absent.py'", None, 'mine.py cannot be used: .*absent.py'),
-    ('custom_hooks = [1]', {'custom_hooks.7': 1}, 'custom_hooks is a list of 1'),
     ('train_cfg = dict(max_epochs=1)', {'train_cfg.max_epoch': 1}, 'did you mean max_epochs'),
     (MERGED, None, r'cannot be used: .*`augments` as a list: write augments=\[dict\(')])
 def test_a_config_that_cannot_be_read(tmp_path, text, options, words):

@@ -64,7 +64,8 @@ def test_merges_what_is_read(cfg, key, value):
     ('optim_wrapper.paramwise_cgf', {}, 'did you mean paramwise_cfg'),
     ('trainn_cfg.max_epochs', 1, r"the Runner reads no 'trainn_cfg' \(did you mean train_cfg"),
     ('dataset_type', 'X', "'dataset_type' is a variable of the config, which is used up"),
-    ('model.train_cfg.augments.prob', 1, 'augments is a list of 1, numbered from 0'),
+    ('model.train_cfg.augments.prob', 1, 'augments.prob=1 does not fit the config: TypeError'),
+    ('custom_hooks.9', 1, 'custom_hooks.9=1 does not fit .* exceeds the length of list'),
     ('model.backbone.depth.x', 1, 'model.backbone.depth.x=1 does not fit the config: TypeError'),
 ])
 def test_refuses_what_nothing_reads(cfg, key, value, words):
