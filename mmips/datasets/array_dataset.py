@@ -9,7 +9,7 @@ import numpy as np
 
 from mmips.registry import DATASETS
 
-from .base_array_dataset import Arrays, BaseArrayDataset
+from .base_array_dataset import BaseArrayDataset
 
 __all__ = ['ArrayDataset']
 
@@ -73,14 +73,14 @@ class ArrayDataset(BaseArrayDataset):
         self.per_class, self.subset_seed = per_class, subset_seed
         super().__init__(ann_file, data_root=osp.expanduser(data_root), **kwargs)
 
-    def load_arrays(self) -> Arrays:
-        """Read the arrays from the file or files."""
+    def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Read the arrays from the file or files, and the class names from the first."""
         if self.ann_file:
             return self._load_npz()
         images, labels = map(_existing, (self._source(), self._join(self.labels_file)))
-        return np.load(images, mmap_mode='r'), np.load(labels), None
+        return np.load(images, mmap_mode='r'), np.load(labels)
 
-    def _load_npz(self) -> Arrays:
+    def _load_npz(self) -> tuple[np.ndarray, np.ndarray]:
         with np.load(_existing(self.ann_file), allow_pickle=False) as file:
             suffix = f'_{self.split}'
             if not {f'images{suffix}', f'labels{suffix}'} & set(file.files):
@@ -91,7 +91,11 @@ class ArrayDataset(BaseArrayDataset):
                 raise ValueError(f'{self.ann_file} has no array {missing[0]!r} for '
                                  f'split={self.split!r}, only {sorted(file.files)}. Name the '
                                  'right ones with images_key and labels_key.')
-            return (*map(file.get, keys), file.get(self.classes_key))
+            if self.classes_key in file.files:
+                names = tuple(file[self.classes_key].astype(str).tolist())
+                self._metainfo.setdefault('classes', names)
+            images, labels = (file[key] for key in keys)
+        return images, labels
 
     def select_rows(self, labels: np.ndarray) -> np.ndarray:
         """Apply ``index_range``, ``max_classes`` and ``per_class``."""

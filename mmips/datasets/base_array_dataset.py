@@ -1,15 +1,12 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 __all__ = ['BaseArrayDataset']
-
-Arrays = tuple[np.ndarray, np.ndarray, Sequence[str] | None]
 
 
 class BaseArrayDataset(BaseDataset):
@@ -23,8 +20,8 @@ class BaseArrayDataset(BaseDataset):
 
     _images: np.ndarray | None = None
 
-    def load_arrays(self) -> Arrays:
-        """Images (M, H, W[, 1 or 3]) uint8, labels (M,) of integers and class names, if known."""
+    def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images (M, H, W[, 1 or 3]) uint8 and labels (M,) of integers."""
         raise NotImplementedError
 
     def select_rows(self, labels: np.ndarray) -> np.ndarray:
@@ -33,10 +30,8 @@ class BaseArrayDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """One small record an image: its row in the array and its label."""
-        images, labels, classes = self.load_arrays()
+        images, labels = self.load_arrays()
         _check_arrays(images, labels, self._source())
-        if classes is not None:
-            self._metainfo.setdefault('classes', tuple(map(str, classes)))
         rows = self.select_rows(labels)
         if not len(rows):
             raise ValueError(f'{self._source()}: no image is left of the {len(images)} images. '

@@ -11,7 +11,6 @@ from mmips.functional.corruptions import SEVERITIES, check_corruption, check_sev
 from mmips.registry import DATASETS
 
 from .array_dataset import ArrayDataset
-from .base_array_dataset import Arrays
 
 __all__ = ['CIFARCDataset', 'read_cifar_c']
 
@@ -48,12 +47,12 @@ class CIFARCDataset(ArrayDataset):
         super().__init__(images=f'{corruption}.npy', labels='labels.npy', data_root=data_root,
                          **kwargs)
 
-    def load_arrays(self) -> Arrays:
+    def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Map the file; the rows of the severity are chosen later."""
         images, labels = read_cifar_c(osp.dirname(self._source()), self.corruption)
         number = len(labels) // len(SEVERITIES)
         self.index_range = ((self.severity - 1) * number, self.severity * number)
-        return images, labels, None
+        return images, labels
 
     def get_data_info(self, idx: int) -> dict:
         """The sample at ``idx`` with its image."""

@@ -9,7 +9,7 @@ import numpy as np
 from mmips.errors import check_choice
 from mmips.registry import DATASETS
 
-from .base_array_dataset import Arrays, BaseArrayDataset
+from .base_array_dataset import BaseArrayDataset
 
 __all__ = ['DigitsDataset']
 
@@ -49,7 +49,7 @@ class DigitsDataset(BaseArrayDataset):
         kwargs.setdefault('ann_file', '')
         super().__init__(**kwargs)
 
-    def load_arrays(self) -> Arrays:
+    def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Images (1797, size, size) uint8 and labels (1797,) int64."""
         try:
             from sklearn.datasets import load_digits
@@ -60,7 +60,7 @@ class DigitsDataset(BaseArrayDataset):
         grey = (digits.images * (255 / 16)).astype(np.float32)
         side = (self.size, self.size)
         large = [cv2.resize(image, side, interpolation=cv2.INTER_LINEAR) for image in grey]
-        return np.stack(large).round().astype(np.uint8), digits.target.astype(np.int64), None
+        return np.stack(large).round().astype(np.uint8), digits.target.astype(np.int64)
 
     def select_rows(self, labels: np.ndarray) -> np.ndarray:
         """The rows of this split, in ascending order."""

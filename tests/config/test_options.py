@@ -22,19 +22,13 @@ def cfg(shipped):
     ('model.train_cfg.augments.0.prob', 0.25),
     ('model.alpha', 2),  # an argument of the class alone
     ('model.head.init_cfg', dict(type='Normal', layer='Linear', std=0.1)),  # of a class above
-    ('optim_wrapper.clip_grad', dict(max_norm=1)),  # of what has no type
     ('optim_wrapper.optimizer', dict(lr=0.01)),
-    ('train_dataloader.drop_last', True),
     ('train_dataloader.sampler.epoch', 'images'),
-    ('randomness.diff_rank_seed', True),
     ('default_hooks.checkpoint.save_best', 'auto'),
     ('model_wrapper_cfg', dict(static_graph=True)),  # read by the Runner, but no argument of it
     ('optim_wrapper.paramwise_cfg', dict(norm_decay_mult=0.)),  # mmengine takes it out
     ('param_scheduler.convert_to_iter_based', True),
     ('custom_hooks.0.priority', 'LOW'),
-    ('train_cfg.max_iters', 7),  # of the other loop
-    ('model.train_cfg.probs', [1.]),  # of what mmpretrain makes of the dict
-    ('data_preprocessor.pad_size_divisor', 32),
     ('default_hooks.early', dict(type='EarlyStoppingHook', monitor='loss')),  # any name
     ('env_cfg.dist_cfg.timeout', 60),  # what has no type may take anything
     ('model.head', dict(_delete_=True, type='LinearClsHead', num_classes=3, in_channels=512)),
