@@ -5,10 +5,9 @@ The toolboxes drop what they do not understand, such as boxes of a class spelt d
 in the middle of an epoch. Here every annotation is read once, by the config's own data set class.
 """
 import copy
-import functools
-import multiprocessing
+import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
@@ -116,6 +115,7 @@ def inspect_split(name: str, cfg: dict, skip: Collection[str] = (), workers: int
 
 def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bool) -> None:
     from mmengine.registry import DATASETS, TRANSFORMS
+    from mmengine.utils import track_parallel_progress
     dataset = DATASETS.build({**cfg, 'pipeline': [], 'lazy_init': True})
     # One list, read once, is as fast; and mmengine cannot serialize an empty one.
     dataset.serialize_data = False
@@ -145,7 +145,9 @@ def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bo
         split.notes['left out'] += 0 if dataset._indices else len(records) - len(infos)
     split.images += len(infos)
     split.counts.update(dict.fromkeys(classes, 0))
-    for events in _map(look, infos, workers, f'{split.name}: images'):
+    found = map(look, infos) if workers < 2 or len(infos) < _FEW else track_parallel_progress(
+        look, infos, workers, chunksize=8, file=sys.stderr)
+    for events in found:
         split.add(events)
 
 
@@ -170,17 +172,3 @@ def _watch_xml(dataset: Any, split: Split) -> None:
         return record
 
     dataset.parse_data_info = watched
-
-
-def _map(function: Callable, items: Sequence, workers: int, title: str) -> Iterator[Any]:
-    """``function(item)`` of all items in order, in processes where it pays."""
-    from rich.console import Console
-    from rich.progress import track
-    console = Console(stderr=True)
-    show = functools.partial(track, description=title, total=len(items), console=console,
-                             transient=True, disable=not console.is_terminal)
-    if workers < 2 or len(items) < _FEW:
-        yield from show(map(function, items))
-        return
-    with multiprocessing.Pool(workers) as pool:
-        yield from show(pool.imap(function, items, chunksize=8))

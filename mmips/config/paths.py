@@ -36,13 +36,11 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
     wanted = wanted if wanted.endswith('.py') else f'{wanted}.py'
     root = config_root()
     known = sorted(path.relative_to(root).as_posix() for path in root.rglob('*.py'))
-    if wanted in known:
-        return str(root / wanted)
-    same_name = [path for path in known if path.rpartition('/')[2] == wanted]
-    if len(same_name) > 1:
-        raise UserError(f'{wanted!r} is in several folders, name one: {", ".join(same_name)}')
-    if same_name:
-        return str(root / same_name[0])
+    found = [path for path in known if wanted in (path, path.rpartition('/')[2])]
+    if len(found) > 1:
+        raise UserError(f'{wanted!r} is in several folders, name one: {", ".join(found)}')
+    if found:
+        return str(root / found[0])
     # File names are compared: folders are mistyped rarely.
     names = {path.rpartition('/')[2]: path for path in known if not path.startswith('_base_')}
     close = difflib.get_close_matches(wanted.rpartition('/')[2], names, cutoff=0.5)

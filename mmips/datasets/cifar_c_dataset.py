@@ -52,14 +52,7 @@ class CIFARCDataset(ArrayDataset):
         images, labels = read_cifar_c(osp.dirname(self._source()), self.corruption)
         number = len(labels) // len(SEVERITIES)
         self.index_range = ((self.severity - 1) * number, self.severity * number)
-        return images, labels
-
-    def get_data_info(self, idx: int) -> dict:
-        """The sample at ``idx`` with its image."""
-        info = super().get_data_info(idx)
-        if self.channel_order == 'bgr':
-            info['img'] = np.ascontiguousarray(info['img'][..., ::-1])
-        return info
+        return images[..., ::1 if self.channel_order == 'rgb' else -1], labels
 
 
 def read_cifar_c(folder: str, corruption: str) -> tuple[np.ndarray, np.ndarray]:

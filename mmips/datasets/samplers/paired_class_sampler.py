@@ -32,7 +32,8 @@ class PairedClassSampler(Sampler):
             partner, 2N images (IPS). 'images': a fresh random matching inside each class,
             every image once, N images, for comparisons at equal cost. A class of odd size
             leaves one image out of the matching; which one moves on every epoch through a
-            fixed order of the class, so nobody misses two epochs running. Default: 'queries'.
+            fixed order of the class, so nobody misses two epochs running. Here, two copies of
+            an image (RepeatDataset) may meet. Default: 'queries'.
         shuffle (bool): Random order of pairs, random partners and matchings. Otherwise
             queries keep the dataset's order and neighbours in a class are partners.
             Default: True.
@@ -78,7 +79,7 @@ class PairedClassSampler(Sampler):
         """Lay out the images of every class; done once, since it does not depend on epochs."""
         # Stable sorting of 16-bit integers is a radix sort: ImageNet takes 10 ms.
         labels = labels.astype(np.uint16 if labels.max() < 2**16 else np.int64)
-        self._labels, self._ids = labels, ids
+        self._labels = labels
         self._order, self._start, self._size = _sort_by_class(labels)
         # Copies of an image, as RepeatDataset makes them, count once as a partner.
         first, self._image = ids, ids
@@ -126,22 +127,9 @@ class PairedClassSampler(Sampler):
         order = rng.permutation(len(keep)) if self.shuffle else np.arange(len(keep))
         order = order[keep[order]]
         order = order[self._labels[order].argsort(kind='stable')]
-        query, partner = (half.copy() for half in split_pairs(order))
-        self._part_copies(query, partner)
+        query, partner = split_pairs(order)
         alone = out[self._size[odd] == 1]
         return np.concatenate((query, alone)), np.concatenate((partner, alone))
-
-    def _part_copies(self, query: np.ndarray, partner: np.ndarray) -> None:
-        """Exchange partners where the matching has put two copies of an image together."""
-        for pair in np.flatnonzero(self._ids[query] == self._ids[partner]):
-            mine = self._ids[query[pair]]
-            if mine != self._ids[partner[pair]]:
-                continue  # an earlier exchange has parted these too
-            other = ((self._labels[query] == self._labels[query[pair]]) &
-                     (self._ids[query] != mine) & (self._ids[partner] != mine))
-            if other.any():
-                swap = int(other.argmax())
-                partner[[pair, swap]] = partner[[swap, pair]]
 
     def _indices(self, epoch: int) -> Iterator[int]:
         """This rank's share of an epoch."""

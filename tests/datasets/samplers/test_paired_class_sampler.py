@@ -123,8 +123,9 @@ def test_self_pairs_need_no_labels():
     assert (query == partner).all() and sorted(query) == list(range(9))
 
 
-@pytest.mark.parametrize('epoch', ['queries', 'images'])
-@pytest.mark.parametrize('sizes, times', [([2, 3], 2), ([4, 2, 5], 3), ([3], 4), ([5, 1, 6], 1)])
+@pytest.mark.parametrize('epoch, sizes, times', [
+    ('queries', [2, 3], 2), ('queries', [4, 2, 5], 3), ('queries', [3], 4),
+    ('queries', [5, 1, 6], 1), ('images', [5, 1, 6], 1)])
 def test_subsets_and_copies(sizes, times, epoch):
     """Indices are those of the subset, images those behind it; none is paired with its copy."""
     labels = np.repeat(np.arange(len(sizes)), sizes)
