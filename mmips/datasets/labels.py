@@ -16,7 +16,7 @@ def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
 
     The dataset is one of mmengine or mmpretrain, or anything with ``get_gt_labels()``. Wrappers
     and torch's ``Subset`` are seen through: copies of an image share its id, so that it is not
-    paired with itself. A TypeError or ValueError where images do not have one label each.
+    paired with itself. A ValueError where images do not have one label each.
     """
     return _walk(dataset, {})
 
@@ -58,10 +58,9 @@ def _read(dataset: Any) -> np.ndarray:
     try:
         labels = np.asarray(dataset.get_gt_labels() if hasattr(dataset, 'get_gt_labels') else [
             dataset.get_data_info(number)['gt_label'] for number in range(len(dataset))])
-    except AttributeError as error:
-        raise TypeError(f'Cannot read labels from {name}. {_ADVICE}') from error
-    except (KeyError, ValueError) as error:  # no label, or lists of different lengths
-        raise ValueError(f'{name} has images without one label: {error}. {_ADVICE}') from error
+    except (AttributeError, KeyError, ValueError) as error:  # lists of different lengths, too
+        raise ValueError(f'Cannot read one label per image from {name}: {error}. {_ADVICE}'
+                         ) from error
     integers = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
     wrong = labels[labels < 0] if integers else labels
     if len(wrong):

@@ -67,8 +67,8 @@ def write_voc_devkit(root, images=4, size=SIZE):
     of more than half its width and height, and a small one, in each third image difficult.
 
     SBD lies there as mmseg's ``voc_aug.py`` leaves it, its labels without a border. Returns
-    ``det``, of 'VOC2007/train' ... 'VOC2012/trainval', and ``seg``, of VOC 2012's 'train', 'val',
-    'trainval' and SBD's 'aug'.
+    ``det``, of 'VOC2007/train' ... 'VOC2012/trainval', and ``seg``, of VOC 2012's 'train', 'val'
+    and SBD's 'aug'.
     """
     devkit, det, groups = Path(root) / 'VOCdevkit', {}, {}
     for place, key in enumerate(('VOC2007/train', 'VOC2007/val', 'VOC2007/test', 'VOC2012/train',
@@ -168,8 +168,8 @@ def _outline(size, objects, border):
 def _write_voc_segmentation(folder, groups):
     classes, lists = ('background', *VOC), folder / 'ImageSets/Segmentation'
     train, val, extra = (groups[f'VOC2012/{group}'] for group in ('train', 'val', 'aug'))
-    counts = {split: Counts() for split in ('train', 'val', 'trainval', 'aug')}
-    for split, scenes in (('train', train), ('val', val), ('trainval', train + val)):
+    counts = {split: Counts() for split in ('train', 'val', 'aug')}
+    for split, scenes in (('train', train), ('val', val)):
         for name, size, objects in scenes:
             label = _outline(size, objects, border=1)
             counts[split].count(name, label, classes)
@@ -178,11 +178,10 @@ def _write_voc_segmentation(folder, groups):
             _save(picture, folder / 'SegmentationClass' / f'{name}.png')
         _write_list(lists / f'{split}.txt', counts[split].names)
     # SBD covers the images that VOC left out, and half of VOC's own train and val.
-    for scenes, count in ((extra, counts['aug']), (train[::2] + val[::2], Counts())):
-        for name, size, objects in scenes:
-            label = _outline(size, objects, border=0)
-            count.count(name, label, classes)
-            _save(label, folder / 'SegmentationClassAug' / f'{name}.png')
+    for name, size, objects in extra + train[::2] + val[::2]:
+        label = _outline(size, objects, border=0)
+        (counts['aug'] if (name, size, objects) in extra else Counts()).count(name, label, classes)
+        _save(label, folder / 'SegmentationClassAug' / f'{name}.png')
     _write_list(lists / 'aug.txt', counts['aug'].names)
     _write_list(lists / 'trainaug.txt', counts['aug'].names + counts['train'].names)
     return counts
@@ -197,9 +196,7 @@ def write_bccd(root, images=6, size=SIZE):
                    [(number % 2, _large_box(number, size), False),
                     (2, _small_box(number, size), False)]) for number in numbers]
         counts[split] = _write_boxes(folder, scenes, 'JPEGImages', BCCD)
-    counts['trainval'] = counts['train'] + counts['val']
-    for split, count in counts.items():
-        _write_list(folder / f'ImageSets/Main/{split}.txt', count.names)
+        _write_list(folder / f'ImageSets/Main/{split}.txt', counts[split].names)
     return counts
 
 

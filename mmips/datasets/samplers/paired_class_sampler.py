@@ -45,7 +45,6 @@ class PairedClassSampler(Sampler):
     Raises:
         ValueError: For unknown modes, an empty dataset, images without exactly one label,
             and a dataset in which no class has two images.
-        TypeError: For a dataset whose labels cannot be read.
 
     Example:
         >>> train_dataloader = dict(batch_size=128, sampler=dict(type='mmips.PairedClassSampler'))

@@ -76,24 +76,21 @@ def test_an_image_that_no_drop_hits_stays_clean(images):
     assert any((result == images[0][:, :32]).all() for result in results)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (('fogg', 3), "no corruption 'fogg'. Did you mean 'fog'"),
-    *((('fog', number), f'from 1 .mild. to 5 .strong., got {number}') for number in (0, 6, True)),
-    (('fog', 3, 0, 'gbr'), "'rgb' or 'bgr', got 'gbr'"),
-])
-def test_arguments_that_cannot_be_are_refused(arguments, message):
+IMAGE = np.zeros((32, 32, 3), np.uint8)
+
+
+@pytest.mark.parametrize('options, image, number, message', [
+    (dict(corruption='fogg'), IMAGE, 4, "no corruption 'fogg'. Did you mean 'fog'"),
+    *((dict(severity=severity), IMAGE, 4, f'from 1 .mild. to 5 .strong., got {severity}')
+      for severity in (0, 6, True)),
+    (dict(channel_order='gbr'), IMAGE, 4, "'rgb' or 'bgr', got 'gbr'"),
+    ({}, IMAGE[1:], 4, r'32 pixels .*got image 4, uint8 \(31, 32, 3\).*Resize'),
+    ({}, IMAGE.astype(np.float32), 4, 'uint8 image .* float32'),
+    ({}, IMAGE.transpose(2, 0, 1), 4, r'uint8 \(3, 32, 32\)'),
+    ({}, IMAGE, None, 'sample_idx')])
+def test_what_cannot_be_is_refused(options, image, number, message):
     with pytest.raises(ValueError, match=message):
-        CorruptImage(*arguments)
-
-
-@pytest.mark.parametrize('image, number, message', [
-    (np.zeros((31, 40, 3), np.uint8), 4, r'32 pixels .*got image 4, uint8 \(31, 40, 3\).*Resize'),
-    (np.zeros((32, 32, 3), np.float32), 4, 'uint8 image .* float32'),
-    (np.zeros((3, 32, 32), np.uint8), 4, r'uint8 \(3, 32, 32\)'),
-    (np.zeros((32, 32, 3), np.uint8), None, 'sample_idx')])
-def test_images_that_cannot_be_are_refused(image, number, message):
-    with pytest.raises(UserError, match=message):
-        corrupt(image, 'fog', number=number)
+        corrupt(image, **{'corruption': 'fog', **options}, number=number)
 
 
 def test_the_package_is_asked_for(monkeypatch):
