@@ -13,15 +13,13 @@ from mmips.errors import UserError
 
 __all__ = ['merge_options']
 
-# Words of a config for mmengine itself, in the order in which they have to be merged.
-_SPECIAL = ('_delete_', 'type', '_scope_')
 # What the Runner and our tools read of a config besides the Runner's own arguments.
 _RUNNER_KEYS = ('activation_checkpointing', 'compile', 'data_preprocessor',
                 'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
                 'runner_type', 'strategy', 'sync_bn', 'tta_model', 'tta_pipeline')
 # What mmengine itself takes out of a part before it hands the rest to a class.
-_TAKEN_OUT = {'by_epoch', 'constructor', 'convert_to_iter_based', 'num_batch_per_epoch',
-              'paramwise_cfg', 'priority'}
+_TAKEN_OUT = {'_delete_', '_scope_', 'by_epoch', 'constructor', 'convert_to_iter_based',
+              'num_batch_per_epoch', 'paramwise_cfg', 'priority', 'type'}
 
 
 def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
@@ -33,62 +31,64 @@ def merge_options(cfg: Any, options: Mapping[str, Any]) -> None:
     of the config's own text has been used by then. Numbers lead into lists. A dict is merged into
     the one that is there (unless it has ``_delete_=True``), a list takes the other's place.
     """
-    for key in sorted(options, key=_turn):
-        value = options[key]
-        _check(cfg, key.split('.'), value)
-        try:
-            # A copy: mmengine takes _delete_ out of what it merges.
-            cfg.merge_from_dict({key: copy.deepcopy(value)})
-        except Exception as error:  # Whatever mmengine thinks of it.
-            raise UserError(f'the option {key}={value!r} does not fit the config: '
-                            f'{type(error).__name__}: {error}') from error
-
-
-def _turn(key: str) -> tuple[int, int]:
-    """Outer dicts before what is in them; there, first what they become."""
-    *path, last = key.split('.')
-    return len(path), _SPECIAL.index(last) if last in _SPECIAL else len(_SPECIAL)
-
-
-def _check(cfg: Any, parts: list[str], value: Any) -> None:
-    """Follow a key through the config as far as it exists."""
     from mmengine.runner import Runner
     known = _parameters(Runner)[0].union(_RUNNER_KEYS)
-    if parts[0] not in known:
-        reason = (f'{parts[0]!r} is a variable of the config, which is used up once it is read: '
-                  'name the place where its value ends up' if parts[0] in cfg else
-                  f'the Runner reads no {parts[0]!r}{_hint(parts[0], known)}')
-        raise UserError(f'the option {".".join(parts)} would have no effect: {reason}.')
-    scope, node = cfg.get('default_scope') or 'mmengine', dict(cfg.items())
-    for depth, part in enumerate(parts):
-        if isinstance(node, (list, tuple)):
-            node = dict(zip(map(str, range(len(node))), node))
-        elif isinstance(node, Mapping) and part not in node:
-            _check_argument(node, parts[:depth], part, scope, set(node))
-        if not isinstance(node, Mapping) or part not in node:
-            return  # mmengine says what does not fit.
-        node = node[part]
-    if isinstance(value, Mapping) and isinstance(node, Mapping) and not value.get('_delete_'):
-        for key, inner in value.items():
+    for key in options:
+        top = key.partition('.')[0]
+        if top not in known:
+            reason = (f'{top!r} is a variable of the config, which is used up once it is read: '
+                      'name the place where its value ends up' if top in cfg else
+                      f'the Runner reads no {top!r}{_hint(top, known)}')
+            raise UserError(f'the option {key} would have no effect: {reason}.')
+    try:
+        nested = _nest(options)
+        _check(dict(cfg.items()), nested, '', cfg.get('default_scope') or 'mmengine')
+        cfg.merge_from_dict(nested)
+    except UserError:
+        raise
+    except Exception as error:  # Whatever mmengine thinks of it.
+        raise UserError(f'the options {dict(options)} do not fit the config: '
+                        f'{type(error).__name__}: {error}') from error
+
+
+def _nest(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as dicts in dicts; an option may reach into a dict or list that another gives."""
+    nested: dict[str, Any] = {}
+    for key in sorted(options, key=lambda key: key.count('.')):
+        *path, last = key.split('.')
+        node: Any = nested
+        for part in path:
+            node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+        # A copy: mmengine takes _delete_ out of what it merges.
+        node[int(last) if isinstance(node, list) else last] = copy.deepcopy(options[key])
+    return nested
+
+
+def _check(node: Any, given: Any, where: str, scope: str) -> None:
+    """Refuse what the part ``node`` of a config does not take; mmengine says what does not fit."""
+    if not isinstance(given, Mapping):
+        return
+    if given.get('_delete_'):
+        node = {}
+    if isinstance(node, (list, tuple)):
+        node = {**given, **{str(number): part for number, part in enumerate(node)}}
+    if isinstance(node, Mapping):
+        for key, value in given.items():
             if key in node:
-                _check(cfg, [*parts, str(key)], inner)
-            else:
-                _check_argument({**node, **value}, parts, str(key), scope, set(node))
+                _check(node[key], value, f'{where}.{key}', scope)
+            elif where:
+                _check_argument({**node, **given}, where[1:], str(key), scope, set(node))
 
 
-def _check_argument(node: Mapping, path: list[str], name: str, scope: str, present: set) -> None:
+def _check_argument(node: Mapping, where: str, name: str, scope: str, present: set) -> None:
     """Raise unless what is built from ``node`` takes, or may take, an argument of this name."""
-    if not path or name in _TAKEN_OUT.union(_SPECIAL):
-        return
     arguments = [_parameters(part) for part in _built_from(node, scope)]
-    known = set().union(*(names for names, _ in arguments))
-    others = present | known | _TAKEN_OUT
+    known = _TAKEN_OUT.union(*(names for names, _ in arguments))
     anything = not arguments or any(kwargs for _, kwargs in arguments)
-    if name in known or anything and not _hint(name, others, cutoff=0.8):
+    if name in known or anything and not _hint(name, present | known, cutoff=0.8):
         return
-    where = '.'.join(path)
     kind = f" of type {node['type']!r}" if 'type' in node else ''
-    hint = _hint(name, others) or f' ({where} has {", ".join(map(str, node))})'
+    hint = _hint(name, present | known) or f' ({where} has {", ".join(map(str, node))})'
     raise UserError(f'the option {where}.{name} does not exist: {where}{kind} has no '
                     f'{name!r}{hint}.')
 

@@ -63,6 +63,7 @@ class NoisyLabelDataset:
             raise TypeError("NoisyLabelDataset wraps a dataset based on mmengine's BaseDataset, "
                             f'but got {type(self.dataset).__name__}. Put wrappers around it: '
                             'RepeatDataset(dataset=dict(type="mmips.NoisyLabelDataset", ...)).')
+        self.rate, self.kind, self.class_map, self.seed = rate, kind, class_map, seed
         self.clean_labels, _ = get_labels(self.dataset)
         classes = self.metainfo.get('classes')
         number = len(classes) if classes is not None else int(self.clean_labels.max(initial=-1)) + 1

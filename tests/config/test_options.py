@@ -58,9 +58,9 @@ def test_merges_what_is_read(cfg, key, value):
     ('optim_wrapper.paramwise_cgf', {}, 'did you mean paramwise_cfg'),
     ('trainn_cfg.max_epochs', 1, r"the Runner reads no 'trainn_cfg' \(did you mean train_cfg"),
     ('dataset_type', 'X', "'dataset_type' is a variable of the config, which is used up"),
-    ('model.train_cfg.augments.prob', 1, 'augments.prob=1 does not fit the config: TypeError'),
-    ('custom_hooks.9', 1, 'custom_hooks.9=1 does not fit .* exceeds the length of list'),
-    ('model.backbone.depth.x', 1, 'model.backbone.depth.x=1 does not fit the config: TypeError'),
+    ('model.train_cfg.augments.prob', 1, 'augments.prob.: 1} do not fit the config: TypeError'),
+    ('custom_hooks.9', 1, 'custom_hooks.9.: 1} do not fit .* exceeds the length of list'),
+    ('model.backbone.depth.x', 1, 'depth.x.: 1} do not fit the config: TypeError'),
 ])
 def test_refuses_what_nothing_reads(cfg, key, value, words):
     before = copy.deepcopy(cfg.to_dict())
@@ -80,3 +80,7 @@ def test_order_does_not_matter(cfg):
     assert cfg.train_dataloader.sampler == dict(type='DefaultSampler', shuffle=True)
     assert cfg.default_hooks.early == dict(type='EarlyStoppingHook', monitor='loss')
     assert cfg.model.backbone.drop_rate == 0.1
+    merge_options(cfg, {'custom_hooks.0.priority': 'LOW', 'custom_hooks': [dict(type='X')]})
+    assert cfg.custom_hooks == [dict(type='X', priority='LOW')]
+    with pytest.raises(UserError, match='do not fit the config'):
+        merge_options(cfg, {'val_cfg.a': 1, 'val_cfg': 1})
