@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mmips.config import sources
 
@@ -42,7 +43,9 @@ class Inspector:
                 yield 'missing image', path
             elif self.decode:
                 try:
-                    size = _decode(path)
+                    with Image.open(path) as image:
+                        image.load()
+                        size = image.size
                 except Exception as error:  # Pillow's decoders fail in many ways
                     yield 'unreadable image', f'{path}: {reason(error)}'
         if 'seg_map_path' in record:
@@ -102,17 +105,8 @@ class Inspector:
         yield 'notes', Counter(ignored=sum(bool(box.get('ignore_flag')) for box in boxes))
 
 
-def _decode(path: str) -> tuple[int, int]:
-    """Width and height of an image that is read to its end."""
-    from PIL import Image
-    with Image.open(path) as image:
-        image.load()
-        return image.size
-
-
 def _refuse_colours(path: str) -> None:
     """Refuse what mmseg would read without a word: colours, and values beyond a byte."""
-    from PIL import Image
     if sources.is_local(path):
         with Image.open(path) as image:
             high = image.getextrema()[1] if image.mode.startswith('I') else 0
