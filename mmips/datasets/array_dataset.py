@@ -66,6 +66,9 @@ class ArrayDataset(BaseArrayDataset):
             raise ValueError("Give either ann_file='x.npz' or both images='x.npy' and "
                              f"labels='y.npy', got ann_file={ann_file!r}, images={images!r}, "
                              f'labels={labels!r}.')
+        for name, number in (('max_classes', max_classes), ('per_class', per_class)):
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise ValueError(f'{name} must be a positive integer or None, got {number!r}.')
         self.split = split
         self.images_file, self.labels_file = images, labels
         self.images_key, self.labels_key, self.classes_key = images_key, labels_key, classes_key
@@ -99,7 +102,11 @@ class ArrayDataset(BaseArrayDataset):
 
     def select_rows(self, labels: np.ndarray) -> np.ndarray:
         """Apply ``index_range``, ``max_classes`` and ``per_class``."""
-        rows = np.arange(len(labels))[slice(*self.index_range or (None, ))]
+        start, stop = self.index_range or (0, len(labels))
+        if not 0 <= start < stop <= len(labels):
+            raise ValueError('index_range must be (start, stop) with 0 <= start < stop <= '
+                             f'{len(labels)}, the images in {self._source()}, got {(start, stop)}.')
+        rows = np.arange(start, stop)
         if self.max_classes is not None:
             rows = rows[labels[rows] < self.max_classes]
             if self._metainfo.get('classes') is not None:

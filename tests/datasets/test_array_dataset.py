@@ -133,6 +133,8 @@ def test_labels_and_categories_need_no_image(pair, monkeypatch):
     (dict(ann_file='set.npz', split='val'), ValueError, r"no array 'images' for split='val'"),
     # Half a split is not filled up.
     (dict(ann_file='set.npz', split='half'), ValueError, "no array 'labels_half'"),
+    (dict(ann_file='set.npz', index_range=(3, 99)), ValueError, r'<= 10, .* got \(3, 99\)'),
+    (dict(ann_file='set.npz', per_class=0), ValueError, 'per_class must be .* got 0'),
     (dict(ann_file='set.npz', index_range=(0, 1), max_classes=2), ValueError,
      'no image is left of the 10 images')])
 def test_bad_arguments(args, error, match, npz, tmp_path):
