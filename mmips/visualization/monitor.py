@@ -1,15 +1,12 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Pictures of what the training monitors have logged: Figures 4 and 5 of the IPS paper."""
-from __future__ import annotations
-
 import os.path as osp
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from mmips.visualization import style
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ['draw_curves', 'draw_gradients']
 
@@ -75,5 +72,5 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
         axes.set_ylim(bottom=0)
         axes.xaxis.get_major_locator().set_params(integer=True)
     style.legend(figure, handles=list(handles.values()), labels=list(handles),
-                 loc='outside lower center', ncols=min(len(handles), 3 if len(shown) > 1 else 2))
+                 ncols=min(len(handles), 3 if len(shown) > 1 else 2))
     return figure

@@ -43,10 +43,7 @@ def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = 
     height = rows * (tile + line) + 0.25 * (bool(title) + len(notes)) + 0.3 * bool(headings) + 0.2
     # One narrow column leaves room for the title all the same.
     figure = new_figure(max(columns * (tile + 0.12) + 0.3, 5.4), height, title, notes)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for place in axes.flat:
-        place.set_xticks([])
-        place.set_yticks([])
+    axes = figure.subplots(rows, columns, squeeze=False, subplot_kw=dict(xticks=[], yticks=[]))
     for place, heading in zip(axes[0], headings):
         place.set_title(shorten(heading, 26), fontsize=10, weight='bold', color=INK)
     return figure, axes
@@ -74,14 +71,13 @@ def tidy(axes: Any, xlabel: str = '', ylabel: str = '', title: str = '') -> None
     axes.tick_params(labelsize=8, colors=INK, length=2.5)
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ('left', 'bottom'))
-        spine.set_color(FAINT)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.spines[:].set_color(FAINT)
 
 
 def legend(target: Any, **options: Any) -> None:
-    """A legend of axes beside them, or of a figure outside all axes: it hides no curve."""
-    place = (dict(loc='outside right upper') if hasattr(target, 'suptitle') else
+    """A legend of axes beside them, or of a figure below all axes: it hides no curve."""
+    place = (dict(loc='outside lower center') if hasattr(target, 'suptitle') else
              dict(loc='upper left', bbox_to_anchor=(1.01, 1), borderaxespad=0))
     target.legend(**{**place, 'fontsize': 8.5, 'frameon': False, 'labelcolor': INK, **options})
 
