@@ -8,13 +8,20 @@ import pytest
 import torch
 from helpers import tiny_classifier
 from helpers.corrupting import corrupted
-from helpers.tiny_classifier import predict
+from helpers.tiny_classifier import predict, request
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from PIL import Image
 
 from mmips.errors import UserError
 from mmips.evaluation import corruptions as robustness
 from mmips.runs.tables import to_markdown
 
 IMAGES = 40
+OPTIONS = dict(corruptions=['fog'], severities=[1, 4], cifar_c=None, where='packed', seed=0,
+               reference=None)
+# Errors of the reference: 20 clean, (40, 60) and (30, 50); of the other: 10, (20, 30), (40, 60).
+REFERENCE, OTHER = (80., 60., 40., 70., 50.), (90., 80., 70., 60., 40.)
 
 
 def frame(**networks):
@@ -23,16 +30,12 @@ def frame(**networks):
     return pd.DataFrame(networks, index=pd.MultiIndex.from_tuples(index))
 
 
-# Errors of the reference: 20 clean, (40, 60) and (30, 50); of the other: 10, (20, 30), (40, 60).
-REFERENCE, OTHER = (80., 60., 40., 70., 50.), (90., 80., 70., 60., 40.)
-
-
 def test_corruption_errors_by_hand():
     scores = frame(ref=REFERENCE, other=OTHER)
     # 100 (20 + 30) / (40 + 60) and 100 (40 + 60) / (30 + 50).
     assert robustness.corruption_errors(scores, 'ref').other.tolist() == pytest.approx([50, 125])
     # Without clean errors: (10 + 20) / (20 + 40) and (30 + 50) / (10 + 30).
-    relative = robustness.relative_corruption_errors(scores, 'ref').other
+    relative = robustness.corruption_errors(scores, 'ref', relative=True).other
     assert relative.tolist() == pytest.approx([50, 200])
     means = robustness.summarise(scores, 'ref').to_dict('index')
     assert means['ref'] == pytest.approx(dict(clean=80, accuracy=55, mce=100, relative_mce=100))
@@ -69,6 +72,40 @@ def test_the_tables_are_those_of_table_11():
     assert '**' not in to_markdown('', robustness.corruption_tables(frame(ref=REFERENCE), 'ref'))
 
 
+@pytest.mark.parametrize('where, first, place', [('packed', 0, 3), ('loaded', 0, 1),
+                                                 ('loaded', 1, 0)])
+def test_the_corruption_has_its_place(where, first, place):
+    pipeline = [dict(type=f'mmpretrain.{name}') for name in (
+        'LoadImageFromFile', 'ResizeEdge', 'CenterCrop', 'PackInputs')][first:]
+    result = robustness.insert_step(pipeline, dict(type='X'), where)
+    assert result == [*pipeline[:place], dict(type='X'), *pipeline[place:]]
+    with pytest.raises(UserError, match='no PackInputs.*--where loaded'):
+        robustness.insert_step(pipeline[:-1], dict(type='X'), 'packed')
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ConcatDataset'])
+def test_files_in_wrappers_are_corrupted_as_arrays_are(tmp_path, wrapper):
+    """Images loaded from files, blue first, give the same as those of an array, red first."""
+    init_default_scope('mmpretrain')
+    images = tiny_classifier.blocks(1)
+    (tmp_path / 'cat').mkdir()
+    Image.fromarray(images[0]).save(tmp_path / 'cat' / '0.png')
+    inner = dict(type='mmpretrain.CustomDataset', data_root=str(tmp_path),
+                 pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])
+    data = (dict(type=wrapper, dataset=inner, times=2) if wrapper == 'RepeatDataset' else
+            dict(type=wrapper, datasets=[inner, dict(inner)]))
+    cfg = Config(dict(model=dict(), data_preprocessor=dict(to_rgb=True),
+                      test_dataloader=dict(dataset=data)))
+    changed = robustness.corrupt_split(cfg, request(**{**OPTIONS, 'seed': 2}), ('frost', 3))
+    dataset = DATASETS.build(changed.test_dataloader.dataset)
+    expected = corrupted(images, 'frost', 3, 2)[0]
+    for number in range(2):
+        np.testing.assert_array_equal(dataset[number]['inputs'].permute(1, 2, 0)[..., [2, 1, 0]],
+                                      expected)
+    # The config itself is left alone.
+    assert 'CorruptImage' not in str(cfg)
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """The first of the two networks is right about every clean image."""
@@ -89,13 +126,7 @@ def setup(trained, tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(setup):
-
-    def run(**change):
-        return robustness.eval_corruptions(tiny_classifier.options(**{**dict(
-            corruptions=['fog'], severities=[1, 4], cifar_c=None, where='packed', seed=0,
-            reference=None), **change}))
-
-    return run
+    return lambda **change: robustness.eval_corruptions(request(**{**OPTIONS, **change}))
 
 
 @pytest.fixture
@@ -103,12 +134,8 @@ def passes(monkeypatch):
     """Titles of the passes over corrupted images, with the networks that took part."""
     found = []
     original = robustness._count_correct
-
-    def count(models, loader, title):
-        found.append((title.split(' ', 1)[1], ''.join(models)))
-        return original(models, loader, title)
-
-    monkeypatch.setattr(robustness, '_count_correct', count)
+    monkeypatch.setattr(robustness, '_count_correct', lambda models, loader, title: (
+        found.append((title, ''.join(models))), original(models, loader, title))[1])
     return found
 
 
@@ -116,8 +143,11 @@ def accuracy(model, images, labels):
     return 100 * float((predict(model, images).argmax(1).numpy() == labels).mean())
 
 
-def test_numbers_are_those_of_a_plain_loop(run, setup):
-    """With workers, too, which learn of every condition; and of part of the images."""
+def test_numbers_are_those_of_a_plain_loop(run, setup, monkeypatch):
+    """With workers, too; the examples are red first, from the middle of the split."""
+    drawn = []
+    monkeypatch.setattr('mmips.visualization.corruptions.draw_examples', lambda *args: (
+        drawn.append(args), Image.new('L', (2, 2)))[1])
     models, images, labels = setup
     names = ('fog', 'impulse_noise', 'contrast')
     scores = run(corruptions=names, severities=[4, 1], seed=3, batch_size=7,
@@ -129,6 +159,10 @@ def test_numbers_are_those_of_a_plain_loop(run, setup):
     assert scores.a['clean', 0] == 100
     # The networks and the corruptions are told apart by these numbers.
     assert len(set(scores.to_numpy().ravel())) > 4
+    original, examples, note = drawn[0]
+    np.testing.assert_array_equal(original, images[20])
+    np.testing.assert_array_equal(examples['fog'][4], corrupted(images[:21], 'fog', 4, 3)[20])
+    assert '32 x 32 pixels' in note
 
 
 def test_the_files_say_what_was_measured(run, tmp_path, capsys):
@@ -166,27 +200,25 @@ def test_what_is_done_is_not_done_again(run, passes, tmp_path):
     (tmp_path / '2.pth').write_bytes((tmp_path / '1.pth').read_bytes())
     run(checkpoints=['0.pth', '2.pth'], names=['x', 'y'])
     assert passes == [('snow 4', 'ab'), ('fog 1', 'y'), ('fog 4', 'y')]
+    # What has changed is done again.
+    for change in (dict(seed=1), dict(max_images=20)):
+        passes.clear()
+        run(severities=[1], **change)
+        assert passes == [('fog 1', 'ab')]
     passes.clear()
+    np.savez('tiny.npz', **dict(np.load('tiny.npz')), more=np.zeros(3))
+    run(severities=[1])
     state = torch.load('1.pth')
     torch.save(dict(state, more=1), '1.pth')
     run(severities=[1])
-    assert passes == [('fog 1', 'b')]
-
-
-@pytest.mark.parametrize('change', [dict(seed=1), dict(max_images=20), 'data'])
-def test_what_has_changed_is_done_again(run, passes, setup, change):
-    run(severities=[1])
-    if change == 'data':
-        np.savez('tiny.npz', **dict(np.load('tiny.npz')), more=np.zeros(3))
-    run(severities=[1], **(change if isinstance(change, dict) else {}))
-    assert passes == 2 * [('fog 1', 'ab')]
+    assert passes == [('fog 1', 'ab'), ('fog 1', 'b')]
 
 
 def test_an_interruption_keeps_what_is_finished(run, passes, monkeypatch):
     counted = robustness._count_correct
 
     def fail(models, loader, title):
-        if 'fog 4' in title:
+        if title == 'fog 4':
             raise KeyboardInterrupt
         return counted(models, loader, title)
 
@@ -234,16 +266,11 @@ def test_cifar_c_is_read(run, setup, cifar_c, passes, tmp_path):
     content = json.loads((tmp_path / 'out/corruptions.json').read_text(),
                          parse_constant=lambda name: pytest.fail(name))
     assert content['summary']['b']['mce'] is None and content['summary']['b']['accuracy'] < 100
-
-
-def test_broken_cifar_c_is_refused_before_any_work(run, cifar_c, passes):
-    np.save(cifar_c / 'labels.npy', np.load(cifar_c / 'labels.npy') + 1)
-    with pytest.raises(UserError, match='label 4, but the model only 4 classes'):
-        run(cifar_c=str(cifar_c), severities=[1])
+    # What is broken is refused before any work.
     passes.clear()
     (cifar_c / 'snow.npy').unlink()
     with pytest.raises(UserError, match='snow.npy does not exist.*zenodo.org'):
-        run(cifar_c=str(cifar_c), corruptions=['fog', 'snow'])
+        run(**change)
     assert passes == []
 
 
@@ -251,20 +278,16 @@ def test_broken_cifar_c_is_refused_before_any_work(run, cifar_c, passes):
     (dict(severities=[0]), r'from 1 \(mild\) to 5 \(strong\), got 0'),
     (dict(corruptions=['fogg']), "Did you mean 'fog'"),
     (dict(reference='c'), r"--reference must be one of \['a', 'b'\], got 'c'"),
-    (dict(seed=-1), '--seed must be at least 0, got -1'),
+    (dict(seed=-1), 'seed must be an integer of at least 0, got -1'),
     (dict(cifar_c='x', split='train'), 'leave out --split train'),
-    (dict(cifar_c='x', where='loaded'), 'leave out --where'),
+    (dict(cifar_c='x', where='loaded'), 'and --where'),
     (dict(cifar_c='nowhere'), 'nowhere/labels.npy does not exist'),
-])
-def test_options_that_cannot_be_are_refused(run, tmp_path, change, message):
+    ('small images', 'has 32 x 16 pixels')])
+def test_what_cannot_be_is_refused(run, passes, tmp_path, change, message):
+    arrays = dict(np.load('tiny.npz'))
+    if change == 'small images':
+        change = {}
+        np.savez('tiny.npz', **{**arrays, 'images_test': arrays['images_test'][:, :16]})
     with pytest.raises(UserError, match=message):
         run(**change)
-    assert not (tmp_path / 'out').exists()
-
-
-def test_small_images_are_refused_before_any_pass(run, passes):
-    arrays = dict(np.load('tiny.npz'))
-    np.savez('tiny.npz', **{**arrays, 'images_test': arrays['images_test'][:, :16]})
-    with pytest.raises(UserError, match='has 32 x 16 pixels'):
-        run()
-    assert passes == []
+    assert passes == [] and not (tmp_path / 'out').exists()

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from mmips.evaluation import segdet
+from mmips.evaluation.predictions import Request
 from mmips.evaluation.segdet import compare_predictions
 from mmips.visualization import predictions as drawing
 
@@ -139,15 +140,21 @@ def table(folder):
     return {row[0]: row[1:] for row in rows}
 
 
+def ask(config, *checkpoints, **change):
+    names = ['first', 'second', 'third'][:len(checkpoints)]
+    return Request(**{**dict(config=config, checkpoints=checkpoints, names=names, out='out',
+                             baseline='first', images=(), num=4, score_thr=0.3), **change})
+
+
 @pytest.fixture
 def compare(monkeypatch):
     """Compare without a picture; returns the scores and the examples that would be drawn."""
 
-    def run(config, *checkpoints, names=('first', 'second'), out='out', **settings):
+    def run(*args, **change):
         given = []
         monkeypatch.setattr(drawing, 'draw_predictions',
                             lambda examples, *_: given.extend(examples) or Image.new('L', (2, 2)))
-        return compare_predictions(config, dict(zip(names, checkpoints)), out, **settings), given
+        return compare_predictions(ask(*args, **change)), given
 
     return run
 
@@ -162,9 +169,9 @@ def reported(config, checkpoint, **options):
 
 
 def test_segmentation(seg, capsys):
-    scores = compare_predictions(seg[0], dict(old=seg[1], new=seg[2]), 'some/out')
+    scores = compare_predictions(ask(*seg, out='some/out'))
     out = capsys.readouterr().out
-    for name, checkpoint in zip(('old', 'new'), seg[1:]):
+    for name, checkpoint in zip(scores, seg[1:]):
         assert scores[name]['total'].round(2).to_dict() == pytest.approx(
             {key: value for key, value in reported(
                 'seg.py', checkpoint, **{'model.pretrained': None}).items()
@@ -175,7 +182,7 @@ def test_segmentation(seg, capsys):
         'per_class.csv', 'per_class.md', 'predictions.png']
     assert Path('some/out/per_class.md').read_text() in out
     rows = table('some/out')
-    assert rows.pop('class') == ['old', 'new', 'new - old']
+    assert rows.pop('class') == ['first', 'second', 'second - first']
     assert list(rows) == [*trees.CAMVID, 'mIoU', 'aAcc']
     for old, new, change in rows.values():
         assert float(change) == pytest.approx(float(new) - float(old), abs=1e-9)
@@ -256,11 +263,11 @@ test_evaluator = dict(type='CocoMetric', ann_file='test.json', metric='bbox')
 
 @pytest.mark.parametrize('settings, words', [
     (dict(images=[4]), ['the test split has 4 images, 0 to 3, but got [4]']),
-    (dict(options={'test_dataloader.dataset.data_root': 'gone'}),
+    (dict(cfg_options={'test_dataloader.dataset.data_root': 'gone'}),
      ['CamVid', 'is missing', 'gone/images/test']),
-    (dict(options={'test_evaluator.type': 'Accuracy'}),
+    (dict(cfg_options={'test_evaluator.type': 'Accuracy'}),
      ['seg.py has Accuracy as its test_evaluator', 'IoUMetric, VOCMetric, CocoMetric']),
-    (dict(options={'test_evaluator.format_only': True}), ['IoUMetric(format_only=True)'])])
+    (dict(cfg_options={'test_evaluator.format_only': True}), ['IoUMetric(format_only=True)'])])
 def test_what_does_not_fit_is_refused(compare, seg, settings, words):
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         compare(*seg, **settings)
@@ -272,4 +279,4 @@ def test_what_does_not_fit_is_refused(compare, seg, settings, words):
 def test_a_checkpoint_that_does_not_fit_is_refused_first(compare, seg, monkeypatch):
     monkeypatch.setattr(segdet, '_predict', lambda *args: pytest.fail('A network was run.'))
     with pytest.raises(ValueError, match='run/bad.pth is not a checkpoint of this config'):
-        compare(*seg, save('run/bad.pth', classes=5), names='abc')
+        compare(*seg, save('run/bad.pth', classes=5))

@@ -16,15 +16,15 @@ Writes ``corruptions.md``, ``.csv`` (a number a row), ``.json`` and ``.png``, an
 ``corruption_examples.png``, an image of the split under each corruption.
 """
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy of checkpoints on corrupted images')
     cli.add_checkpoint_options(parser)
@@ -41,7 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of the corruptions (default: 0)')
     parser.add_argument('--reference', metavar='NAME',
                         help='the checkpoint whose mCE is 100 (default: the first)')
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
     return args
 
@@ -51,12 +51,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
     """Evaluate, and return the accuracies by condition and name."""
     args = parse_args(argv)
     from mmips.evaluation.corruptions import eval_corruptions
-    try:
-        return eval_corruptions(args)
-    except KeyboardInterrupt:
-        print('\nInterrupted. What is finished is kept: the same command goes on from there.',
-              file=sys.stderr)
-        sys.exit(130)
+    return eval_corruptions(args)
 
 
 if __name__ == '__main__':

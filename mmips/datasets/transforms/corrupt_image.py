@@ -54,7 +54,7 @@ class CorruptImage(BaseTransform):
         self.corruption = check_corruption(corruption)
         self.severity = check_severity(severity)
         if not isinstance(seed, int) or seed < 0:
-            raise ValueError(f'seed must be an integer of at least 0, got {seed!r}.')
+            raise UserError(f'seed must be an integer of at least 0, got {seed!r}.')
         if channel_order not in ('rgb', 'bgr'):
             raise ValueError(f"channel_order must be 'rgb' or 'bgr', got {channel_order!r}.")
         self.seed, self.channel_order = seed, channel_order
