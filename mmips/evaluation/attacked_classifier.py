@@ -1,8 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Attacks on the images as the data pipeline delivers them (resized, cropped, 0 to 255).
 
-They go through the model's own data preprocessor: channel order, normalisation and padding are
-those of every other evaluation, and padding, which is no part of the image, stays as it is.
+They go through the model's own data preprocessor, whose padding is no part of the image.
 """
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,10 +18,9 @@ __all__ = ['AttackedClassifier']
 
 
 class AttackedClassifier:
-    """An mmpretrain classifier as a function from images to logits, and attacks on it.
+    """An mmpretrain classifier in evaluation mode, which does not change, and attacks on it.
 
-    The model has to be in evaluation mode. Neither its parameters, their gradients nor its running
-    statistics change. ``reverses`` says whether its data preprocessor reverses the colours.
+    ``reverses`` says whether its data preprocessor reverses the colours.
     """
 
     def __init__(self, model: Any, settings: AttackSettings, reverses: bool = False) -> None:

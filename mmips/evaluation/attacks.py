@@ -73,12 +73,9 @@ def evaluate_attacks(request: predictions.Request) -> pd.DataFrame:
     """Do what ``eval_attacks.py`` is asked for: ``attacks.md``, ``.csv``, ``.json`` and ``.png``.
 
     Every finished score is kept in ``attacks_done.json``: an interrupted evaluation goes on where
-    it stopped, and one with more attacks or radii computes only those that are new. What is
-    finished is written after a failure too.
+    it stopped, and what is finished is written after a failure too.
 
-    Returns a row for each ``attack``, ``checkpoint`` and ``eps``: how many ``images`` there were,
-    how many were ``correct``, the ``accuracy`` in percent, and how many were ``unmoved``, see
-    :func:`to_text`.
+    Returns a row for each ``attack``, ``checkpoint`` and ``eps``, with the ``accuracy`` in percent.
     """
     settings = AttackSettings(**{field.name: getattr(request, field.name)
                                  for field in fields(AttackSettings)})
@@ -129,12 +126,7 @@ def _complete(cfg: Any, request: predictions.Request, settings: AttackSettings,
 
 def to_text(scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame], settings: AttackSettings,
             about: str) -> str:
-    """Markdown in the layout of Table 12: a block for each attack, eps down, networks across.
-
-    What is missing stays empty. Below the tables stands how many images an attack has not changed:
-    nearly always their gradient is exactly 0, as the loss of very sure predictions is in floating
-    point.
-    """
+    """Markdown in the layout of Table 12: a block for each attack, eps down, networks across."""
     step = (f'{settings.step_size:g}' if settings.step_size is not None else
             f'{settings.step(1):.4g} eps')
     iterated = ' and '.join(ATTACKS[attack] for attack in tables if attack != 'fgsm')

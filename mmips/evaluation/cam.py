@@ -1,9 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Class activation maps of several checkpoints, by mmpretrain's own tool and grad-cam."""
+import os.path as osp
 import runpy
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -25,10 +25,7 @@ class Result(NamedTuple):
 
 
 def compare_cam(request: predictions.Request) -> dict[str, Result]:
-    """Do what ``tools/visualization/compare_cam.py`` is asked for: ``cam.png`` and ``cam.csv``.
-
-    Returns the results by the checkpoints' names.
-    """
+    """Do what ``tools/visualization/compare_cam.py`` is asked for; returns results by name."""
     cfg = predictions.load_classifier_config(request)
     vis_cam = import_vis_cam()
     model = predictions.build_model(cfg, request.device)
@@ -68,10 +65,10 @@ def compare_cam(request: predictions.Request) -> dict[str, Result]:
 def import_vis_cam() -> Any:
     """The module of mmpretrain's own ``vis_cam`` tool."""
     import mmpretrain
-    path = Path(mmpretrain.__file__).parent / '.mim/tools/visualization/vis_cam.py'
     with explained("Class activation maps need grad-cam (pip install 'grad-cam>=1.3.7,<1.5') and "
                    "mmpretrain's own tools (in its wheel, or by `pip install -e .` in a checkout)"):
-        return SimpleNamespace(**runpy.run_path(str(path)))
+        return SimpleNamespace(**runpy.run_path(osp.join(
+            osp.dirname(mmpretrain.__file__), '.mim/tools/visualization/vis_cam.py')))
 
 
 def _find_layers(vis_cam: Any, model: Any, request: predictions.Request) -> tuple[list, str]:

@@ -1,10 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Robustness to corruptions: accuracies, the mean corruption error, tables and pictures.
+"""Robustness to corruptions: Tables 10 and 11 of the IPS paper.
 
-Hendrycks and Dietterich, https://arxiv.org/abs/1903.12261; Tables 10 and 11 of the IPS paper.
-
-Scores are a DataFrame of accuracies in percent: a column for each network, a row for each
-(corruption, severity), the first of which is ('clean', 0).
+Hendrycks and Dietterich, https://arxiv.org/abs/1903.12261. Scores are a DataFrame of accuracies in
+percent: a column for each network, a row for each (corruption, severity), first ('clean', 0).
 """
 import copy
 import importlib.metadata
@@ -29,16 +27,14 @@ __all__ = ['corrupt_split', 'corruption_errors', 'corruption_tables', 'eval_corr
            'insert_step', 'summarise']
 
 _LIBRARY = 'imagecorruptions-imaug'
-#: Corruption and severity; ('clean', 0) is the images as they are.
-Condition = tuple[str, int]
-CLEAN: Condition = ('clean', 0)
+#: Corruption and severity of the images as they are.
+CLEAN = ('clean', 0)
 
 
 def eval_corruptions(request: predictions.Request) -> pd.DataFrame:
     """Do what ``tools/analysis_tools/eval_corruptions.py`` is asked for; returns the scores.
 
-    What is finished is kept in ``corruptions_done.json`` of the folder ``out`` (clean images
-    beside the checkpoints): after an interruption the same call goes on from there.
+    What is finished is kept in ``corruptions_done.json``, from which the same call goes on.
     """
     _check_options(request)
     cfg = predictions.load_classifier_config(request)
@@ -61,9 +57,8 @@ def _check_options(request: predictions.Request) -> None:
     if request.cifar_c and (request.split == 'train' or request.where != 'packed'):
         raise UserError('--cifar-c holds test images that are corrupted already: leave out --split '
                         'train and --where.')
-    for corruption in request.corruptions:
-        if request.cifar_c:
-            read_cifar_c(request.cifar_c, corruption)
+    for corruption in request.corruptions if request.cifar_c else ():
+        read_cifar_c(request.cifar_c, corruption)
 
 
 def _describe_source(request: predictions.Request) -> tuple[str, str]:
@@ -80,7 +75,7 @@ def _describe_source(request: predictions.Request) -> tuple[str, str]:
             f'corrupted {place}; seed {request.seed}.')
 
 
-def corrupt_split(cfg: Any, request: predictions.Request, condition: Condition) -> Any:
+def corrupt_split(cfg: Any, request: predictions.Request, condition: tuple[str, int]) -> Any:
     """The config, or a copy whose split has corrupted images or those of ``--cifar-c``."""
     if condition == CLEAN:
         return cfg
@@ -120,20 +115,18 @@ def _draw_examples(cfg: Any, request: predictions.Request) -> None:
     images: dict[str, dict[int, np.ndarray]] = {}
     for corruption, severity in [CLEAN, *itertools.product(request.corruptions, sorted(
             {levels[0], levels[len(levels) // 2], levels[-1]}))]:
-        changed = corrupt_split(cfg, request, (corruption, severity))
-        found = request.build_loader(changed).dataset
+        found = request.build_loader(corrupt_split(cfg, request, (corruption, severity))).dataset
         images.setdefault(corruption, {})[severity] = denormalize(
             found[len(found) // 2]['inputs'][None],
             order=colours.pipeline_order(cfg, request.split))[0]
     original = images.pop('clean')[0]
     height, width = original.shape[:2]
-    note = f'{_describe_source(request)[0]}; {width} x {height} pixels for the network'
-    files.write_picture(Path(request.out, 'corruption_examples.png'),
-                        draw_examples(original, images, note))
+    files.write_picture(Path(request.out, 'corruption_examples.png'), draw_examples(
+        original, images,
+        f'{_describe_source(request)[0]}; {width} x {height} pixels for the network'))
 
 
-def _count_images(cfg: Any, request: predictions.Request
-                  ) -> dict[str, dict[Condition, Sequence[int]]]:
+def _count_images(cfg: Any, request: predictions.Request) -> dict[str, dict]:
     """Correct and all images, by network and condition, the clean images first."""
     library = '' if request.cifar_c else importlib.metadata.version(_LIBRARY)
     keys = {(name, condition): fingerprints.result_key(
@@ -145,7 +138,7 @@ def _count_images(cfg: Any, request: predictions.Request
                     for name, found in request.predict(cfg).items()}
     path = Path(request.out, 'corruptions_done.json')
     done = files.read_results(path)
-    missing: dict[Condition, list[str]] = {}
+    missing: dict[tuple[str, int], list[str]] = {}
     for (name, condition), key in keys.items():
         if key not in done:
             missing.setdefault(condition, []).append(name)
@@ -197,10 +190,7 @@ def corruption_errors(scores: pd.DataFrame, reference: str, relative: bool = Fal
 
 
 def summarise(scores: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """A row of means for each network: accuracies (higher is better), mCEs (lower is better).
-
-    The latter are over the corruptions where they are defined, NaN if nowhere.
-    """
+    """Means of each network; mCEs over the corruptions where they are defined, NaN if nowhere."""
     return pd.DataFrame(dict(
         clean=scores.loc[CLEAN], accuracy=scores.drop(index=CLEAN).mean(),
         mce=corruption_errors(scores, reference).mean(),

@@ -21,8 +21,7 @@ __all__ = ['OF', 'PICKS', 'Compared', 'class_distribution', 'compare_distributio
 
 #: What a distribution over all images of a class is.
 OF = dict(mean='mean predicted distribution', top1='share of top-1 predictions')
-#: Which images are drawn: those that the first checkpoint gets wrong, those of them where it is
-#: surest, those where the checkpoints disagree, or any.
+#: Which images are drawn, see ``--pick``.
 PICKS = ('misclassified', 'confident-wrong', 'disagree', 'random')
 
 
@@ -48,10 +47,7 @@ class Compared:
 
 
 def compare_distributions(request: predictions.Request) -> Compared:
-    """Do what ``tools/visualization/predictive_distribution.py`` is asked for.
-
-    Writes ``distributions.json``, ``.csv`` and ``.md``, draws images and classes.
-    """
+    """Do what ``tools/visualization/predictive_distribution.py`` is asked for."""
     cfg = predictions.load_classifier_config(request)
     loader = request.build_loader(cfg)
     parts = request.predict(cfg)
@@ -70,8 +66,8 @@ def compare_distributions(request: predictions.Request) -> Compared:
                     distributions={
                         name: class_distribution(probs, found.labels, label, request.of)
                         for name, probs in found.probs.items()}) for label in labels]
-    model = predictions.build_model(cfg, 'cpu')
-    pixels = predictions.load_images(cfg, model, loader, chosen, request.split)[-1]
+    pixels = predictions.load_images(cfg, predictions.build_model(cfg, 'cpu'), loader, chosen,
+                                     request.split)[-1]
     rows, pictures = _draw(found, request, images, classes, pixels)
     predictions.write(
         request.out, 'distributions', to_markdown('Where the probability goes', [
@@ -125,8 +121,7 @@ def class_distribution(probs: np.ndarray, labels: np.ndarray, label: int,
     """The distribution over all images of a class, float64 (K,).
 
     The caption of Figure 2, "averaged top-1 predictive distribution", can be read as the mean of
-    the predicted distributions, 'mean', or as the share of the images for which each class has the
-    largest probability, 'top1'.
+    the predicted distributions or, 'top1', as the share of images for which each class is first.
     """
     own = probs[labels == label].astype(np.float64)
     if of == 'mean':

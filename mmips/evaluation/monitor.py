@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Gradients and confidence gaps of training runs side by side: Figures 4 and 5 of the IPS paper."""
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -55,18 +56,15 @@ def compare_monitors(runs: Mapping[str, str | Path], out: str | Path,
         found.assign(value=found['value'].map('{:.6g}'.format)).to_dict('records'),
         dict(unit=unit, runs=parts, means={run: {key: means[key, run] for key in parts[run]}
                                            for run in names}), dpi=130, **_draw(found, epochs))
-    for run, quantities in parts.items():
-        for key, hook in _HOOKS.items():
-            if not any(quantity.startswith(key) for quantity in quantities):
-                print(f'{run} has logged no {key}: that is done by {hook}.')
+    for run, (key, hook) in itertools.product(parts, _HOOKS.items()):
+        if not any(quantity.startswith(key) for quantity in parts[run]):
+            print(f'{run} has logged no {key}: that is done by {hook}.')
     return found
 
 
 def read_quantities(runs: Mapping[str, str | Path],
                     epochs: Sequence[int] | None = None) -> pd.DataFrame:
-    """Means of every monitored quantity over an epoch: ``run``, ``quantity``, ``epoch`` (``iter``
-    where a run has no epochs) and ``value``, of some epochs or of all.
-    """
+    """Means over each epoch: ``run``, ``quantity``, ``epoch`` (or else ``iter``) and ``value``."""
     log = pd.concat([logs.read_run(folder).query('training').assign(run=name)
                      for name, folder in runs.items()])
     if not log['key'].str.startswith(tuple(_HOOKS)).any():

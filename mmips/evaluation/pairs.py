@@ -39,8 +39,8 @@ def browse_pairs(args: predictions.Request) -> str:
     sources.check_paths(cfg, ('train_dataloader', ))
     batch = load_batch(cfg, args.num_pairs, args.prob, args.seed)
     pairs, mask = len(batch.names), batch.mask
-    swapped = np.zeros(pairs, bool) if mask is None else mask.any((1, 2))
-    shown = choose_pairs(batch.names, swapped, min(args.num_pairs, pairs))
+    shown = choose_pairs(batch.names, np.zeros(pairs, bool) if mask is None else mask.any((1, 2)),
+                         min(args.num_pairs, pairs))
     # Last: building a network draws from the random state that the batch depends on.
     found = _measure(cfg, args, batch)
     both = join_index_pairs(*(half[shown] for half in split_pairs(np.arange(2 * pairs))))
@@ -92,12 +92,12 @@ def _build_preprocessor(cfg: Any, prob: float | None) -> tuple[Any, Any]:
     from mmpretrain.registry import MODELS
 
     from mmips.models.batch_augments import find_patch_swaps
-    settings = {'type': 'ClsDataPreprocessor', **find_preprocessor(cfg)}
-    # Left out rather than None: a preprocessor of another type may not know the argument.
-    settings.pop('batch_augments', None)
     augments = find_augments(cfg)[1]
-    if augments.get('augments'):
-        settings['batch_augments'] = dict(augments)
+    settings = {'type': 'ClsDataPreprocessor', **find_preprocessor(cfg),
+                'batch_augments': dict(augments)}
+    if not augments.get('augments'):
+        # Left out rather than None: a preprocessor of another type may not know the argument.
+        settings.pop('batch_augments')
     model = torch.nn.Module()
     model.data_preprocessor = MODELS.build(settings)
     swap = next(iter(find_patch_swaps(model)), None)
@@ -142,8 +142,7 @@ def gap_notes(found: Mapping[str, tuple], names: Sequence[str]) -> list[str]:
 def _rows(found: Mapping[str, tuple], batch: Batch, shown: Sequence[int]) -> list[dict]:
     """The confidences of all pairs; ``drawn`` is a pair's place in the picture, from 1."""
     drawn = {pair: place for place, pair in enumerate(shown, 1)}
-    cells = ([''] * len(batch.names) if batch.mask is None else
-             batch.mask.sum((1, 2)).tolist())
+    cells = [''] * len(batch.names) if batch.mask is None else batch.mask.sum((1, 2)).tolist()
     return [{'pair': pair, 'drawn': drawn.get(pair, ''), 'class': batch.names[pair],
              'checkpoint': name, 'image': image, 'before': f'{before[2 * pair + place]:.6f}',
              'after': f'{after[2 * pair + place]:.6f}', 'cells': cells[pair]}

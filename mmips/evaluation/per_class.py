@@ -1,8 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The score of every class, and tables that compare the scores of several networks.
-
-Tables 8 and 9 of the IPS paper are of this kind.
-"""
+"""The score of every class of several networks: Tables 8 and 9 of the IPS paper."""
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +78,7 @@ def _coco(metric: Any, size: int) -> tuple[str, Any, dict]:
 def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | Path) -> str:
     """Write and print ``per_class.md``, whose text is returned, and ``per_class.csv``.
 
-    They hold all classes, and the differences to the baseline: those of the two numbers shown.
-    In Markdown a higher score has its difference in bold.
+    The differences to the baseline are those of the two numbers shown, in bold where higher.
     """
     shown = scores.map(lambda value: round(value, 2))
     # Not -0.00.

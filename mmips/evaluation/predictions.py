@@ -39,10 +39,7 @@ class Predictions:
 
 
 class Request(argparse.Namespace):
-    """What an evaluating tool is asked for, to be filled by its parser.
-
-    That is the options of ``cli.add_checkpoint_options`` and those of the tool itself.
-    """
+    """What an evaluating tool is asked for: its parser fills in its own options, too."""
     config: str
     checkpoints: Sequence[str]
     names: Sequence[str]
@@ -141,9 +138,10 @@ def load_classifier_config(request: Request) -> Any:
     message for labels that the model does not know.
     """
     cfg = load_split_config(request, 'mmpretrain')
-    (cfg.model.get('train_cfg') or {}).pop('augments', None)
-    for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
-        (preprocessor or {}).pop('batch_augments', None)
+    for node in (cfg.model.get('train_cfg'), cfg.model.get('data_preprocessor'),
+                 cfg.get('data_preprocessor')):
+        for key in ('augments', 'batch_augments'):
+            (node or {}).pop(key, None)
     return cfg
 
 

@@ -1,8 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""How far the confidence of checkpoints can be trusted: Table 10 of the IPS paper.
-
-The metrics and their units are those of :mod:`mmips.functional.safety`.
-"""
+"""How far the confidence of checkpoints can be trusted: Table 10 of the IPS paper."""
 import math
 import re
 import statistics
@@ -12,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmips.errors import UserError
+from mmips.errors import explained
 from mmips.evaluation import predictions
 from mmips.runs import files
 from mmips.runs.tables import Table, to_markdown
@@ -32,34 +29,26 @@ POINTS = 400
 def evaluate_safety(request: predictions.Request) -> dict[str, dict]:
     """Do what ``eval_safety.py`` is asked for; returns for each name the metrics.
 
-    Writes ``safety.md``, ``.csv``, ``.json`` and both pictures; with groups ``safety_groups.csv``,
-    and the probabilities in ``probs/*.npz`` where they shall be kept. Where a network gives no
-    probabilities, those before it are written all the same.
+    Where a network gives no probabilities, those before it are written all the same.
     """
     found = request.predict(predictions.load_classifier_config(request))
     results: dict[str, dict] = {}
     try:
         for name, path in request.paths.items():
-            try:
+            with explained(f'{name} ({path})'):
                 result = score(found[name].probs, found[name].labels, request.num_bins)
-            except ValueError as error:
-                raise UserError(f'{name} ({path}): {error}') from error
             results[name] = dict(checkpoint=path, **result)
             if request.save_probs:
                 # The number tells names apart that differ in what no file name should hold.
                 file = f'{len(results) - 1}_{re.sub(r"[^0-9A-Za-z.-]+", "_", name)}.npz'
                 results[name]['probs'] = f'probs/{file}'
-                _keep(Path(request.out, 'probs', file), found[name])
+                Path(request.out, 'probs').mkdir(parents=True, exist_ok=True)
+                with files.replacing(Path(request.out, 'probs', file), 'wb') as kept:
+                    np.savez_compressed(kept, probs=found[name].probs, labels=found[name].labels)
     finally:
         if results:
             _write(results, request, len(found[request.names[0]].labels))
     return {name: result['metrics'] for name, result in results.items()}
-
-
-def _keep(path: Path, found: predictions.Predictions) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path, 'wb') as file:
-        np.savez_compressed(file, probs=found.probs, labels=found.labels)
 
 
 def score(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> dict[str, dict]:
@@ -76,8 +65,8 @@ def score(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> dict[str
     coverage, risk = safety.risk_coverage_curve(probs, labels)
     best = safety.risk_coverage_curve(probs, labels, best=True)[1]
     # Equal steps of the coverage, all samples last.
-    shown = np.unique(np.linspace(0, len(labels), min(POINTS, len(labels)) + 1).round())[1:]
-    shown = shown.astype(int) - 1
+    steps = np.linspace(0, len(labels), min(POINTS, len(labels)) + 1).round().astype(int)
+    shown = np.unique(steps)[1:] - 1
     return dict(metrics={**top, **found},
                 bins=safety.reliability_bins(probs, labels, num_bins),
                 curve=dict(coverage=coverage[shown], risk=risk[shown], best=best[shown]))
@@ -103,8 +92,8 @@ def to_table(results: Mapping[str, dict], grouped: Mapping[str, dict]) -> Table:
     rows += [[f'{name}, mean of {group["checkpoints"]}',
               *(_text(key, group['mean'][key], group['std'][key]) for key in keys)]
              for name, group in grouped.items()]
-    bold = {(number, 0) for number in range(len(results), len(rows))}
-    return Table('', ['checkpoint', *(HEADINGS[key] for key in keys)], 1, rows, bold)
+    return Table('', ['checkpoint', *(HEADINGS[key] for key in keys)], 1, rows,
+                 bold={(number, 0) for number in range(len(results), len(rows))})
 
 
 def _text(key: str, value: float, spread: float = math.nan) -> str:

@@ -17,8 +17,7 @@ __all__ = ['compare_predictions']
 def compare_predictions(request: predictions.Request) -> pd.DataFrame:
     """Do what ``compare_predictions.py`` is asked for; every checkpoint sees the split once.
 
-    Writes ``predictions.png``, ``per_class.md`` and ``per_class.csv``, and returns a column of
-    :func:`mmips.evaluation.per_class.class_scores` for each checkpoint.
+    Returns a column of :func:`mmips.evaluation.per_class.class_scores` for each checkpoint.
     """
     cfg = predictions.load_split_config(request)
     metric = _find_metric(cfg, request)
@@ -32,9 +31,8 @@ def compare_predictions(request: predictions.Request) -> pd.DataFrame:
     table = pd.DataFrame({name: scores for name, (scores, _) in found.items()})
     # The tables first: they took longer than the picture will.
     per_class.write_comparison(table, request.baseline, request.out)
-    kept = {name: drawn for name, (_, drawn) in found.items()}
-    predictions.write(request.out, 'per_class', predictions=_draw(loader.dataset, kept, chosen,
-                                                                  request))
+    predictions.write(request.out, 'per_class', predictions=_draw(
+        loader.dataset, {name: kept for name, (_, kept) in found.items()}, chosen, request))
     return table
 
 

@@ -16,7 +16,6 @@ __all__ = ['STARTS', 'TASKS', 'Transfer', 'compare_transfer', 'config_of', 'tran
            'write_table']
 
 STARTS = {'random': RANDOM, 'hard': 'hard label', 'ips': 'IPS 4x4'}
-_PRETRAINING = 'pretraining, top-1 %'
 
 
 class Transfer(NamedTuple):
@@ -96,7 +95,8 @@ def _rows(found: Sweep, results: Mapping) -> Iterator[tuple]:
         for seed in found.seeds:
             result = results.get((recipe.name, seed), {'failed': ''})
             if 'failed' not in result:
-                title, score = (_PRETRAINING, result['scores'][-1]) if part == 'pretrain' else (
+                title, score = ('pretraining, top-1 %', result['scores'][-1]) if (
+                    part == 'pretrain') else (
                     TASKS[part].title, TASKS[part].scale * result['test'][TASKS[part].metric])
                 yield title, start, seed, score, result['images'][-1], result['seconds']
 
@@ -104,10 +104,10 @@ def _rows(found: Sweep, results: Mapping) -> Iterator[tuple]:
 def write_table(found: Sweep, results: Mapping, work_dir: Path) -> str:
     """Write ``results.csv`` and ``results.md``; returns the Markdown."""
     import pandas as pd
-    columns = ['what', 'start', 'seed', 'score', 'images_seen', 'seconds']
-    frame = pd.DataFrame(list(_rows(found, results)), columns=columns)
+    frame = pd.DataFrame(list(_rows(found, results)), columns=[
+        'what', 'start', 'seed', 'score', 'images_seen', 'seconds'])
     work_dir.mkdir(parents=True, exist_ok=True)
-    files.write_csv(work_dir / 'results.csv', columns, (
+    files.write_csv(work_dir / 'results.csv', frame, (
         [*row[:3], f'{row.score:.2f}', *row[4:]] for row in frame.itertuples(index=False)))
     table = Texts('', ['', 'start', 'images seen', 'seeds', 'mean ± std', 'above hard label'], 2)
     for (title, start), runs in frame.groupby(['what', 'start'], sort=False):

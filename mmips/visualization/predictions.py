@@ -91,7 +91,7 @@ def _blend(image: np.ndarray, labels: np.ndarray, truth: np.ndarray, palette: np
         0, old - 1) for old in labels.shape)
     labels, truth = (part[np.ix_(rows, columns)].astype(np.int64) for part in (labels, truth))
     known, counts = ((part >= 0) & (part < len(palette)) for part in (labels, truth))
-    resized = Image.fromarray(image).resize(labels.shape[::-1], Image.Resampling.BOX)
+    resized = Image.fromarray(image).resize((len(columns), len(rows)), Image.Resampling.BOX)
     grey = np.asarray(resized.convert('L'), np.float32)[..., None]
     picture = ((1 - _ALPHA) * grey + _ALPHA * palette[np.where(known, labels, 0)]).round()
     y, x = np.indices(labels.shape)

@@ -49,8 +49,6 @@ class SafetyMetrics(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping]) -> None:
         """Keep ``pred_score`` (K,) and ``gt_label``, one class, of each sample of a batch."""
-        if not data_samples:
-            return
         scores, labels = zip(*map(_read, data_samples))
         # Now, and not in compute_metrics: a bad network is seen in its first batch, and in
         # every process, where an error in the first alone would leave the others waiting.
