@@ -24,7 +24,7 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
     """
     number = len(layers)
     figure = style.new_figure(min(max(7.0, 2.0 + 0.27 * number), 16.0), 4.6,
-                              'Gradient of each convolution', [note] if note else [])
+                              'Gradient of each convolution', [note])
     axes = figure.add_subplot()
     for place, run in enumerate(layers.dropna(axis=1, how='all')):
         values = layers[run].dropna()
@@ -32,14 +32,13 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
         axes.plot(layers.index.get_indexer(values.index), values.where(values > 0), label=run,
                   marker='o', markersize=3.5, linewidth=1.2, **style.line_style(place))
     style.tidy(axes, ylabel='mean |gradient|')
-    axes.set_yscale('log')
+    axes.set(yscale='log', xlim=(-0.6, number - 0.4))
     step = -(-number // _MOST_NAMES)
     # Without the parts of the dotted names that are the same in all.
     same = len(osp.commonprefix([name.split('.')[:-1] for name in layers.index]))
     names = ['.'.join(name.split('.')[same:]) for name in layers.index]
     axes.set_xticks(range(0, number, step), names[::step], rotation=90,
                     fontsize=7.5 if number < _MOST_NAMES / 2 else 6.5)
-    axes.set_xlim(-0.6, number - 0.4)
     style.legend(axes)
     return figure
 

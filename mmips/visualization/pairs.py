@@ -24,19 +24,11 @@ def draw_pairs(before: np.ndarray, after: np.ndarray, mask: np.ndarray | None,
                confidences: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None) -> Any:
     """Draw pairs before and after the swap, with the grid and the cells that came across.
 
-    A query is framed in blue and its partner in orange; each cell that the swap brought
-    over is outlined in the colour of the image it came from. With ``confidences``, as Figure 3
-    of the IPS paper, bars below each picture show how sure networks are of its class: a
-    picture of which they are surer after the swap is easy to learn, the other hard.
-
-    Args:
-        before (np.ndarray): Pictures (2P, H, W, 3), uint8 RGB, pairs interleaved.
-        after (np.ndarray): The same after the swap.
-        mask (np.ndarray, optional): Cells exchanged, bool (P, rows, cols); None draws no grid.
-        labels (Sequence[str]): P names, one for each pair.
-        notes (Sequence[str]): Lines below the title.
-        confidences (Mapping[str, tuple], optional): For each network's name, the probability
-            of each picture's class before and after the swap, (2P,) each.
+    The pictures before and after it are (2P, H, W, 3), uint8 RGB, pairs interleaved. A query is
+    framed in blue and its partner in orange; each cell that the swap brought over, as the mask
+    (P, rows, cols) says, is outlined in the colour of the image it came from. With ``confidences``,
+    as Figure 3 of the IPS paper, bars show how sure networks are of each picture's class, (2P,)
+    before and after the swap: where they are surer after it, it is easy to learn, else hard.
     """
     confidences = confidences or {}
     columns = 2 if len(labels) > 3 else 1

@@ -29,18 +29,10 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
     wrong is striped white, and what is ignored is hatched on black. Boxes bear their score, and
     of more than six classes the name, where there is room; difficult ones are dashed.
 
-    Args:
-        examples (Sequence[tuple]): At least one of a caption, an image (H, W, 3), uint8 RGB, and
-            what is known of it: the ground truth, then the prediction of each network. Each is a
-            label map (H, W) of class numbers, or a DataFrame of boxes with ``left``, ``top``,
-            ``right``, ``bottom`` in pixels, ``label`` and, where there are any, ``score`` and
-            ``difficult``.
-        names (Sequence[str]): A name for each network.
-        classes (Sequence[str]): K class names.
-        palette (Sequence[Sequence[int]] | None): K colours, RGB from 0 to 255; without them
-            some that differ.
-        title (str): Defaults to ''.
-        score_thr (float): Boxes below this score are left out. Defaults to 0.3.
+    An example is a caption, an image (H, W, 3), uint8 RGB, and what is known of it: the ground
+    truth, then each network's prediction. Each is a label map (H, W), or a DataFrame of boxes with
+    ``left``, ``top``, ``right``, ``bottom`` in pixels, ``label`` and, where there are any, ``score``
+    and ``difficult``. Without a palette of RGB colours, classes have some that differ.
     """
     palette = _colours(palette, len(classes))
     columns = 2 + len(names)

@@ -68,17 +68,17 @@ def data_uri(content: bytes, media: str) -> str:
 def draw_curve(curve: pd.DataFrame, title: str, unit: str, groups: Sequence[str]) -> str:
     """One quantity over the steps, a line a run in the colour of its group, as an SVG data URI."""
     import matplotlib
-    named = list(curve['group'].unique())
-    rows = -(-len(named) // 2) if 1 < len(named) <= _LEGEND else 0
+    # A group is in the legend by its first run.
+    first = curve.groupby('group', sort=False)['run'].first()
+    rows = -(-len(first) // 2) if 1 < len(first) <= _LEGEND else 0
     figure = style.new_figure(5, 3.2 + 0.16 * rows)
     axes = figure.add_subplot()
-    for (group, _), points in curve.groupby(['group', 'run'], sort=False):
+    for (group, run), points in curve.groupby(['group', 'run'], sort=False):
         points = points.sort_values('step', kind='stable')
         axes.plot(points['step'], points['value'], linewidth=1.2, alpha=0.85,
-                  marker='.' if len(points) < 25 else None, label=group if group in named else None,
+                  marker='.' if len(points) < 25 else None,
+                  label=group if run == first[group] else None,
                   **style.line_style(groups.index(group)))
-        # Once in the legend.
-        named = [name for name in named if name != group]
     style.tidy(axes, unit, title=title)
     if rows:
         style.legend(figure, fontsize=6.5, ncols=2)

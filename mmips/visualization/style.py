@@ -27,8 +27,8 @@ def new_figure(width: float, height: float, title: str = '', notes: Sequence[str
     from matplotlib.figure import Figure
 
     # No pyplot: it would choose a window system and keep every figure in memory.
-    figure = Figure(figsize=(width, height), facecolor='white', layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = FigureCanvasAgg(
+        Figure(figsize=(width, height), facecolor='white', layout='constrained')).figure
     if title or notes:
         figure.suptitle('\n'.join(filter(None, (title, *notes))), fontsize=10.5, color=INK)
     return figure

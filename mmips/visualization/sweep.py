@@ -7,7 +7,7 @@ import numpy as np
 
 from mmips.visualization import style
 
-__all__ = ['common_points', 'draw_curves', 'draw_heatmaps']
+__all__ = ['draw_curves', 'draw_heatmaps']
 
 _MAX_COLUMNS = 6
 # So many curves can be told apart.
@@ -24,8 +24,8 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
     if not np.isfinite(found).any():
         return None
     low, high = float(np.nanmin(found)), float(np.nanmax(found))
-    across = len({names[-1] for names in maps}) if len(panels) > 1 else len(maps)
-    columns = min(across, _MAX_COLUMNS)
+    across = {names[-1] for names in maps} if len(panels) > 1 else maps
+    columns = min(len(across), _MAX_COLUMNS)
     rows = -(-len(maps) // columns)
     height, width = next(iter(maps.values())).shape
     figure = style.new_figure(max(5, columns * (0.55 * width + 0.5) + 1.8),
@@ -68,11 +68,6 @@ def _draw_map(axes: Any, frame: Any, limits: tuple[float, float], best: float) -
     return image
 
 
-def common_points(runs: Any) -> Any:
-    """The scores where every run was validated, by images seen and seed."""
-    return runs.pivot(index='images', columns='seed', values='score').dropna()
-
-
 def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
     """Draw validation scores over images seen: the mean, and a band from least to greatest.
 
@@ -90,7 +85,8 @@ def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
     axes = figure.subplots()
     unit, digits = (' %', 1) if finals.abs().max() > 1.5 else ('', 3)
     for name, found in runs.groupby('recipe', sort=False):
-        scores = common_points(found)
+        # Where every run was validated.
+        scores = found.pivot(index='images', columns='seed', values='score').dropna()
         if name not in named:
             axes.plot(scores.index, scores.mean(axis=1), linewidth=0.8, color='#d0d7de', zorder=1)
             continue

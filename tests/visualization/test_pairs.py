@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers.pictures import texts
 from matplotlib.colors import same_color
 from matplotlib.patches import Rectangle
 
@@ -20,10 +21,6 @@ def outlines(axes):
             for patch in axes.patches if isinstance(patch, Rectangle)]
 
 
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
-
-
 def test_swapped_cells_are_outlined_in_the_other_colour():
     images, mask = make()
     mask[0, 1, 2] = mask[0, 0, 0] = True
@@ -37,15 +34,15 @@ def test_swapped_cells_are_outlined_in_the_other_colour():
         found = outlines(axes)
         assert [place for _, place in found] == ([(0, 0), (4, 8)] if number > 1 else [])
         assert all(same_color(edge, other) for edge, _ in found)
-    assert texts(first[2]) == ['cat', '\u2192', '2 of 16 cells']
-    assert texts(second[2]) == ['dog', '=', 'not swapped']
+    assert texts(first[2].texts) == ['cat', '\u2192', '2 of 16 cells']
+    assert texts(second[2].texts) == ['dog', '=', 'not swapped']
     assert figure.get_suptitle().splitlines()[1:] == ['a', 'b']
 
 
 def test_changes_without_a_swap_are_named():
     images, _ = make(1)
     figure = draw_pairs(images, images[::-1], None, ['great white shark, ' * 4])
-    name, arrow, words = texts(figure.axes[2])
+    name, arrow, words = texts(figure.axes[2].texts)
     assert (arrow, words) == ('\u2192', 'changed') and name.startswith('great white shark,\n')
     assert name.endswith('\u2026') and not figure.axes[0].lines
 
@@ -74,12 +71,12 @@ def test_bars_are_as_long_as_the_probability():
             assert [patch.get_width() for patch in bar.patches] == [1, value]
             assert same_color(bar.patches[1].get_facecolor(), colour)
             assert [line.get_xdata()[0] for line in bar.lines] == [mark] * (mark is not None)
-    assert [texts(axes)[-1] for axes in places[:, [0, 1, 3, 4]].flat] == [
+    assert [texts(axes.texts)[-1] for axes in places[:, [0, 1, 3, 4]].flat] == [
         'p = 0.11', 'p = 0.12', 'p = 0.21 \u25b2', 'p = 0.12',
         'p = 0.13', 'p = 0.14', 'p = 0.03 \u25bc', 'p = 0.14']
     # One network is named in the caption alone, several beside their bars.
-    assert 'early' not in texts(places[0, 2])
+    assert 'early' not in texts(places[0, 2].texts)
     figure = draw_pairs(images, images, None, ['x', 'y'], confidences={
         'early': values, 'work_dirs/a/very/long/name/b': values})
-    early, late = texts(figure.axes[2])[-2:]
+    early, late = texts(figure.axes[2].texts)[-2:]
     assert early == 'early' and late.startswith('\u2026') and late.endswith('/b')

@@ -1,6 +1,6 @@
-"""Reliability and risk-coverage pictures show the numbers that they are given."""
 import numpy as np
 import pytest
+from helpers.pictures import check_layout, texts
 from matplotlib.colors import to_rgba
 
 from mmips.visualization.safety import draw_reliability, draw_risk_coverage
@@ -34,12 +34,8 @@ def test_reliability_bars_reach_from_accuracy_to_confidence():
 def test_panels_stand_beside_each_other(count):
     names = [f'network {number}' for number in range(count)]
     figure = draw_reliability(dict.fromkeys(names, BINS), dict.fromkeys(names, dict(ece=1.)))
-    figure.canvas.draw()
-    boxes = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
-    assert len(boxes) == 2 * count
-    for place, box in enumerate(boxes):
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width and box.y0 >= 0
-        assert not any(box.overlaps(other) for other in boxes[place + 1:])
+    assert sum(axes.axison for axes in figure.axes) == 2 * count
+    check_layout(figure)
 
 
 def test_risk_coverage_lines():
@@ -58,8 +54,7 @@ def test_risk_coverage_lines():
     colours, styles = ([getattr(line, f'get_{key}')() for line in risk]
                        for key in ('color', 'linestyle'))
     assert colours[0] != colours[1] == colours[2] and styles[1] != styles[2]
-    labels = [text.get_text() for text in axes.get_legend().texts]
+    labels = texts(axes.get_legend().texts)
     assert labels[:2] == ['a: AURC 123.4', 'b: AURC 50.0']
     assert labels[2].endswith('epoch_60: AURC 50.0')
-    figure.canvas.draw()
-    assert axes.get_legend().get_window_extent().x1 <= figure.bbox.width
+    check_layout(figure)
