@@ -68,13 +68,15 @@ def double(monkeypatch):
     monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
 
 
-def logits_of(model, pad=0):
-    class Network(nn.Module):
+class Logits(nn.Module):
+    """A classifier as foolbox takes it, its images padded."""
 
-        def forward(self, x):
-            return model(nn.functional.pad(x, (0, pad, 0, pad), value=3.), mode='tensor')
+    def __init__(self, model, pad=0):
+        super().__init__()
+        self.model, self.pad = model, (0, pad, 0, pad)
 
-    return Network().eval()
+    def forward(self, x):
+        return self.model(nn.functional.pad(x, self.pad, value=3.), mode='tensor')
 
 
 def oracle(name, eps, monkeypatch, shape, flip=False):
@@ -97,8 +99,9 @@ def attack(model, batch, name, eps, reverses=True, **settings):
 
 
 def foolbox_model(model, pad=0, **preprocessing):
-    return foolbox.PyTorchModel(logits_of(model, pad), bounds=(0, 255), device='cpu', preprocessing=
-                                dict(mean=MEAN, std=STD, axis=-3, **preprocessing))
+    return foolbox.PyTorchModel(
+        Logits(model, pad).eval(), bounds=(0, 255), device='cpu',
+        preprocessing=dict(mean=MEAN, std=STD, axis=-3, **preprocessing))
 
 
 @pytest.mark.parametrize('space', ['pixel', 'normalized'])
@@ -119,7 +122,7 @@ def test_both_spaces_are_foolboxs(name, to_rgb, space, double, monkeypatch):
         else:
             inputs, found = (model.data_preprocessor(dict(inputs=x))['inputs']
                              for x in (images, moved))
-            target = foolbox.PyTorchModel(logits_of(model), bounds=(-9, 9), device='cpu')
+            target = foolbox.PyTorchModel(Logits(model).eval(), bounds=(-9, 9), device='cpu')
             radius, flip = eps, to_rgb
         expected = oracle(name, radius, monkeypatch, images.shape, flip).run(
             target, inputs, labels, epsilon=radius)

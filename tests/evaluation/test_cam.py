@@ -13,22 +13,18 @@ from torch.nn import functional as F
 
 from mmips.errors import UserError
 from mmips.evaluation import cam, predictions
+from mmips.visualization import style
 
 pytest.importorskip('pytorch_grad_cam', reason='needs grad-cam')
 LABELS = [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-    folder, images = tmp_path_factory.mktemp('trained'), tiny_classifier.blocks(8)
-    tiny_classifier.save_arrays(folder, images, LABELS)
-    return folder, tiny_classifier.make(folder, images), images
+IMAGES = tiny_classifier.blocks(8)
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """What is handed to the picture, which is not drawn."""
-    from mmips.visualization import style
     given = []
     monkeypatch.setattr(cam, 'draw_cam', lambda *args: given.append(args)
                         or style.new_figure(1, 1))
@@ -36,9 +32,8 @@ def drawn(monkeypatch):
 
 
 @pytest.fixture
-def run(trained, tmp_path, monkeypatch, drawn):
+def run(tiny, drawn):
     """Run on both checkpoints, named a and b."""
-    tiny_classifier.enter(tmp_path, trained[0], monkeypatch)
     return lambda **change: cam.compare_cam(tiny_classifier.request(**{**dict(
         images=(), pick='spread', num=6, method='gradcam', target_layers=[], target='true',
         vit_like=False, num_extra_tokens=None), **change}))
@@ -75,14 +70,14 @@ def grad_cam(model, layer, images, targets):
 
 @pytest.mark.parametrize('layer, target', [
     (None, 'true'), ('backbone.layer2', 'predicted'), (None, '2'), ('backbone.layer2', 'class 2')])
-def test_maps_are_those_by_hand(run, trained, layer, target):
+def test_maps_are_those_by_hand(run, layer, target):
     results = run(images=list(range(8)), target=target, target_layers=[layer] if layer else [])
-    used = layer or [name for name, module in trained[1][0].named_modules()
-                     if isinstance(module, nn.BatchNorm2d)][-1]
-    for model, result in zip(trained[1], results.values()):
-        predicted = tiny_classifier.predict(model, trained[2]).argmax(1).tolist()
+    for model, result in zip(tiny_classifier.networks(), results.values()):
+        used = layer or [name for name, module in model.named_modules()
+                         if isinstance(module, nn.BatchNorm2d)][-1]
+        predicted = tiny_classifier.predict(model, IMAGES).argmax(1).tolist()
         targets = {'true': LABELS, 'predicted': predicted}.get(target, [2] * 8)
-        probs, expected = grad_cam(model, used, trained[2], targets)
+        probs, expected = grad_cam(model, used, IMAGES, targets)
         assert result.targets.tolist() == targets and expected.max() > 0.99
         np.testing.assert_allclose(result.probs, probs, atol=1e-5)
         np.testing.assert_allclose(result.maps, expected, atol=1e-3)
@@ -101,20 +96,20 @@ def test_an_image_does_not_depend_on_its_neighbours(run, tmp_path):
         np.testing.assert_allclose(alone.maps[0], whole.maps[18], atol=1e-4)
 
 
-def test_the_network_is_left_as_it_was(run, trained, monkeypatch):
+def test_the_network_is_left_as_it_was(run, monkeypatch):
     kept = []
     build = predictions.build_model
     monkeypatch.setattr(predictions, 'build_model',
                         lambda *args: kept.append(build(*args)) or kept[-1])
     run()
     model, = kept
-    for key, value in trained[1][1].state_dict().items():
+    for key, value in torch.load('1.pth')['state_dict'].items():
         assert torch.equal(model.state_dict()[key], value), key
     assert not model.training and not any(module._forward_hooks for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_picture_and_table(run, drawn, trained):
+def test_picture_and_table(run, drawn):
     results = run(images=[6, 1], method='LayerCAM')
     rows = table()
     assert [(row['image'], row['class'], row['checkpoint']) for row in rows] == [
@@ -130,34 +125,22 @@ def test_picture_and_table(run, drawn, trained):
         assert text.startswith(f'class {probs.argmax()} {probs.max():.2f}')
         assert right == (probs.argmax() == label) and maps[name] is results[name].maps
     assert captions == ['6: class 3', '1: class 0']
-    assert np.abs(pictures.astype(int) - trained[2][[6, 1]]).max() <= 1
+    assert np.abs(pictures.astype(int) - IMAGES[[6, 1]]).max() <= 1
     assert title == 'LayerCAM of the true class' and 'test images' in notes[0]
     assert 'backbone.layer3' in notes[1]
 
 
-@pytest.fixture
-def stubborn(trained, tmp_path):
-    """Checkpoints that see the same class in everything."""
-
-    def write(*classes):
-        for label in classes:
-            state = {key: value.clone() for key, value in trained[1][0].state_dict().items()}
-            state['head.fc.weight'] *= 1e-6
-            state['head.fc.bias'][:] = F.one_hot(torch.tensor(label), 4)
-            torch.save(dict(state_dict=state), tmp_path / f'always_{label}.pth')
-        return dict(checkpoints=[f'always_{label}.pth' for label in classes],
-                    names=[f'always {label}' for label in classes])
-
-    return write
-
-
 @pytest.mark.parametrize('change, expected', [
-    (dict(num=2), [2, 6]), (dict(num=99), list(range(8))), (dict(images=[3, 1, 3]), [3, 1]),
-    (dict(max_images=4, num=2), [3, 7]), (dict(pick='disagree'), [4, 5]),
-    (dict(pick='disagree', num=1), [5]), (dict(pick='disagree', max_images=4), [5])])
-def test_picks(run, stubborn, change, expected):
+    (dict(num=2), [2, 6]), (dict(images=[3, 1, 3]), [3, 1]), (dict(max_images=4, num=2), [3, 7]),
+    (dict(pick='disagree'), [4, 5]), (dict(pick='disagree', max_images=4), [5])])
+def test_picks(run, tmp_path, change, expected):
     """The first is right about class 0, the last about class 2; the other does not count."""
-    run(**change, **stubborn(0, 3, 2))
+    for label in (0, 3, 2):
+        state = torch.load('0.pth')['state_dict']
+        state['head.fc.weight'] *= 1e-6
+        state['head.fc.bias'][:] = F.one_hot(torch.tensor(label), 4)
+        torch.save(dict(state_dict=state), tmp_path / f'always_{label}.pth')
+    run(**change, checkpoints=[f'always_{label}.pth' for label in (0, 3, 2)], names='xyz')
     numbers = [int(row['image']) for row in table()]
     assert numbers[::3] == expected and len(numbers) == 3 * len(expected)
 

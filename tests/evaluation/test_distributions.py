@@ -2,21 +2,14 @@
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.tiny_classifier import request
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
-from PIL import Image
 
-import mmips
-from mmips.config import splits
 from mmips.errors import UserError
-from mmips.evaluation import distributions, predictions
+from mmips.evaluation import distributions
 from mmips.evaluation.distributions import Compared, make_bars, mass_table, pick_images
-from mmips.runs import loaders
 
 NAMES = ['baby', 'ray', 'girl', 'trout']
 
@@ -162,27 +155,3 @@ def test_what_is_not_there_is_refused(compare):
         with pytest.raises(UserError, match=message):
             compare(**options)
         assert not Path('out').exists()
-
-
-def test_colours_of_images_read_from_files(tmp_path):
-    """Class 0 is reddish, class 1 greenish, class 2 bluish."""
-    for label in range(3):
-        (tmp_path / f'{label}').mkdir()
-        image = np.full((40, 48, 3), 30, np.uint8)
-        image[..., label] = 200
-        Image.fromarray(image).save(tmp_path / f'{label}' / 'x.png')
-    config = mmips.cfg('ips/resnet50_ips_in1k.py')
-    cfg = Config.fromfile(config)
-    cfg.test_dataloader.num_workers = 0
-    cfg.test_dataloader.dataset = dict(type='CustomDataset', data_root=str(tmp_path),
-                                       pipeline=cfg.test_dataloader.dataset.pipeline)
-    init_default_scope('mmpretrain')
-    splits.prepare_split(cfg, 'test', config)
-    loader = loaders.build_loader(cfg, 'test')
-    for to_rgb in (True, False):
-        cfg.data_preprocessor.to_rgb = to_rgb
-        model = SimpleNamespace(data_preprocessor=MODELS.build(dict(
-            type='ClsDataPreprocessor', mean=[120, 110, 100], std=[60, 50, 40], to_rgb=to_rgb)))
-        _, labels, pictures = predictions.load_images(cfg, model, loader, [0, 1, 2], 'test')
-        assert [int(picture.mean((0, 1)).argmax()) for picture in pictures] == [0, 1, 2]
-        assert list(map(int, labels)) == [0, 1, 2]

@@ -7,20 +7,12 @@ from helpers import tiny_classifier
 
 import mmips
 from mmips.evaluation import pairs
-
-
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-    folder, images = tmp_path_factory.mktemp('trained'), tiny_classifier.blocks(8)
-    tiny_classifier.save_arrays(folder, images, np.arange(8) % 4)
-    return folder, tiny_classifier.make(folder, images)
+from mmips.visualization import style
 
 
 @pytest.fixture
-def run(trained, tmp_path, monkeypatch):
+def run(tiny, monkeypatch):
     """Run, and return what is handed to the drawing function; the picture is empty."""
-    from mmips.visualization import style
-    tiny_classifier.enter(tmp_path, trained[0], monkeypatch)
     given = {}
 
     def draw_pairs(*args, confidences):
@@ -102,12 +94,12 @@ def test_choice_of_pairs(names, swapped, count, expected):
     assert pairs.choose_pairs(names, swapped, count) == expected
 
 
-def test_confidences_are_the_networks_own(run, trained):
+def test_confidences_are_the_networks_own(run):
     """Of the pictures handed on the networks say just these numbers."""
     given = run(checkpoints=BOTH, prob=1, num_pairs=2)
     assert list(given['confidences']) == ['early', 'late']
     classes = [int(name.split()[-1]) for name in given['labels'] for _ in range(2)]
-    for values, model in zip(given['confidences'].values(), trained[1]):
+    for values, model in zip(given['confidences'].values(), tiny_classifier.networks()):
         for field, value in zip(('before', 'after'), values):
             expected = tiny_classifier.predict(model, given[field]).softmax(1)[range(4), classes]
             np.testing.assert_allclose(value, expected, atol=1e-5)

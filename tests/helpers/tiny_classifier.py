@@ -75,6 +75,15 @@ def make(folder, images):
     return models
 
 
+def networks():
+    """The two networks that :func:`make` has written to the current folder."""
+    cfg = predictions.load_classifier_config(request())
+    for path in request().checkpoints:
+        model = predictions.build_model(cfg, 'cpu')
+        model.load_state_dict(torch.load(path)['state_dict'])
+        yield model
+
+
 def enter(folder, trained, monkeypatch):
     """Make a folder the current one, with the files that :func:`make` has written elsewhere."""
     monkeypatch.chdir(folder)
