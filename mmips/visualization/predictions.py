@@ -31,7 +31,7 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
 
     An example is a caption, an image (H, W, 3), uint8 RGB, and what is known of it: the ground
     truth, then each network's prediction. Each is a label map (H, W), or a DataFrame of boxes with
-    ``left``, ``top``, ``right``, ``bottom`` in pixels, ``label`` and, where there are any, ``score``
+    ``left``, ``top``, ``right``, ``bottom`` in pixels, ``label`` and, if there are any, ``score``
     and ``difficult``. Without a palette of RGB colours, classes have some that differ.
     """
     palette = _colours(palette, len(classes))
