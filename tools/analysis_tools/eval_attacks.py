@@ -6,9 +6,8 @@
     python tools/analysis_tools/eval_attacks.py CONFIG CHECKPOINT [CHECKPOINT ...] \\
         --names 'hard label' IPS --out DIR
 
-Writes ``attacks.md``, in the layout of Table 12, ``attacks.csv``, ``attacks.json`` and
-``attacks.png``. Every finished accuracy is kept in ``attacks_done.json``: an interrupted run goes
-on where it stopped, and a run with more attacks or eps computes only those that are new.
+Writes ``attacks.md``, in the layout of Table 12, ``.csv``, ``.json`` and ``.png``. Every finished
+accuracy is kept in ``attacks_done.json``: the same command goes on after an interruption.
 """
 import argparse
 from collections.abc import Sequence

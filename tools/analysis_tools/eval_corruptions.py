@@ -8,12 +8,9 @@
 
 Tables 10 (last column) and 11 of the IPS paper, and the mean corruption error (mCE) of
 Hendrycks and Dietterich. Corrupts the config's images as it goes, or reads CIFAR-100-C with
-``--cifar-c``. Every set of corrupted images is made once, and all checkpoints see the same. Each
-result is kept as soon as it is there: the same command goes on after an interruption, and more
-corruptions, severities or checkpoints cost only themselves.
-
-Writes ``corruptions.md``, ``.csv`` (a number a row), ``.json`` and ``.png``, and
-``corruption_examples.png``, an image of the split under each corruption.
+``--cifar-c``. All checkpoints see the same images. Each result is kept as soon as it is there: the
+same command goes on after an interruption, and more of anything costs only itself. Writes
+``corruptions.md``, ``.csv``, ``.json`` and ``.png``, and ``corruption_examples.png``.
 """
 import argparse
 from collections.abc import Sequence

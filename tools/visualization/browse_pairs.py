@@ -7,12 +7,10 @@ The pairs come through the config's own data set, pipeline, sampler, preprocesso
 batch augments, so the picture shows what the network will see.
 
 ``--checkpoint CKPT [CKPT ...] --names NAME [NAME ...]`` adds, as Figure 3 of the IPS paper,
-how sure a network is of each image's class before and after the swap (softmax probability
-without temperature), for checkpoints of one run early, halfway and at its end, say. The caption
-gives the mean confidence gap |p1 - p2| between the two images of all pairs of the batch, the
-``conf_gap`` of ``mmips.SelfDistillMonitor``; ``FILE.csv`` has the numbers of all its pairs.
-Networks are in evaluation mode: BatchNorm uses its running statistics, so that an image's
-confidence does not depend on the others of the batch. The monitor's is that of training mode.
+how sure a network is of each image's class before and after the swap, for checkpoints of one run
+early, halfway and at its end, say. The caption gives the mean confidence gap |p1 - p2| between the
+two images of all pairs of the batch, the ``conf_gap`` of ``mmips.SelfDistillMonitor`` but in
+evaluation mode; ``FILE.csv`` has the numbers of all its pairs.
 """
 import argparse
 import os.path as osp

@@ -13,8 +13,7 @@ vision transformers are those of mmpretrain's ``tools/visualization/vis_cam.py``
 library. The networks are in evaluation mode.
 
 The default layer is the last normalisation of the backbone. On small images it has few
-positions (a ResNet at 64 pixels: 2x2), and the map is a blur: an earlier stage says more,
-such as ``--target-layers backbone.layer3``.
+positions, and the map is a blur: an earlier stage, ``--target-layers backbone.layer3``, says more.
 """
 import argparse
 from collections.abc import Sequence
