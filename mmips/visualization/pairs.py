@@ -35,14 +35,12 @@ def draw_pairs(before: np.ndarray, after: np.ndarray, mask: np.ndarray | None,
     figure, axes = style.image_grid(
         -(-len(labels) // columns), len(_WIDTHS) * columns, 'Pairs before and after the patch swap',
         notes, ('query', 'partner', '', 'query', 'partner', '') * columns, tile=1.3,
-        line=0.5 + 1.7 * _LINE * len(confidences))
+        line=0.5 + 1.7 * _LINE * len(confidences), widths=_WIDTHS * columns,
+        # At the top of its row, for the bars below a picture are no part of the layout.
+        anchor='N')
     for place, colour in zip(axes[0], (QUERY, PARTNER, 'none') * 2 * columns):
         place.title.set_color(colour)
-    axes[0, 0].get_gridspec().set_width_ratios(_WIDTHS * columns)
     places = axes.reshape(-1, len(_WIDTHS))
-    for place in places.flat:
-        # At the top of its row, for the bars below it are no part of the layout.
-        place.set_anchor('N')
     for number, images in enumerate(zip(*split_pairs(before), *split_pairs(after))):
         _draw_pair(places[number], images, None if mask is None else mask[number], labels[number])
         for line, (name, values) in enumerate(confidences.items()):

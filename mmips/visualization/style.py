@@ -35,7 +35,8 @@ def new_figure(width: float, height: float, title: str = '', notes: Sequence[str
 
 
 def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = (),
-               headings: Sequence[str] = (), tile: float = 1.7, line: float = 0.3) -> tuple:
+               headings: Sequence[str] = (), tile: float = 1.7, line: float = 0.3,
+               widths: Sequence[float] | None = None, **options: Any) -> tuple:
     """A figure with ``rows`` x ``columns`` places for images, and these axes, without ticks.
 
     ``tile`` and ``line`` are the inches of an image's side and of the captions below a row.
@@ -43,7 +44,8 @@ def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = 
     height = rows * (tile + line) + 0.25 * (bool(title) + len(notes)) + 0.3 * bool(headings) + 0.2
     # One narrow column leaves room for the title all the same.
     figure = new_figure(max(columns * (tile + 0.12) + 0.3, 5.4), height, title, notes)
-    axes = figure.subplots(rows, columns, squeeze=False, subplot_kw=dict(xticks=[], yticks=[]))
+    axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths,
+                           subplot_kw=dict(xticks=[], yticks=[], **options))
     for place, heading in zip(axes[0], headings):
         place.set_title(shorten(heading, 26), fontsize=10, weight='bold', color=INK)
     return figure, axes

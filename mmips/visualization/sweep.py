@@ -40,7 +40,7 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
         place.set_xlabel(frame.columns.name, fontsize=9, color=style.INK)
         place.set_ylabel(frame.index.name, fontsize=9, color=style.INK)
         place.label_outer()
-    bar = figure.colorbar(image, ax=axes.ravel().tolist(), aspect=30, pad=0.02)
+    bar = figure.colorbar(image, ax=axes, aspect=30, pad=0.02)
     bar.ax.tick_params(labelsize=8, colors=style.INK, length=2)
     bar.set_label(f'{metric}, {"lower" if lower else "higher"} is better', fontsize=8,
                   color=style.INK)
