@@ -12,10 +12,9 @@ __all__ = ['draw_attacks']
 
 def draw_attacks(tables: Mapping[str, pd.DataFrame], title: str = 'Accuracy under attack',
                  unit: str = 'pixel space') -> Any:
-    """Draw one panel for each attack, in it one line for each network.
+    """Draw a panel for each attack's table of accuracies in percent, eps down, networks across.
 
     The values of eps are evenly spaced, as in a table: they span several powers of ten, and 0.
-    A table has accuracies in percent, eps down, the same networks across; NaN is left out.
     """
     names = list(next(iter(tables.values())))
     radii = sorted({eps for table in tables.values() for eps in table.index})

@@ -13,9 +13,8 @@ __all__ = ['draw_accuracies', 'draw_examples']
 def draw_accuracies(scores: Any, note: str = '') -> Any:
     """Draw the accuracy for each corruption, the networks' bars side by side.
 
-    A bar is the mean over the severities and the thin line on it their range. The scores are a
-    DataFrame in percent: a column for each network, a row for each (corruption, severity), the
-    first of which is ('clean', 0).
+    A bar is the mean over the severities and the thin line on it their range. The scores are those
+    of :mod:`mmips.evaluation.corruptions`.
     """
     groups = scores.groupby(level=0, sort=False)
     means, low, high = groups.mean(), groups.min(), groups.max()

@@ -23,8 +23,7 @@ def draw_distributions(rows: Mapping[str, Sequence[tuple[str, pd.DataFrame]]],
     """Draw the bars of several networks side by side, as in Figures 2 and 8 of the IPS paper.
 
     A row has by its caption for each network a note and its bars from the top: ``class``, ``kind``
-    (of ``KINDS``) and ``probability``, in one scale, beside one of the images (H, W, 3), uint8 RGB,
-    if there are any. The legend calls the classes that are alike ``near``, if there are any.
+    (of ``KINDS``) and ``probability``. The legend calls the classes that are alike ``near``.
     """
     from matplotlib.patches import Patch
     first = bool(len(images))

@@ -47,8 +47,8 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
                 split: bool = False) -> Any:
     """Draw quantities over the training, a panel for each and a line a run: Figure 5.
 
-    ``curves`` has the columns ``run``, ``quantity``, ``value`` and the unit. Of the quantities
-    of a panel a run's first that it has is drawn, with ``split`` also its swapped and raw pairs.
+    Of the quantities of a panel a run's first that it has is drawn, with ``split`` also its swapped
+    and raw pairs.
     """
     shown = {title: keys for title, keys in panels.items() if curves['quantity'].isin(keys).any()}
     figure = style.new_figure(0.4 + 4.4 * len(shown), 4.2)

@@ -24,11 +24,10 @@ def draw_pairs(before: np.ndarray, after: np.ndarray, mask: np.ndarray | None,
                confidences: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None) -> Any:
     """Draw pairs before and after the swap, with the grid and the cells that came across.
 
-    The pictures before and after it are (2P, H, W, 3), uint8 RGB, pairs interleaved. A query is
-    framed in blue and its partner in orange; each cell that the swap brought over, as the mask
-    (P, rows, cols) says, is outlined in the colour of the image it came from. With ``confidences``,
-    as Figure 3 of the IPS paper, bars show how sure networks are of each picture's class, (2P,)
-    before and after the swap: where they are surer after it, it is easy to learn, else hard.
+    The pictures before and after it are (2P, H, W, 3), uint8 RGB, pairs interleaved; cells that
+    came across, by the mask (P, rows, cols), are outlined in the colour of the image they came
+    from. With ``confidences``, as Figure 3 of the IPS paper, bars show how sure networks are of
+    each picture's class, (2P,) before and after the swap.
     """
     confidences = confidences or {}
     columns = 2 if len(labels) > 3 else 1

@@ -25,10 +25,6 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
                      score_thr: float = 0.3) -> Any:
     """Draw images, ground truth and the predictions of several networks side by side.
 
-    As in Figures 6 and 7 of the IPS paper. Label maps are blended over the grey image; what is
-    wrong is striped white, and what is ignored is hatched on black. Boxes bear their score, and
-    of more than six classes the name, where there is room; difficult ones are dashed.
-
     An example is a caption, an image (H, W, 3), uint8 RGB, and what is known of it: the ground
     truth, then each network's prediction. Each is a label map (H, W), or a DataFrame of boxes with
     ``left``, ``top``, ``right``, ``bottom`` in pixels, ``label`` and, if there are any, ``score``

@@ -15,15 +15,10 @@ _MAX_COLUMNS = 4
 
 def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], scores: Mapping[str, Mapping],
                      title: str = 'Reliability') -> Any:
-    """Draw a reliability diagram for each checkpoint.
+    """Draw the accuracy in each bin of the confidence, and below it the share of the samples.
 
-    A bar is the accuracy in a bin of the confidence. Its hatched part is the gap to the mean
-    confidence there: orange above the accuracy, where the network is too sure, and blue below
-    it, where it is not sure enough. Below is the share of the samples in each bin, with the
-    accuracy and the mean confidence of all samples as lines.
-
-    By the checkpoints' names, ``bins`` are what ``mmips.functional.safety.reliability_bins`` gives,
-    and ``scores`` have the calibration error ``ece`` in percent.
+    Hatched is the gap to the mean confidence there. By the checkpoints' names, ``bins`` are what
+    ``mmips.functional.safety.reliability_bins`` gives, and ``scores`` have ``ece`` in percent.
     """
     from matplotlib import lines, patches
     rows = -(-len(bins) // _MAX_COLUMNS)
@@ -76,10 +71,9 @@ def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]],
                        title: str = 'Risk and coverage') -> Any:
     """Draw the error rate among the most confident samples over the share that is kept.
 
-    By the checkpoints' names, a curve has ``coverage``, the share of the samples kept, ``risk``,
-    the error rate among them, and ``best``, what the best order of the same errors would give (the
-    thin line), all from 0 to 1; ``scores`` have the area ``aurc``, x1000. Lines of one group share
-    a colour and differ in dashes.
+    By the checkpoints' names, a curve has ``coverage``, ``risk`` and ``best``, the risk by the best
+    order of the same errors, all from 0 to 1; ``scores`` have the area ``aurc``, x1000. Lines of
+    one group share a colour and differ in dashes.
     """
     groups = groups or {name: name for name in curves}
     order = list(dict.fromkeys(groups.values()))

@@ -1,9 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""How our pictures look: colours, figures, lines and grids of images, in one place.
-
-A drawing function takes arrays or DataFrames, lays its figure out with these and returns it;
-``mmips.runs.files.write_picture`` saves it. matplotlib places everything (constrained layout).
-"""
+"""How our pictures look: colours, figures, lines and grids of images, in one place."""
 from collections.abc import Sequence
 from typing import Any
 
