@@ -16,9 +16,8 @@ from mmips.runs.tables import Table, to_markdown
 
 __all__ = ['ATTACKS', 'SPACES', 'AttackSettings', 'evaluate_attacks', 'to_text']
 
-#: Attacks by name, and what they are called in tables.
 ATTACKS = {'fgsm': 'FGSM', 'i-fgsm': 'I-FGSM', 'pgd': 'PGD'}
-#: Units of eps, see :class:`AttackSettings`.
+#: Units of eps.
 SPACES = {'pixel': 'the image range 0 to 1',
           'normalized': "the network's normalised input, the same for all channels"}
 

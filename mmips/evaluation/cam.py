@@ -48,18 +48,22 @@ def compare_cam(request: predictions.Request) -> dict[str, Result]:
                         f'{"" if cam.any() else ", map 0"}', probs.argmax() == label)
                        for cam, probs, (_, label) in zip(result.maps, result.probs, known)]
                 for name, result in results.items()}
+    figure = draw_cam(pictures, [f'{number}: {classes[label]}' for number, label in known],
+                      {name: result.maps for name, result in results.items()}, verdicts,
+                      f'{request.method} of the {looked_for}',
+                      (f'{request.title}, {request.split} images',
+                       f'{layer_names}; each map scaled to its own range'))
     predictions.write(request.out, 'cam', rows=[
         {'image': number, 'class': classes[label], 'checkpoint': name,
-         'predicted': classes[probs.argmax()], 'confidence': f'{probs.max():.6f}',
-         'target': classes[wanted], 'target_confidence': f'{probs[wanted]:.6f}'}
-        for place, (number, label) in enumerate(known) for name, result in results.items()
-        for probs, wanted in [(result.probs[place], result.targets[place])]],
-        cam=draw_cam(pictures, [f'{number}: {classes[label]}' for number, label in known],
-                     {name: result.maps for name, result in results.items()}, verdicts,
-                     f'{request.method} of the {looked_for}',
-                     (f'{request.title}, {request.split} images',
-                      f'{layer_names}; each map scaled to its own range')))
+         **_describe(result.probs[place], result.targets[place], classes)}
+        for place, (number, label) in enumerate(known) for name, result in results.items()],
+        cam=figure)
     return results
+
+
+def _describe(probs: np.ndarray, target: int, classes: Sequence[str]) -> dict[str, str]:
+    return dict(predicted=classes[probs.argmax()], confidence=f'{probs.max():.6f}',
+                target=classes[target], target_confidence=f'{probs[target]:.6f}')
 
 
 def import_vis_cam() -> Any:

@@ -27,7 +27,6 @@ __all__ = ['corrupt_split', 'corruption_errors', 'corruption_tables', 'eval_corr
            'insert_step', 'summarise']
 
 _LIBRARY = 'imagecorruptions-imaug'
-#: Corruption and severity of the images as they are.
 CLEAN = ('clean', 0)
 
 
@@ -38,8 +37,7 @@ def eval_corruptions(request: predictions.Request) -> pd.DataFrame:
     """
     _check_options(request)
     cfg = predictions.load_classifier_config(request)
-    # First, for it meets whatever is wrong with the images.
-    _draw_examples(cfg, request)
+    _draw_examples(cfg, request)  # First, for it meets whatever is wrong with the images.
     counts = _count_images(cfg, request)
     scores = pd.DataFrame({name: {condition: 100 * correct / images for condition, (
         correct, images) in found.items()} for name, found in counts.items()})

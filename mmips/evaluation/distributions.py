@@ -55,10 +55,10 @@ def compare_distributions(request: predictions.Request) -> Compared:
     number = first.probs.shape[1]
     found = Compared({name: part.probs for name, part in parts.items()}, first.labels,
                      first.indices.tolist(), predictions.class_names(loader, number)[:number])
-    chosen = predictions.find_images(request.images, found.indices, request.split)
-    labels = _find_classes(request.class_names, found)
-    chosen = chosen or pick_images(found, request.pick, request.num, request.seed)
-    labels = labels or list(dict.fromkeys(found.labels[chosen].tolist()))
+    chosen = (predictions.find_images(request.images, found.indices, request.split)
+              or pick_images(found, request.pick, request.num, request.seed))
+    labels = _find_classes(request.class_names, found) or list(
+        dict.fromkeys(found.labels[chosen].tolist()))
     images = [dict(image=found.indices[place], label=int(found.labels[place]), distributions={
         name: probs[place].astype(float) for name, probs in found.probs.items()})
         for place in chosen]

@@ -25,7 +25,6 @@ _PANELS = {
 _KEYS = [*(f'{key}{suffix}' for key in ('kd_grad', 'conf_gap')
            for suffix in ('', '_swapped', '_raw')),
          'loss', 'loss_ce', 'loss_kd', 'swap_rate', 'mismatch_rate']
-# What is logged, and the hook that logs it.
 _HOOKS = {LAYER: "dict(type='mmips.GradientMonitor')",
           'kd_grad': "dict(type='mmips.SelfDistillMonitor') of a SelfDistillClassifier"}
 _ADVICE = """Train with these hooks beside the config's own (a list replaces that of its base):
@@ -47,15 +46,15 @@ def compare_monitors(runs: Mapping[str, str | Path], out: str | Path,
     """
     found = read_quantities(runs, epochs)
     unit, means = found.columns[2], _means(found)
-    names = list(found['run'].unique())
     parts = {run: {key: dict(zip(lines[unit], lines['value']))
                    for key, lines in part.groupby('quantity', sort=False)}
              for run, part in found.groupby('run', sort=False)}
     predictions.write(
-        out, 'monitor', tables.to_markdown('Training monitors', [_table(means, names)]),
+        out, 'monitor', tables.to_markdown('Training monitors', [_table(means, list(parts))]),
         found.assign(value=found['value'].map('{:.6g}'.format)).to_dict('records'),
-        dict(unit=unit, runs=parts, means={run: {key: means[key, run] for key in parts[run]}
-                                           for run in names}), dpi=130, **_draw(found, epochs))
+        dict(unit=unit, runs=parts, means={run: {key: means[key, run] for key in part}
+                                           for run, part in parts.items()}),
+        dpi=130, **_draw(found, epochs))
     for run, (key, hook) in itertools.product(parts, _HOOKS.items()):
         if not any(quantity.startswith(key) for quantity in parts[run]):
             print(f'{run} has logged no {key}: that is done by {hook}.')

@@ -60,9 +60,8 @@ def collect(folder: str | os.PathLike) -> Section:
     """Read the runs, the ``.md`` and ``.csv`` tables and the pictures at and below a folder."""
     section = Section(Path(folder))
     if not section.path.is_dir():
-        raise MissingFileError(f'{folder} is not a folder. Give work directories of training '
-                               'runs or sweeps, or folders that the evaluating tools have '
-                               'written (their --out).')
+        raise MissingFileError(f'{folder} is not a folder. Give work directories of training runs '
+                               'or sweeps, or what the evaluating tools have written (--out).')
     _read_runs(section)
     _read_files(section)
     if not (section.configs or section.tables or section.pictures):
