@@ -61,7 +61,7 @@ def compare_cam(request: predictions.Request) -> dict[str, Result]:
     return results
 
 
-def _describe(probs: np.ndarray, target: int, classes: Sequence[str]) -> dict[str, str]:
+def _describe(probs: Any, target: int, classes: Sequence[str]) -> dict[str, str]:
     return dict(predicted=classes[probs.argmax()], confidence=f'{probs.max():.6f}',
                 target=classes[target], target_confidence=f'{probs[target]:.6f}')
 
