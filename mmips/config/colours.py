@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from mmips.config.pair_checks import find_preprocessor
 from mmips.config.sources import iter_datasets, type_name
 
-__all__ = ['network_order', 'pipeline_order']
+__all__ = ['network_order', 'pipeline_order', 'reverses']
 
 
 def pipeline_order(cfg: Mapping, split: str) -> str:
     """The order between loading and packing; of several data sets in a wrapper the first counts."""
-    return 'bgr' if _from_files(cfg, split) or _turned_round(cfg) else 'rgb'
+    return 'bgr' if _from_files(cfg, split) or reverses(cfg) else 'rgb'
 
 
 def network_order(cfg: Mapping, split: str) -> str:
     """The order in which the network gets the colours."""
-    return 'bgr' if _from_files(cfg, split) and not _turned_round(cfg) else 'rgb'
+    return 'bgr' if _from_files(cfg, split) and not reverses(cfg) else 'rgb'
 
 
 def _from_files(cfg: Mapping, split: str) -> bool:
@@ -28,7 +28,8 @@ def _from_files(cfg: Mapping, split: str) -> bool:
     return any(type_name(step).startswith('LoadImage') for step in data.get('pipeline') or ())
 
 
-def _turned_round(cfg: Mapping) -> bool:
+def reverses(cfg: Mapping) -> bool:
+    """Whether the data preprocessor turns the colours round."""
     preprocessor = find_preprocessor(cfg)
     # mmpretrain's name for it, and mmengine's, mmseg's and mmdet's.
     return bool(preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'))

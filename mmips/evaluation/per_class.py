@@ -1,9 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The score of every class, and tables that compare the scores of several networks.
-
-Tables 8 and 9 of the IPS paper are of this kind.
-"""
-import os
+"""The score of every class of several networks: Tables 8 and 9 of the IPS paper."""
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mmips.errors import UserError
-from mmips.runs import files, tables
+from mmips.evaluation import predictions
+from mmips.runs import tables
 
 __all__ = ['CLASS_METRICS', 'check_metric', 'class_scores', 'write_comparison']
 
@@ -78,11 +75,10 @@ def _coco(metric: Any, size: int) -> tuple[str, Any, dict]:
                   ], {'mAP': scores[f'{prefix}bbox_mAP']}
 
 
-def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | os.PathLike) -> str:
-    """Write ``per_class.md``, whose text is returned, and ``per_class.csv`` into a folder.
+def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | Path) -> str:
+    """Write and print ``per_class.md``, whose text is returned, and ``per_class.csv``.
 
-    They hold all classes, and the differences to the baseline: those of the two numbers shown.
-    In Markdown a higher score has its difference in bold.
+    The differences to the baseline are those of the two numbers shown, in bold where higher.
     """
     shown = scores.map(lambda value: round(value, 2))
     # Not -0.00.
@@ -99,10 +95,7 @@ def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | os.PathL
         tables.Table('', [f'{kind} %', *scores], 1, rows)]) + ''.join(
             f'\n{name}: better on {(change > 0).sum()} of {change.count()} classes than '
             f'{baseline}.\n' for name, change in changes.loc[kind].items())
-    os.makedirs(folder, exist_ok=True)
-    files.write_text(Path(folder, 'per_class.md'), text)
-    cells = pd.concat([numbers, signed], axis=1).replace(['nan', '+nan'], '').values.tolist()
-    files.write_csv(Path(folder, 'per_class.csv'),
-                    ['class', *shown, *(f'{name} - {baseline}' for name in changes)],
-                    ([label, *row] for (_, label), row in zip(shown.index, cells)))
+    cells = numbers.join(signed.add_suffix(f' - {baseline}')).replace(['nan', '+nan'], '')
+    predictions.write(folder, 'per_class', text, cells.droplevel(0).rename_axis(
+        'class').reset_index().to_dict('records'))
     return text

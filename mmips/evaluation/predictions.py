@@ -1,112 +1,46 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Several checkpoints of one config over one split: what the evaluating tools share.
 
-A split is predicted once for each checkpoint: :func:`predict_split` keeps what comes out in a
-folder ``predictions`` beside the checkpoint, where every tool finds it again.
+A split is predicted once for each checkpoint: :meth:`Request.predict` keeps what comes out as
+``predictions/<key>.npz`` beside the checkpoint, where every tool finds it again.
 """
 import argparse
 import copy
-import os
-import os.path as osp
+import difflib
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmips.config import loading, sources, splits
+from mmips.config import colours, loading, sources, splits
 from mmips.errors import MissingFileError, UserError
 from mmips.runs import files, fingerprints, loaders
 
-__all__ = ['Predictions', 'Request', 'build_model', 'check_checkpoints', 'check_images',
-           'check_labels', 'class_names', 'each_checkpoint', 'iter_batches',
-           'load_classifier_config', 'predict_probs', 'predict_split']
+__all__ = ['Predictions', 'Request', 'build_model', 'check_labels', 'class_names', 'did_you_mean',
+           'each_checkpoint', 'find_images', 'iter_batches', 'load_classifier_config',
+           'load_config', 'load_images', 'load_split_config', 'places', 'predict_all',
+           'predict_inputs', 'write']
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier predicts for the images of a split."""
+    """What a classifier predicts for N images of a split, which have these places in it."""
+    probs: np.ndarray  # Of the classes, float32 (N, K).
+    labels: np.ndarray  # True classes, int64 (N,).
+    indices: np.ndarray  # int64 (N,).
 
-    #: Class probabilities, float32 (N, K).
-    probs: np.ndarray
-    #: True classes, int64 (N,).
-    labels: np.ndarray
-    #: The place of each image in the split, int64 (N,).
-    indices: np.ndarray
-
-
-def predict_split(cfg: Any, split: str, checkpoints: Sequence[str], names: Sequence[str],
-                  max_images: int | None = None,
-                  device: str | None = None) -> dict[str, Predictions]:
-    """What each checkpoint predicts for a split, computed only where it is not kept yet.
-
-    Kept is ``predictions/<key>.npz`` beside a checkpoint. Data set and model are built only where
-    something is missing, and then all those checkpoints are checked before the first is used.
-
-    Args:
-        cfg (Config): As :func:`load_classifier_config` returns it; it is not changed.
-        split (str): 'test', 'val' or 'train'.
-        checkpoints (Sequence[str]): Their paths.
-        names (Sequence[str]): A name for each.
-        max_images (int, optional): So many, evenly spread. Defaults to None, all.
-        device (str, optional): Where to compute. Defaults to None, the GPU if there is one.
-
-    Returns:
-        dict[str, Predictions]: By the names, in their order.
-
-    Raises:
-        ValueError: If a checkpoint does not fit, or labels are not single classes of the model.
-    """
-    paths = dict(zip(names, checkpoints))
-    places = {name: _cache_file(cfg, split, path, max_images) for name, path in paths.items()}
-    found = {name: kept for name, place in places.items() if (kept := _read(place))}
-    missing = [name for name in names if name not in found]
-    if missing:
-        model, loader = build_model(cfg, device), loaders.build_loader(cfg, split, max_images)
-        size = len(loader.dataset)
-        indices = np.array(getattr(loader.dataset, 'indices', range(size)), np.int64)
-        for name in each_checkpoint(model, [paths[name] for name in missing], missing):
-            found[name] = Predictions(*predict_probs(model, loader, name), indices)
-            _keep(places[name], found[name])
-    return {name: found[name] for name in names}
+    @property
+    def right(self) -> np.ndarray:
+        """Which images are classified correctly, bool (N,)."""
+        return self.probs.argmax(1) == self.labels
 
 
-def _cache_file(cfg: Any, split: str, checkpoint: str, max_images: int | None) -> str:
-    """Where the predictions of a checkpoint are kept; '' beside one on a server."""
-    if not sources.is_local(checkpoint):
-        return ''
-    key = fingerprints.result_key(cfg, split, checkpoint, max_images=max_images)
-    return osp.join(osp.dirname(osp.abspath(osp.expanduser(checkpoint))), 'predictions',
-                    f'{key[:24]}.npz')
-
-
-def _read(place: str) -> Predictions | None:
-    if not osp.isfile(place):
-        return None
-    try:
-        with np.load(place) as arrays:
-            return Predictions(arrays['probs'], arrays['labels'], arrays['indices'])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        print(f'{place} is not readable ({error}): predicted again.', file=sys.stderr)
-        return None
-
-
-def _keep(place: str, found: Predictions) -> None:
-    if not place:
-        return
-    try:
-        os.makedirs(osp.dirname(place), exist_ok=True)
-        with files.replacing(place, 'wb') as file:
-            np.savez(file, **vars(found))
-    except OSError as error:
-        print(f'Not kept, so the next tool predicts again: {error}', file=sys.stderr)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What an evaluating tool is asked for: the options of ``cli.add_checkpoint_options``."""
+class Request(argparse.Namespace):
+    """What an evaluating tool is asked for: its parser fills in its own options, too."""
     config: str
     checkpoints: Sequence[str]
     names: Sequence[str]
@@ -118,11 +52,6 @@ class Request:
     device: str | None = None
     cfg_options: dict | None = None
 
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> 'Request':
-        """The part of a command line that all tools share."""
-        return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
-
     @property
     def paths(self) -> dict[str, str]:
         """Checkpoints by name."""
@@ -131,51 +60,98 @@ class Request:
     @property
     def title(self) -> str:
         """The config's name, for pictures."""
-        return osp.splitext(osp.basename(self.config))[0]
+        return Path(self.config).stem
+
+    def build_loader(self, cfg: Any) -> Any:
+        """The data loader of the images."""
+        return loaders.build_loader(cfg, self.split, self.max_images)
 
     def predict(self, cfg: Any) -> dict[str, Predictions]:
-        """See :func:`predict_split`."""
-        return predict_split(cfg, self.split, self.checkpoints, self.names, self.max_images,
-                             self.device)
+        """What each checkpoint predicts, by the names; computed only where it is not kept yet."""
+        keys = {name: fingerprints.result_key(cfg, self.split, path, max_images=self.max_images)
+                for name, path in self.paths.items()}
+        kept = {name: Path(path).expanduser().absolute().with_name('predictions')
+                / f'{keys[name][:24]}.npz' for name, path in self.paths.items()}
+        read = {name: _read(file) for name, file in kept.items() if file.is_file()}
+        found = {name: part for name, part in read.items() if part is not None}
+        missing = {name: path for name, path in self.paths.items() if name not in found}
+        if missing:
+            model, loader = build_model(cfg, self.device), self.build_loader(cfg)
+            for name in each_checkpoint(model, missing):
+                found[name] = predict_all(model, loader, name)
+                if sources.is_local(missing[name]):
+                    _keep(kept[name], found[name])
+        return {name: found[name] for name in self.paths}
 
 
-def load_classifier_config(args: Any) -> Any:
-    """The config of a :class:`Request`, or of the command line that says it, checked.
+def _read(path: Path) -> Predictions | None:
+    try:
+        return Predictions(**np.load(path))
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        print(f'{path} is not readable ({error}): predicted again.', file=sys.stderr)
+        return None
 
-    It is ready to evaluate the split, and its scope is mmengine's default scope from now on.
 
-    Raises:
-        MissingFileError: A file of the data, or a checkpoint, is not there.
-        UserError: For a config of another toolbox, or one without the split.
-    """
+def _keep(path: Path, found: Predictions) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with files.replacing(path, 'wb') as file:
+            np.savez(file, **vars(found))
+    except OSError as error:
+        print(f'Not kept, so the next tool predicts again: {error}', file=sys.stderr)
+
+
+def predict_all(model: Any, loader: Any, title: str) -> Predictions:
+    """What a model predicts for every image of a loader."""
+    import torch
+    with torch.no_grad():
+        samples = [(sample.pred_score.float().cpu(), sample.gt_label.cpu())
+                   for batch in iter_batches(loader, title) for sample in model.test_step(batch)]
+    probs, labels = zip(*samples)
+    check_labels(labels, len(probs[0]))
+    return Predictions(torch.stack(probs).numpy(), torch.cat(labels).numpy().astype(np.int64),
+                       np.array(places(loader), np.int64))
+
+
+def load_config(args: argparse.Namespace, scope: str = '') -> Any:
+    """The config of a command line, whose checkpoints are there; its scope is the default now."""
     from mmengine.registry import init_default_scope
     cfg = loading.load_config(args.config, args.cfg_options)
-    if cfg.get('default_scope') != 'mmpretrain':
-        raise UserError(f'{args.config} is a config of {cfg.get("default_scope")!r}, but '
-                        'a classification (mmpretrain) config is needed.')
-    splits.prepare_split(cfg, args.split, args.config)
-    # With them the data preprocessor would make scores of the labels, which ends in torch's own
-    # message for labels that the model does not know.
-    (cfg.model.get('train_cfg') or {}).pop('augments', None)
-    for preprocessor in (cfg.model.get('data_preprocessor'), cfg.get('data_preprocessor')):
-        (preprocessor or {}).pop('batch_augments', None)
-    loader = cfg[f'{args.split}_dataloader']
-    if args.batch_size:
-        loader.batch_size = args.batch_size
-    if args.num_workers is not None:
-        loader.num_workers = args.num_workers
-        loader.persistent_workers = loader.persistent_workers and args.num_workers > 0
-    check_checkpoints(args.checkpoints)
-    init_default_scope('mmpretrain')
+    own = cfg.get('default_scope', 'mmengine')
+    if scope not in ('', own):
+        raise UserError(f'{args.config} is a config of {own!r}, but one of {scope!r} is needed.')
+    missing = [sources.advise_checkpoint('the command line', path) for path in args.checkpoints
+               if sources.is_local(path) and not Path(path).expanduser().is_file()]
+    if missing:
+        raise MissingFileError('\n\n'.join(missing))
+    init_default_scope(own)
     return cfg
 
 
-def check_checkpoints(paths: Sequence[str]) -> None:
-    """Raise where one of them is not there, and say where checkpoints are made."""
-    missing = [sources.advise_checkpoint('the command line', path) for path in paths
-               if sources.is_local(path) and not osp.isfile(osp.expanduser(path))]
-    if missing:
-        raise MissingFileError('\n\n'.join(missing))
+def load_split_config(request: Request, scope: str = '') -> Any:
+    """The config of a request, ready to evaluate the split, whose data is there."""
+    cfg = load_config(request, scope)
+    splits.prepare_split(cfg, request.split, request.config)
+    loader = cfg[f'{request.split}_dataloader']
+    loader.batch_size = request.batch_size or loader.batch_size
+    if request.num_workers is not None:
+        loader.num_workers = request.num_workers
+        loader.persistent_workers = loader.persistent_workers and request.num_workers > 0
+    return cfg
+
+
+def load_classifier_config(request: Request) -> Any:
+    """The same of a config of mmpretrain, without batch augments.
+
+    With them the data preprocessor would make scores of the labels, which ends in torch's own
+    message for labels that the model does not know.
+    """
+    cfg = load_split_config(request, 'mmpretrain')
+    for node in (cfg.model.get('train_cfg'), cfg.model.get('data_preprocessor'),
+                 cfg.get('data_preprocessor')):
+        for key in ('augments', 'batch_augments'):
+            (node or {}).pop(key, None)
+    return cfg
 
 
 def build_model(cfg: Any, device: str | None = None) -> Any:
@@ -192,30 +168,55 @@ def build_model(cfg: Any, device: str | None = None) -> Any:
     return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
 
 
-def each_checkpoint(model: Any, paths: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+def each_checkpoint(model: Any, paths: Mapping[str, str]) -> Iterator[str]:
     """Load one checkpoint after the other and yield its name; all are checked before the first."""
     # Here, since it brings torch, and a tool's --help shall not wait for that.
     from mmips.structures import state_dicts
-    for path in paths:
+    for path in paths.values():
         state_dicts.check_state(path, state_dicts.read_state(path), model.state_dict())
-    for name, path in zip(names, paths):
+    for name, path in paths.items():
         model.load_state_dict(state_dicts.read_state(path), strict=False)
         yield name
 
 
-def check_images(numbers: Sequence[int], size: int, split: str) -> list[int]:
-    """The numbers of ``--images``, each once; refused where they are outside the split."""
-    outside = [number for number in numbers if not 0 <= number < size]
+def places(loader: Any) -> Sequence[int]:
+    """The places of a loader's images in the whole split, of which it may have a part."""
+    return getattr(loader.dataset, 'indices', range(len(loader.dataset)))
+
+
+def find_images(numbers: Sequence[int], known: Sequence[int], split: str) -> list[int]:
+    """Where the numbers of ``--images``, each once, stand among those known of the split."""
+    outside = [number for number in numbers if number not in known]
     if outside:
-        raise UserError(f'--images: the {split} split has {size} images, 0 to {size - 1}, but '
-                        f'got {outside}.')
-    return list(dict.fromkeys(numbers))
+        raise UserError(f'--images: the {split} split has {len(known)} images, {known[0]} to '
+                        f'{known[-1]}, but got {outside}. (--max-images leaves some out.)')
+    return [known.index(number) for number in dict.fromkeys(numbers)]
+
+
+def load_images(cfg: Any, model: Any, loader: Any, chosen: Sequence[int], split: str
+                ) -> tuple[Any, list, np.ndarray]:
+    """Chosen images as the network gets them (N, C, H, W), their labels, and as pictures."""
+    # Here, since it brings torch.
+    from mmips.visualization import denormalize
+    batch = loader.collate_fn([loader.dataset[number] for number in chosen])
+    data = model.data_preprocessor(batch, False)
+    pictures = denormalize(data['inputs'], model.data_preprocessor,
+                           colours.network_order(cfg, split))
+    return data['inputs'], [sample.get('gt_label') for sample in data['data_samples']], pictures
 
 
 def class_names(loader: Any, number: int) -> tuple[str, ...]:
     """Names of so many classes or more; their numbers where the data set has no names."""
     names = (getattr(loader.dataset, 'metainfo', None) or {}).get('classes') or ()
     return (*map(str, names), *(f'class {k}' for k in range(len(names), number)))
+
+
+def did_you_mean(value: str, known: Sequence[str]) -> str:
+    """Names that are close to a mistaken one, as a sentence; some of them, if none is close."""
+    close = [*(name for name in known if value and value.lower() in name.lower()),
+             *difflib.get_close_matches(value, known, n=5, cutoff=0.5)]
+    return (f'Did you mean {", ".join(dict.fromkeys(close[:5]))}?' if close else
+            f'Some are {", ".join(known[:10])}.')
 
 
 def iter_batches(loader: Any, title: str) -> Iterator[dict]:
@@ -225,25 +226,40 @@ def iter_batches(loader: Any, title: str) -> Iterator[dict]:
     yield from track(loader, title, console=Console(stderr=True))
 
 
-def predict_probs(model: Any, loader: Any, title: str) -> tuple[Any, Any]:
-    """Class probabilities, float32 (N, K), and labels, int64 (N,), of every image of a loader."""
+def predict_inputs(model: Any, inputs: Any, labels: Sequence[Any]) -> np.ndarray:
+    """Class probabilities (N, K) of preprocessed images, whose labels the model must know."""
     import torch
-    probs, labels = [], []
+    device = next(model.parameters()).device
     with torch.no_grad():
-        for batch in iter_batches(loader, title):
-            for sample in model.test_step(batch):
-                probs.append(sample.pred_score.float().cpu())
-                labels.append(sample.gt_label.cpu())
-    check_labels(labels, len(probs[0]))
-    return torch.stack(probs).numpy(), torch.cat(labels).numpy().astype(np.int64)
+        # In parts for the memory's sake: in evaluation mode it makes no difference.
+        probs = torch.stack([sample.pred_score for part in inputs.split(64)
+                             for sample in model(part.to(device), mode='predict')]).cpu().numpy()
+    check_labels(labels, probs.shape[1])
+    return probs
 
 
 def check_labels(labels: Sequence[Any], num_classes: int) -> None:
     """Raise unless every image has one label that the model knows."""
-    if any(label.numel() != 1 for label in labels):
+    if any(label is None or label.numel() != 1 for label in labels):
         raise UserError('Every image must have one label, but some have none or several: only '
                         'single-label classifiers are evaluated here.')
     outside = [int(label) for label in labels if not 0 <= int(label) < num_classes]
     if outside:
         raise UserError(f'The data has the label {outside[0]}, but the model only {num_classes} '
                         'classes. Is this the data the checkpoint was trained for?')
+
+
+def write(folder: str | Path, name: str, text: str = '', rows: Sequence[dict] = (),
+          content: Any = None, dpi: int = 110, **pictures: Any) -> None:
+    """Write ``<name>.md``, ``.csv`` (a dict a row) and ``.json``, and pictures by their names."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if text:
+        files.write_text(folder / f'{name}.md', text)
+    if rows:
+        files.write_csv(folder / f'{name}.csv', rows[0], map(dict.values, rows))
+    if content:
+        files.write_json(folder / f'{name}.json', files.plain(content))
+    for picture, figure in pictures.items():
+        files.write_picture(folder / f'{picture}.png', figure, dpi)
+    print(f'{text}\nWritten to {folder}: {", ".join(dict.fromkeys((name, *pictures)))}')

@@ -1,6 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Runs, tables and pictures of several folders as one HTML page."""
-import csv
 import difflib
 import os
 import re
@@ -29,7 +28,6 @@ _NOT_DRAWN = re.compile(r'^(time|data_time|memory|base_lr|eta)$|^grad(_\w+)?/')
 @dataclass
 class Section:
     """What a folder of results holds; names are paths below it."""
-
     path: Path
     #: All numbers of all runs; ``group`` is the folder that the seeds of one setup share.
     logs: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -60,27 +58,12 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike,
 
 def collect(folder: str | os.PathLike) -> Section:
     """Read the runs, the ``.md`` and ``.csv`` tables and the pictures at and below a folder."""
-    path = Path(folder)
-    if not path.is_dir():
-        raise MissingFileError(f'{folder} is not a folder. Give work directories of training '
-                               'runs or sweeps, or folders that the evaluating tools have '
-                               'written (their --out).')
-    section = Section(path)
+    section = Section(Path(folder))
+    if not section.path.is_dir():
+        raise MissingFileError(f'{folder} is not a folder. Give work directories of training runs '
+                               'or sweeps, or what the evaluating tools have written (--out).')
     _read_runs(section)
-    for file in _files(path):
-        name = file.relative_to(path).as_posix()
-        try:
-            if file.suffix == '.md':
-                section.tables[name] = file.read_text(encoding='utf-8')
-            elif file.suffix == '.csv':
-                with open(file, newline='', encoding='utf-8') as text:
-                    header, *rows = list(csv.reader(text)) or [[]]
-                if header:
-                    section.tables[name] = pd.DataFrame(rows, columns=header, dtype=str)
-            elif file.suffix.lower() in _PICTURES:
-                section.pictures.append(name)
-        except (OSError, ValueError, csv.Error) as error:
-            section.skipped.append(f'{file}: {error}')
+    _read_files(section)
     if not (section.configs or section.tables or section.pictures):
         raise UserError(f'{folder} holds nothing to report: no training run (a folder with '
                         'vis_data/scalars.json), no .csv or .md table and no picture.'
@@ -88,12 +71,23 @@ def collect(folder: str | os.PathLike) -> Section:
     return section
 
 
-def _files(path: Path) -> list[Path]:
-    """Tables and pictures, but for those that mmengine's own backends keep."""
-    names = [file.relative_to(path) for file in path.rglob('*') if file.is_file()]
-    return sorted((path / name for name in names if not any(
-        part == 'vis_data' or part.startswith('.') for part in name.parts)),
-        key=lambda file: (len(file.parts), str(file)))
+def _read_files(section: Section) -> None:
+    """Read tables and pictures, but for those that mmengine's own backends keep."""
+    names = [file.relative_to(section.path) for file in section.path.rglob('*') if file.is_file()]
+    for path in sorted((name for name in names if not any(
+            part == 'vis_data' or part.startswith('.') for part in name.parts)),
+            key=lambda name: (len(name.parts), str(name))):
+        file, name = section.path / path, path.as_posix()
+        try:
+            if file.suffix == '.md':
+                section.tables[name] = file.read_text(encoding='utf-8')
+            elif file.suffix == '.csv':
+                section.tables[name] = pd.read_csv(file, dtype=str, keep_default_na=False,
+                                                   index_col=False)
+            elif file.suffix.lower() in _PICTURES:
+                section.pictures.append(name)
+        except (OSError, ValueError) as error:
+            section.skipped.append(f'{file}: {error}')
 
 
 def _read_runs(section: Section) -> None:
@@ -108,14 +102,13 @@ def _read_runs(section: Section) -> None:
             section.configs[name] = dumped[-1].read_text(encoding='utf-8') if dumped else ''
         except (OSError, ValueError) as error:
             section.skipped.append(f'{folder}: {error}')
-    if not section.configs:
-        return
     groups = {}
     for runs in section.setups().values():
         shared, *others = {Path(run).parent.as_posix() for run in runs}
         groups.update({run: run if others or shared == '.' else shared for run in runs})
-    section.logs = pd.concat([found[run].assign(run=run, group=groups[run])
-                              for run in section.configs])
+    if groups:
+        section.logs = pd.concat([found[run].assign(run=run, group=group)
+                                  for run, group in groups.items()])
 
 
 def render_report(sections: Sequence[Section], title: str) -> str:
@@ -137,21 +130,20 @@ def render_report(sections: Sequence[Section], title: str) -> str:
 
 def _runs_table(section: Section) -> str:
     """Every run with its seed, its length and its last scores."""
-    if not section.configs:
-        return ''
-    seeds = {run: re.search(r'\bseed=(\d+)', config) for run, config in section.configs.items()}
-    table = pd.DataFrame({'run': list(seeds), 'seed': [
-        found[1] if found else '' for found in seeds.values()]}, list(seeds))
     log = section.logs
-    for unit in ('iteration', 'epoch'):
-        last = log[log['unit'] == unit].groupby('run')['step'].max()
-        table[f'{unit}s'] = last.map('{:g}'.format)
+    if log.empty:
+        return ''
+    seeds = {run: ''.join(re.findall(r'\bseed=(\d+)', config)[:1])
+             for run, config in section.configs.items()}
+    lengths = log.groupby(['run', 'unit'])['step'].max().map('{:g}'.format).unstack().reindex(
+        columns=['iteration', 'epoch']).add_suffix('s')
     is_score = (log['unit'] == 'epoch') & ~log['key'].str.match(_NOT_DRAWN)
-    if not is_score.any():
-        is_score = log['key'] == 'loss'
-    for key, lines in log[is_score].groupby('key'):
-        table[key] = lines.groupby('run')['value'].agg(lambda values: f'{values.iloc[-1]:.4g}')
-    return page.table_html(table.fillna(''))
+    last = log[is_score if is_score.any() else log['key'] == 'loss'].drop_duplicates(
+        ['run', 'key'], keep='last')
+    scores = last.assign(value=last['value'].map('{:.4g}'.format)).pivot(
+        index='run', columns='key', values='value')
+    table = pd.DataFrame({'run': seeds.keys(), 'seed': seeds.values()}, list(seeds))
+    return page.table_html(table.join(lengths).join(scores).fillna(''))
 
 
 def _configs(section: Section) -> list[dict]:
@@ -168,14 +160,11 @@ def _configs(section: Section) -> list[dict]:
 
 
 def _curves(log: pd.DataFrame) -> list[dict]:
-    """A picture of every logged key, with a line for each run."""
+    """A picture of every logged key, with a line for each run; what is validated comes first."""
     if log.empty:
         return []
     log = log[~log['key'].str.match(_NOT_DRAWN)]
-    # A resumed run repeats what it had not saved: the later one counts.
-    log = log.drop_duplicates(['run', 'key', 'step'], keep='last')
     groups = list(log['group'].unique())
-    # What is validated comes first.
-    log = log.sort_values('training', kind='stable')
     return [dict(name=key, uri=page.draw_curve(curve, key, curve['unit'].iloc[0], groups))
-            for key, curve in log.groupby('key', sort=False)]
+            for key, curve in log.sort_values('training', kind='stable').groupby(
+                'key', sort=False)]

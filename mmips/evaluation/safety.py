@@ -1,19 +1,16 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""How far the confidence of checkpoints can be trusted: Table 10 of the IPS paper.
-
-The metrics and their units are those of :mod:`mmips.functional.safety`.
-"""
+"""How far the confidence of checkpoints can be trusted: Table 10 of the IPS paper."""
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from mmips.errors import UserError
+from mmips.errors import explained
 from mmips.evaluation import predictions
-from mmips.evaluation.predictions import Request
 from mmips.runs import files
 from mmips.runs.tables import Table, to_markdown
 
@@ -29,49 +26,28 @@ HEADINGS = dict(
 POINTS = 400
 
 
-def evaluate_safety(request: Request, groups: Sequence[str] = (), num_bins: int = 15,
-                    save_probs: bool = False) -> dict[str, dict]:
-    """Score checkpoints and write ``safety.md``, ``.csv``, ``.json`` and both pictures.
+def evaluate_safety(request: predictions.Request) -> dict[str, dict]:
+    """Do what ``eval_safety.py`` is asked for; returns for each name the metrics.
 
-    Args:
-        request (Request): Checkpoints, images and the folder for the results.
-        groups (Sequence[str]): A group for each checkpoint, such as its method: adds
-            ``safety_groups.csv``, mean and standard deviation of each. Defaults to none.
-        num_bins (int): Bins of the calibration errors. Defaults to 15.
-        save_probs (bool): Also keep the probabilities in ``probs/*.npz``. Defaults to False.
-
-    Returns:
-        dict[str, dict]: For each name the metrics.
-
-    Raises:
-        UserError: If a network gives no probabilities. Those before it are written.
+    Where a network gives no probabilities, those before it are written all the same.
     """
     found = request.predict(predictions.load_classifier_config(request))
-    folder = Path(request.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    by_name = dict(zip(request.names, groups))
-    size = len(next(iter(found.values())).labels)
-    setup = dict(config=request.config, split=request.split, images=size, num_bins=num_bins)
     results: dict[str, dict] = {}
-    for name, path in request.paths.items():
-        probs, labels = found[name].probs, found[name].labels
-        try:
-            result: dict = dict(checkpoint=path, **score(probs, labels, num_bins))
-        except ValueError as error:
-            raise UserError(f'{name} ({path}): {error}') from error
-        if save_probs:
-            # The number tells names apart that differ in what no file name should hold.
-            result['probs'] = (f'probs/{len(results)}_'
-                               f'{re.sub(r"[^0-9A-Za-z.-]+", "_", name)}.npz')
-            (folder / 'probs').mkdir(exist_ok=True)
-            with files.replacing(folder / result['probs'], 'wb') as file:
-                np.savez_compressed(file, probs=probs, labels=labels)
-        results[name] = result
-        # After each one: a later failure loses nothing.
-        text = _write(results, by_name, setup, folder)
-    _draw(results, by_name, f'{request.title}, {size} {request.split} images', folder)
-    print(f'{text}\n{folder / "safety.md"}, .csv, .json, reliability.png, risk_coverage.png: '
-          f'{size} images')
+    try:
+        for name, path in request.paths.items():
+            with explained(f'{name} ({path})'):
+                result = score(found[name].probs, found[name].labels, request.num_bins)
+            results[name] = dict(checkpoint=path, **result)
+            if request.save_probs:
+                # The number tells names apart that differ in what no file name should hold.
+                file = f'{len(results) - 1}_{re.sub(r"[^0-9A-Za-z.-]+", "_", name)}.npz'
+                results[name]['probs'] = f'probs/{file}'
+                Path(request.out, 'probs').mkdir(parents=True, exist_ok=True)
+                with files.replacing(Path(request.out, 'probs', file), 'wb') as kept:
+                    np.savez_compressed(kept, probs=found[name].probs, labels=found[name].labels)
+    finally:
+        if results:
+            _write(results, request, len(found[request.names[0]].labels))
     return {name: result['metrics'] for name, result in results.items()}
 
 
@@ -89,8 +65,8 @@ def score(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> dict[str
     coverage, risk = safety.risk_coverage_curve(probs, labels)
     best = safety.risk_coverage_curve(probs, labels, best=True)[1]
     # Equal steps of the coverage, all samples last.
-    shown = np.unique(np.linspace(0, len(labels), min(POINTS, len(labels)) + 1).round())[1:]
-    shown = shown.astype(int) - 1
+    steps = np.linspace(0, len(labels), min(POINTS, len(labels)) + 1).round().astype(int)
+    shown = np.unique(steps)[1:] - 1
     return dict(metrics={**top, **found},
                 bins=safety.reliability_bins(probs, labels, num_bins),
                 curve=dict(coverage=coverage[shown], risk=risk[shown], best=best[shown]))
@@ -99,68 +75,57 @@ def score(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> dict[str
 def group_scores(results: Mapping[str, dict], groups: Mapping[str, str]) -> dict[str, dict]:
     """Mean and standard deviation (of n - 1) of every metric over the checkpoints of a group."""
     found: dict[str, dict] = {}
-    for group in dict.fromkeys(groups.values()):
-        members = [result['metrics'] for name, result in results.items() if groups[name] == group]
-        if members:
-            columns = {key: [member[key] for member in members] for key in members[0]}
-            found[group] = dict(
-                checkpoints=len(members),
-                mean={key: statistics.fmean(values) for key, values in columns.items()},
-                std={key: statistics.stdev(values) if len(values) > 1 and np.isfinite(values).all()
-                     else math.nan for key, values in columns.items()})
+    metrics = pd.DataFrame({name: result['metrics'] for name, result in results.items()})
+    for group, part in metrics.T.groupby(groups, sort=False):
+        found[group] = dict(
+            checkpoints=len(part), mean=part.agg(statistics.fmean).to_dict(),
+            std={key: statistics.stdev(values) if len(values) > 1 and np.isfinite(values).all()
+                 else math.nan for key, values in part.items()})
     return found
 
 
 def to_table(results: Mapping[str, dict], grouped: Mapping[str, dict]) -> Table:
     """Checkpoints below each other, then the groups, in Table 10's units."""
     keys = list(next(iter(results.values()))['metrics'])
-    rows = [[name, *(_number(key, result['metrics'][key]) for key in keys)]
+    rows = [[name, *(_text(key, result['metrics'][key]) for key in keys)]
             for name, result in results.items()]
-    for name, group in grouped.items():
-        rows.append([f'{name}, mean of {group["checkpoints"]}', *(
-            _number(key, group['mean'][key]) + (
-                '' if math.isnan(group['std'][key]) else
-                f' \u00b1 {_number(key, group["std"][key])}') for key in keys)])
-    bold = {(number, 0) for number in range(len(results), len(rows))}
-    return Table('', ['checkpoint', *(HEADINGS[key] for key in keys)], 1, rows, bold)
+    rows += [[f'{name}, mean of {group["checkpoints"]}',
+              *(_text(key, group['mean'][key], group['std'][key]) for key in keys)]
+             for name, group in grouped.items()]
+    return Table('', ['checkpoint', *(HEADINGS[key] for key in keys)], 1, rows,
+                 bold={(number, 0) for number in range(len(results), len(rows))})
 
 
-def _number(key: str, value: float) -> str:
-    return '\u2013' if math.isnan(value) else f'{value:.{3 if key == "nll" else 2}f}'
+def _text(key: str, value: float, spread: float = math.nan) -> str:
+    number = '\u2013' if math.isnan(value) else f'{value:.{3 if key == "nll" else 2}f}'
+    return number if math.isnan(spread) else f'{number} \u00b1 {_text(key, spread)}'
 
 
-def _write(results: Mapping[str, dict], groups: Mapping[str, str], setup: dict,
-           folder: Path) -> str:
-    """Write the tables and the JSON file of the checkpoints so far; returns the table."""
-    keys = list(next(iter(results.values()))['metrics'])
-    grouped = group_scores(results, groups)
-    text = to_markdown('Accuracy and safety', [to_table(results, grouped)])
-    files.write_text(folder / 'safety.md', text)
-    files.write_csv(folder / 'safety.csv', ['checkpoint', *(['group'] if groups else []), *keys], (
-        [name, *([groups[name]] if groups else []),
-         *_numbers(result['metrics'][key] for key in keys)] for name, result in results.items()))
-    if grouped:
-        files.write_csv(folder / 'safety_groups.csv',
-                        ['group', 'metric', 'mean', 'std', 'checkpoints'],
-                        ([name, key, *_numbers((group['mean'][key], group['std'][key])),
-                          group['checkpoints']] for name, group in grouped.items() for key in keys))
-    files.write_json(folder / 'safety.json',
-                     files.plain(dict(**setup, groups=grouped, checkpoints=results)))
-    return text
+def _number(value: float) -> str:
+    return '' if math.isnan(value) else f'{value:.6g}'
 
 
-def _numbers(values: Iterable[float]) -> list[str]:
-    return ['' if math.isnan(value) else f'{value:.6g}' for value in values]
-
-
-def _draw(results: Mapping[str, dict], groups: Mapping[str, str], about: str,
-          folder: Path) -> None:
+def _write(results: Mapping[str, dict], request: predictions.Request, size: int) -> None:
+    """Write tables and pictures of the checkpoints so far."""
     from mmips.visualization import safety
-    bins = {name: result['bins'] for name, result in results.items()}
-    curves = {name: result['curve'] for name, result in results.items()}
-    ece = {name: result['metrics']['ece'] for name, result in results.items()}
-    aurc = {name: result['metrics']['aurc'] for name, result in results.items()}
-    files.write_picture(folder / 'reliability.png',
-                        safety.draw_reliability(bins, ece, f'Reliability, {about}'))
-    files.write_picture(folder / 'risk_coverage.png', safety.draw_risk_coverage(
-        curves, aurc, groups, f'Risk and coverage, {about}'))
+    groups = dict(zip(request.names, request.groups))
+    grouped = group_scores(results, groups)
+    rows = [{'checkpoint': name, **({'group': groups[name]} if groups else {}),
+             **{key: _number(value) for key, value in result['metrics'].items()}}
+            for name, result in results.items()]
+    bins, curves, metrics = ({name: result[part] for name, result in results.items()}
+                             for part in ('bins', 'curve', 'metrics'))
+    about = f'{request.title}, {size} {request.split} images'
+    if grouped:
+        predictions.write(request.out, 'safety_groups', rows=[
+            dict(group=name, metric=key, mean=_number(mean), std=_number(group['std'][key]),
+                 checkpoints=group['checkpoints'])
+            for name, group in grouped.items() for key, mean in group['mean'].items()])
+    predictions.write(
+        request.out, 'safety',
+        to_markdown('Accuracy and safety', [to_table(results, grouped)]), rows,
+        dict(config=request.config, split=request.split, images=size, num_bins=request.num_bins,
+             groups=grouped, checkpoints=results),
+        reliability=safety.draw_reliability(bins, metrics, f'Reliability, {about}'),
+        risk_coverage=safety.draw_risk_coverage(curves, metrics, groups,
+                                                f'Risk and coverage, {about}'))

@@ -1,11 +1,11 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Does an IPS backbone transfer better? A sweep whose recipes start from other recipes' weights."""
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mmips
+from mmips.evaluation.predictions import Request
 from mmips.runs import files, sweep, training
 from mmips.runs.scheduling import Engine
 from mmips.runs.sweep_recipes import RANDOM, Recipe, Sweep, Table
@@ -16,18 +16,14 @@ __all__ = ['STARTS', 'TASKS', 'Transfer', 'compare_transfer', 'config_of', 'tran
            'write_table']
 
 STARTS = {'random': RANDOM, 'hard': 'hard label', 'ips': 'IPS 4x4'}
-_PRETRAINING = 'pretraining, top-1 %'
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(NamedTuple):
     """A task to transfer to."""
-
     title: str
     config: str
     metric: str
-    #: Turns the metric into percent.
-    scale: float
+    scale: float  # Turns the metric into percent.
 
 
 TASKS = {
@@ -50,15 +46,14 @@ def transfer_sweep(network: str, roots: Mapping[str, Path], seeds: Sequence[int]
                       config=mmips.cfg(f'ips/{network}_{start}_npz.py'))
                for start in ('hard', 'ips')]
     for task, root in roots.items():
-        own: dict[str, Any] = {}
-        for part in ('train', 'val', 'test'):
-            # One process a core: workers would only take turns with it.
-            own.update({f'{part}_dataloader.dataset.data_root': str(root.resolve()),
-                        f'{part}_dataloader.num_workers': 0,
-                        f'{part}_dataloader.persistent_workers': False})
-        # The last weights are what is reported; the best on the validation set are not kept.
-        own.update({**options, 'default_hooks.checkpoint.save_best': None,
-                    'default_hooks.checkpoint.max_keep_ckpts': 1})
+        # One process a core: workers would only take turns with it. The last weights are what is
+        # reported; the best on the validation set are not kept.
+        every = {'dataset.data_root': str(root.resolve()), 'num_workers': 0,
+                 'persistent_workers': False}
+        own = {**{f'{part}_dataloader.{key}': value for part in ('train', 'val', 'test')
+                  for key, value in every.items()}, **options,
+               'default_hooks.checkpoint.save_best': None,
+               'default_hooks.checkpoint.max_keep_ckpts': 1}
         recipes += [Recipe(name=f'{TASKS[task].title}, from {name}', folder=f'{task}/{start}',
                            config=mmips.cfg(config_of(task, network)), options=own, start=name,
                            metric=TASKS[task].metric) for start, name in STARTS.items()]
@@ -85,11 +80,12 @@ def compare_transfer(found: Sweep, work_dir: Path, engine: Engine, fresh: bool =
 def _draw(work_dir: Path, task: str, seed: int) -> None:
     """Draw ground truth and one seed's predictions of a task from all starts, side by side."""
     from mmips.evaluation.segdet import compare_predictions
-    folders = {name: work_dir / task / start / f'seed{seed}' for start, name in STARTS.items()}
-    compare_predictions(
-        str(next(folders[STARTS['ips']].glob('*.py'))),
-        {name: str(training.last_checkpoint(folder)) for name, folder in folders.items()},
-        work_dir / f'{task}_predictions', baseline=STARTS['hard'])
+    folders = {start: work_dir / task / start / f'seed{seed}' for start in STARTS}
+    compare_predictions(Request(
+        config=str(next(folders['ips'].glob('*.py'))), names=list(STARTS.values()),
+        checkpoints=[str(training.last_checkpoint(folder)) for folder in folders.values()],
+        out=work_dir / f'{task}_predictions', baseline=STARTS['hard'], images=(), num=4,
+        score_thr=0.3))
 
 
 def _rows(found: Sweep, results: Mapping) -> Iterator[tuple]:
@@ -98,30 +94,29 @@ def _rows(found: Sweep, results: Mapping) -> Iterator[tuple]:
         part, start = recipe.folder.split('/')
         for seed in found.seeds:
             result = results.get((recipe.name, seed), {'failed': ''})
-            if 'failed' in result:
-                continue
-            title, score = (_PRETRAINING, result['scores'][-1]) if part == 'pretrain' else (
-                TASKS[part].title, TASKS[part].scale * result['test'][TASKS[part].metric])
-            yield title, start, seed, score, result['images'][-1], result['seconds']
+            if 'failed' not in result:
+                title, score = ('pretraining, top-1 %', result['scores'][-1]) if (
+                    part == 'pretrain') else (
+                    TASKS[part].title, TASKS[part].scale * result['test'][TASKS[part].metric])
+                yield title, start, seed, score, result['images'][-1], result['seconds']
 
 
 def write_table(found: Sweep, results: Mapping, work_dir: Path) -> str:
     """Write ``results.csv`` and ``results.md``; returns the Markdown."""
     import pandas as pd
-    columns = ['what', 'start', 'seed', 'score', 'images_seen', 'seconds']
-    frame = pd.DataFrame(list(_rows(found, results)), columns=columns)
+    frame = pd.DataFrame(list(_rows(found, results)), columns=[
+        'what', 'start', 'seed', 'score', 'images_seen', 'seconds'])
     work_dir.mkdir(parents=True, exist_ok=True)
-    files.write_csv(work_dir / 'results.csv', columns, (
+    files.write_csv(work_dir / 'results.csv', frame, (
         [*row[:3], f'{row.score:.2f}', *row[4:]] for row in frame.itertuples(index=False)))
     table = Texts('', ['', 'start', 'images seen', 'seeds', 'mean ± std', 'above hard label'], 2)
     for (title, start), runs in frame.groupby(['what', 'start'], sort=False):
         scores = runs.set_index('seed').score
         hard = frame[(frame.what == title) & (frame.start == 'hard')].set_index('seed').score
-        above = '' if start == 'hard' else _mean_std((scores - hard).dropna())
         table.rows.append([
             title, STARTS[start], f'{runs.images_seen.iloc[0]:,}',
             ', '.join(f'{seed}: {score:.2f}' for seed, score in scores.items()),
-            _mean_std(scores), above])
+            _mean_std(scores), '' if start == 'hard' else _mean_std((scores - hard).dropna())])
     text = to_markdown('What a backbone transfers', [table])
     files.write_text(work_dir / 'results.md', text)
     return text
@@ -129,5 +124,4 @@ def write_table(found: Sweep, results: Mapping, work_dir: Path) -> str:
 
 def _mean_std(values: Any) -> str:
     """Mean and, of two values or more, the sample standard deviation."""
-    spread = f' ± {values.std():.2f}' if len(values) > 1 else ''
-    return f'{values.mean():.2f}{spread}' if len(values) else ''
+    return ' ± '.join(values.agg(['mean', 'std']).dropna().map('{:.2f}'.format))

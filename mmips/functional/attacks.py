@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmips.errors import UserError
+
 __all__ = ['Bounds', 'fgsm', 'i_fgsm', 'loss_gradient', 'pgd']
 
 Predict = Callable[[Tensor], Tensor]
@@ -35,8 +37,8 @@ def loss_gradient(predict: Predict, images: Tensor, labels: Tensor) -> Tensor:
         # Not backward(), which would add to the gradients of the parameters too.
         gradient, = torch.autograd.grad(loss, inputs)
     if not torch.isfinite(gradient).all():
-        raise ValueError('The gradient of the loss with respect to the images is NaN or infinite: '
-                         'the network cannot be attacked. Have its weights diverged?')
+        raise UserError('The gradient of the loss with respect to the images is NaN or infinite: '
+                        'the network cannot be attacked. Have its weights diverged?')
     return gradient
 
 

@@ -101,7 +101,9 @@ def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
                      f'got {len(args.names)}: {args.names}')
     if len(set(args.names)) < len(args.names):
         parser.error(f'the names must differ, got {args.names}: give --names')
-    for option in ('max_images', 'batch_size'):
+    if getattr(args, 'pick', '') == 'disagree' and len(args.checkpoints) < 2:
+        parser.error('--pick disagree compares two checkpoints or more, got one')
+    for option in ('max_images', 'batch_size', 'num', 'num_pairs', 'num_bins', 'steps', 'topk'):
         value = getattr(args, option, None)
         if value is not None and value < 1:
             parser.error(f'--{option.replace("_", "-")} must be at least 1, got {value}')

@@ -20,9 +20,8 @@ def draw_cam(images: np.ndarray, captions: Sequence[str], maps: Mapping[str, np.
              title: str = 'Class activation maps', notes: Sequence[str] = ()) -> Any:
     """Draw where several networks look, side by side, as in Figure 9 of the IPS paper.
 
-    A row is one of the images (N, H, W, 3), uint8 RGB: first itself, with its caption, then each
-    network's map (N, H, W), from 0 to 1, over it, red where it is high and blue where it is low,
-    with what the network takes it for, green if that is right and else red.
+    A row is one of the images (N, H, W, 3), uint8 RGB, then each network's map (N, H, W), from 0
+    to 1, over it, with what the network takes it for, green if that is right and else red.
     """
     headings = ('image', *(style.shorten(name, 20) for name in maps))
     figure, axes = style.image_grid(len(images), 1 + len(maps), title, notes, headings)

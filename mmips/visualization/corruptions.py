@@ -13,17 +13,14 @@ __all__ = ['draw_accuracies', 'draw_examples']
 def draw_accuracies(scores: Any, note: str = '') -> Any:
     """Draw the accuracy for each corruption, the networks' bars side by side.
 
-    A bar is the mean over the severities and the thin line on it their range. The scores are a
-    DataFrame in percent: a column for each network, a row for each (corruption, severity), the
-    first of which is ('clean', 0).
+    A bar is the mean over the severities and the thin line on it their range. The scores are those
+    of :mod:`mmips.evaluation.corruptions`.
     """
     groups = scores.groupby(level=0, sort=False)
     means, low, high = groups.mean(), groups.min(), groups.max()
     means.loc['mean'] = means.iloc[1:].mean()
     # The clean images and the mean stand apart from the corruptions.
-    places = np.arange(len(means)) * 1.
-    places[1:] += 0.4
-    places[-1] += 0.4
+    places = np.arange(len(means)) + 0.4 * np.array([0, *[1] * (len(means) - 2), 2])
     figure = style.new_figure(max(0.26 * means.size + 0.3 * len(means) + 1.2, 9), 5.2,
                               'Accuracy under corruptions', [note])
     axes = figure.subplots()
@@ -38,7 +35,7 @@ def draw_accuracies(scores: Any, note: str = '') -> Any:
     axes.margins(x=0.01)
     axes.set_xticks(places, [label.replace('_', ' ') for label in means.index], rotation=40,
                     ha='right', rotation_mode='anchor', fontsize=9)
-    style.legend(figure, loc='outside lower center', ncols=min(3, len(scores.columns)))
+    style.legend(figure, ncols=min(3, len(scores.columns)))
     return figure
 
 
@@ -50,12 +47,11 @@ def draw_examples(original: np.ndarray, examples: Mapping[str, Mapping[int, np.n
     headings = ['clean', *(name.replace('_', '\n') for name in examples)]
     figure, axes = style.image_grid(len(severities), len(columns), 'One image, corrupted',
                                     [note], headings, tile=1.2, line=0.1)
-    for column, images in enumerate(columns):
-        for row, severity in enumerate(severities):
+    for row, severity in zip(axes, severities):
+        row[0].set_ylabel(f'severity {severity}', fontsize=9, color=style.INK)
+        for place, images in zip(row, columns):
             if severity in images:
-                style.show_image(axes[row, column], images[severity])
+                style.show_image(place, images[severity])
             else:
-                axes[row, column].spines[:].set_visible(False)
-    for place, severity in zip(axes[:, 0], severities):
-        place.set_ylabel(f'severity {severity}', fontsize=9, color=style.INK)
+                place.spines[:].set_visible(False)
     return figure

@@ -1,15 +1,12 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Pictures of what the training monitors have logged: Figures 4 and 5 of the IPS paper."""
-from __future__ import annotations
-
 import os.path as osp
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from mmips.visualization import style
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ['draw_curves', 'draw_gradients']
 
@@ -27,7 +24,7 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
     """
     number = len(layers)
     figure = style.new_figure(min(max(7.0, 2.0 + 0.27 * number), 16.0), 4.6,
-                              'Gradient of each convolution', [note] if note else [])
+                              'Gradient of each convolution', [note])
     axes = figure.add_subplot()
     for place, run in enumerate(layers.dropna(axis=1, how='all')):
         values = layers[run].dropna()
@@ -35,14 +32,13 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
         axes.plot(layers.index.get_indexer(values.index), values.where(values > 0), label=run,
                   marker='o', markersize=3.5, linewidth=1.2, **style.line_style(place))
     style.tidy(axes, ylabel='mean |gradient|')
-    axes.set_yscale('log')
+    axes.set(yscale='log', xlim=(-0.6, number - 0.4))
     step = -(-number // _MOST_NAMES)
     # Without the parts of the dotted names that are the same in all.
     same = len(osp.commonprefix([name.split('.')[:-1] for name in layers.index]))
     names = ['.'.join(name.split('.')[same:]) for name in layers.index]
     axes.set_xticks(range(0, number, step), names[::step], rotation=90,
                     fontsize=7.5 if number < _MOST_NAMES / 2 else 6.5)
-    axes.set_xlim(-0.6, number - 0.4)
     style.legend(axes)
     return figure
 
@@ -51,8 +47,8 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
                 split: bool = False) -> Any:
     """Draw quantities over the training, a panel for each and a line a run: Figure 5.
 
-    ``curves`` has the columns ``run``, ``quantity``, ``value`` and the unit. Of the quantities
-    of a panel a run's first that it has is drawn, with ``split`` also its swapped and raw pairs.
+    Of the quantities of a panel a run's first that it has is drawn, with ``split`` also its swapped
+    and raw pairs.
     """
     shown = {title: keys for title, keys in panels.items() if curves['quantity'].isin(keys).any()}
     figure = style.new_figure(0.4 + 4.4 * len(shown), 4.2)
@@ -75,5 +71,5 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
         axes.set_ylim(bottom=0)
         axes.xaxis.get_major_locator().set_params(integer=True)
     style.legend(figure, handles=list(handles.values()), labels=list(handles),
-                 loc='outside lower center', ncols=min(len(handles), 3 if len(shown) > 1 else 2))
+                 ncols=min(len(handles), 3 if len(shown) > 1 else 2))
     return figure

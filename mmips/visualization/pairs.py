@@ -20,38 +20,26 @@ _WIDTHS = (1, 1, 0.9, 1, 1, 0.15)
 
 
 def draw_pairs(before: np.ndarray, after: np.ndarray, mask: np.ndarray | None,
-               labels: Sequence[str], notes: Sequence[str] = (), columns: int | None = None,
+               labels: Sequence[str], notes: Sequence[str] = (),
                confidences: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None) -> Any:
     """Draw pairs before and after the swap, with the grid and the cells that came across.
 
-    A query is framed in blue and its partner in orange; each cell that the swap brought
-    over is outlined in the colour of the image it came from. With ``confidences``, as Figure 3
-    of the IPS paper, bars below each picture show how sure networks are of its class: a
-    picture of which they are surer after the swap is easy to learn, the other hard.
-
-    Args:
-        before (np.ndarray): Pictures (2P, H, W, 3), uint8 RGB, pairs interleaved.
-        after (np.ndarray): The same after the swap.
-        mask (np.ndarray, optional): Cells exchanged, bool (P, rows, cols); None draws no grid.
-        labels (Sequence[str]): P names, one for each pair.
-        notes (Sequence[str]): Lines below the title.
-        columns (int, optional): Pairs side by side. Defaults to two from four pairs on, else one.
-        confidences (Mapping[str, tuple], optional): For each network's name, the probability
-            of each picture's class before and after the swap, (2P,) each.
+    The pictures before and after it are (2P, H, W, 3), uint8 RGB, pairs interleaved; cells that
+    came across, by the mask (P, rows, cols), are outlined in the colour of the image they came
+    from. With ``confidences``, as Figure 3 of the IPS paper, bars show how sure networks are of
+    each picture's class, (2P,) before and after the swap.
     """
     confidences = confidences or {}
-    columns = columns or (2 if len(labels) > 3 else 1)
+    columns = 2 if len(labels) > 3 else 1
     figure, axes = style.image_grid(
         -(-len(labels) // columns), len(_WIDTHS) * columns, 'Pairs before and after the patch swap',
         notes, ('query', 'partner', '', 'query', 'partner', '') * columns, tile=1.3,
-        line=0.5 + 1.7 * _LINE * len(confidences))
+        line=0.5 + 1.7 * _LINE * len(confidences), widths=_WIDTHS * columns,
+        # At the top of its row, for the bars below a picture are no part of the layout.
+        anchor='N')
     for place, colour in zip(axes[0], (QUERY, PARTNER, 'none') * 2 * columns):
         place.title.set_color(colour)
-    axes[0, 0].get_gridspec().set_width_ratios(_WIDTHS * columns)
     places = axes.reshape(-1, len(_WIDTHS))
-    for place in places.flat:
-        # At the top of its row, for the bars below it are no part of the layout.
-        place.set_anchor('N')
     for number, images in enumerate(zip(*split_pairs(before), *split_pairs(after))):
         _draw_pair(places[number], images, None if mask is None else mask[number], labels[number])
         for line, (name, values) in enumerate(confidences.items()):
@@ -73,11 +61,11 @@ def _draw_pair(places: Sequence[Any], images: Sequence[np.ndarray], mask: np.nda
         axes.spines[:].set(color=own, linewidth=2.2)
         if mask is not None:
             _draw_grid(axes, mask, image.shape[:2], other if number > 1 else None)
-    swapped = mask is not None and bool(mask.any())
     # Changed pictures without a mask, or by mixing, deserve the arrow as well.
-    changed = swapped or any((images[i] != images[i + 2]).any() for i in (0, 1))
-    words = f'{int(mask.sum())} of {mask.size} cells' if mask is not None and swapped else (
-        'changed' if changed else 'not swapped')
+    swapped = mask is not None and mask.any()
+    changed = swapped or not np.array_equal(images[:2], images[2:])
+    words = (f'{mask.sum()} of {mask.size} cells' if mask is not None and swapped else
+             'changed' if changed else 'not swapped')
     name = textwrap.shorten(label, 54, placeholder='\u2026')
     middle, height = places[2], images[0].shape[0] / images[0].shape[1]
     middle.set_box_aspect(height / _WIDTHS[2])
@@ -93,15 +81,14 @@ def _draw_grid(axes: Any, mask: np.ndarray, size: tuple[int, int], colour: str |
     from matplotlib.patches import Rectangle
     ys, xs = ([int(edge) for edge in cell_edges(length, cells)]
               for length, cells in zip(size, mask.shape))
-    for draw, edges in ((axes.axhline, ys), (axes.axvline, xs)):
-        for edge in edges[1:-1]:
-            # Dark below light: the line shows on any picture.
-            draw(edge, color='black', linewidth=1.5, alpha=0.35)
-            draw(edge, color='white', linewidth=0.8, alpha=0.9)
-    if colour is None:
-        return
+    # Dark below light: the line shows on any picture.
+    for look in (dict(color='black', linewidth=1.5, alpha=0.35),
+                 dict(color='white', linewidth=0.8, alpha=0.9)):
+        for draw, edges in ((axes.axhline, ys), (axes.axvline, xs)):
+            for edge in edges[1:-1]:
+                draw(edge, **look)
     inset = 0.012 * max(size)
-    for row, col in zip(*np.nonzero(mask)):
+    for row, col in zip(*np.nonzero(mask & bool(colour))):
         x, y = xs[col] + inset, ys[row] + inset
         axes.add_patch(Rectangle((x, y), xs[col + 1] - x - inset, ys[row + 1] - y - inset,
                                  fill=False, edgecolor=colour, linewidth=2, joinstyle='miter'))

@@ -1,17 +1,13 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """A picture of the predictions of several networks beside the ground truth."""
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from mmips.visualization import style
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ['draw_predictions']
 
@@ -29,38 +25,21 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
                      score_thr: float = 0.3) -> Any:
     """Draw images, ground truth and the predictions of several networks side by side.
 
-    As in Figures 6 and 7 of the IPS paper. Label maps are blended over the grey image; what is
-    wrong is striped white, and what is ignored is hatched on black. Boxes bear their score, and
-    of more than six classes the name, where there is room; difficult ones are dashed.
-
-    Args:
-        examples (Sequence[tuple]): At least one of a caption, an image (H, W, 3), uint8 RGB, and
-            what is known of it: the ground truth, then the prediction of each network. Each is a
-            label map (H, W) of class numbers, or a DataFrame of boxes with ``left``, ``top``,
-            ``right``, ``bottom`` in pixels, ``label`` and, where there are any, ``score`` and
-            ``difficult``.
-        names (Sequence[str]): A name for each network.
-        classes (Sequence[str]): K class names.
-        palette (Sequence[Sequence[int]] | None): K colours, RGB from 0 to 255; without them
-            some that differ.
-        title (str): Defaults to ''.
-        score_thr (float): Boxes below this score are left out. Defaults to 0.3.
-
-    Returns:
-        Figure: The picture.
+    An example is a caption, an image (H, W, 3), uint8 RGB, and what is known of it: the ground
+    truth, then each network's prediction. Each is a label map (H, W), or a DataFrame of boxes with
+    ``left``, ``top``, ``right``, ``bottom`` in pixels, ``label`` and, if there are any, ``score``
+    and ``difficult``. Without a palette of RGB colours, classes have some that differ.
     """
     palette = _colours(palette, len(classes))
-    is_boxes = not isinstance(examples[0][2][0], np.ndarray)
-    if is_boxes:
+    columns = 2 + len(names)
+    tile = min(max(2.4, 21 / columns), 4.2)
+    note = 'classes over the grey image; striped: not as in the ground truth'
+    if isinstance(examples[0][2][0], pd.DataFrame):
         examples = [(caption, image, [
             boxes[boxes['score'] >= score_thr] if 'score' in boxes else boxes for boxes in known])
                     for caption, image, known in examples]
         shown = 'classes and scores' if len(classes) > _FEW else 'scores'
         note = f'boxes with a score of at least {score_thr:g}; {shown} where there is room'
-    else:
-        note = 'classes over the grey image; striped: not as in the ground truth'
-    columns = 2 + len(names)
-    tile = min(max(2.4, 21 / columns), 4.2)
     figure, axes = style.image_grid(
         len(examples), columns, style.shorten(title, int(columns * tile * 10)), [note],
         ['image', 'ground truth', *names], tile=tile)
@@ -70,11 +49,11 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
     for row, (caption, image, known) in zip(axes, examples):
         style.show_image(row[0], image, caption)
         for place, labels in zip(row[1:], known):
-            if is_boxes:
+            if isinstance(labels, pd.DataFrame):
                 style.show_image(place, image)
                 _draw_boxes(place, labels, classes, palette, max(image.shape[:2]) / (72 * tile))
             else:
-                style.show_image(place, _panel(image, labels, known[0], palette))
+                style.show_image(place, _blend(image, labels, known[0], palette))
     _legend(figure, [labels for _, _, known in examples for labels in known], classes, palette)
     return figure
 
@@ -89,34 +68,28 @@ def _colours(palette: Any, number: int) -> np.ndarray:
     return (255 * shades[:, :3]).astype(np.uint8)
 
 
-def _blend(image: np.ndarray, labels: np.ndarray, wrong: np.ndarray, palette: np.ndarray
+def _blend(image: np.ndarray, labels: np.ndarray, truth: np.ndarray, palette: np.ndarray
            ) -> np.ndarray:
-    """Lay class colours over the grey image; hatch what is no class, stripe what is ``wrong``."""
-    known = (labels >= 0) & (labels < len(palette))
-    grey = np.asarray(Image.fromarray(image).convert('L'), np.float32)[..., None]
-    colours = palette[np.where(known, labels, 0)]
-    picture = ((1 - _ALPHA) * grey + _ALPHA * colours).round().astype(np.uint8)
-    y, x = np.indices(labels.shape)
-    picture[~known] = 0
-    picture[~known & ((x + y) % 8 < 2)] = 150
-    stripes = (x - y) % 9
-    picture[wrong & (stripes < 2)] = 255
-    # Dark beside light: the stripe shows on any colour.
-    picture[wrong & (stripes == 2)] = 0
-    return picture
+    """Lay class colours over the grey image; hatch what is no class, stripe what is wrong.
 
-
-def _panel(image: np.ndarray, labels: np.ndarray, truth: np.ndarray, palette: np.ndarray
-           ) -> np.ndarray:
-    """The blend at the size of the picture, in which stripes are as wide for any image."""
+    All at the size of the picture, so that stripes are as wide for any image.
+    """
     scale = _PANEL / max(labels.shape)
     rows, columns = (((np.arange(max(1, round(old * scale))) + 0.5) / scale).astype(int).clip(
         0, old - 1) for old in labels.shape)
-    pixels = np.ix_(rows, columns)
-    labels, truth = labels[pixels].astype(np.int64), truth[pixels]
-    wrong = (labels != truth) & (truth >= 0) & (truth < len(palette))
+    labels, truth = (part[np.ix_(rows, columns)].astype(np.int64) for part in (labels, truth))
+    known, counts = ((part >= 0) & (part < len(palette)) for part in (labels, truth))
     resized = Image.fromarray(image).resize((len(columns), len(rows)), Image.Resampling.BOX)
-    return _blend(np.asarray(resized), labels, wrong, palette)
+    grey = np.asarray(resized.convert('L'), np.float32)[..., None]
+    picture = ((1 - _ALPHA) * grey + _ALPHA * palette[np.where(known, labels, 0)]).round()
+    y, x = np.indices(labels.shape)
+    picture[~known] = 0
+    picture[~known & ((x + y) % 8 < 2)] = 150
+    wrong, stripes = (labels != truth) & counts, (x - y) % 9
+    picture[wrong & (stripes < 2)] = 255
+    # Dark beside light: the stripe shows on any colour.
+    picture[wrong & (stripes == 2)] = 0
+    return picture.astype(np.uint8)
 
 
 def _draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: Any,
@@ -127,7 +100,7 @@ def _draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette:
     size = axes.get_images()[0].get_extent()[1:3]
     if 'score' in boxes:
         boxes = boxes.sort_values('score', ascending=False, kind='stable')
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Any] = []
     for rank, box in enumerate(boxes.to_dict('records')):
         colour = palette[box['label']] / 255
         left, right = np.clip([box['left'], box['right']], 0, size[0])
@@ -143,24 +116,21 @@ def _draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette:
             place = _free_place((left, top, right, bottom), len(text), point, size, taken)
             if place:
                 taken.append(place)
-                axes.text((place[0] + place[2]) / 2, (place[1] + place[3]) / 2, text,
-                          ha='center', va='center_baseline', fontsize=_POINTS, zorder=4,
-                          color='black' if colour @ (0.3, 0.59, 0.11) > 0.55 else 'white',
-                          bbox=dict(facecolor=colour, linewidth=0, pad=1))
+                axes.text(*(place.min + place.max) / 2, text, ha='center', va='center_baseline',
+                          fontsize=_POINTS, bbox=dict(facecolor=colour, linewidth=0, pad=1),
+                          color='black' if colour @ (0.3, 0.59, 0.11) > 0.55 else 'white', zorder=4)
                 break
 
 
-def _free_place(box: tuple, letters: int, point: float, size: tuple, taken: list) -> tuple | None:
-    """Where a text fits at a corner of its box, outside of all others; left, top, right, bottom."""
+def _free_place(box: tuple, letters: int, point: float, size: tuple, taken: list) -> Any:
+    """Where a text fits at a corner of its box, outside of all others, if anywhere."""
+    from matplotlib.transforms import Bbox
     left, top, right, bottom = box
     width, height = (0.62 * letters + 0.5) * _POINTS * point, 1.6 * _POINTS * point
     for x, y in ((left, top - height), (left, top), (right - width, top - height),
                  (left, bottom - height), (right - width, bottom - height), (left, bottom)):
-        x = min(max(x, 0), size[0] - width)
-        place = x, y, x + width, y + height
-        if x >= 0 <= y and place[3] <= size[1] and not any(
-                place[0] < other[2] and other[0] < place[2] and place[1] < other[3]
-                and other[1] < place[3] for other in taken):
+        place = Bbox.from_bounds(min(max(x, 0), size[0] - width), y, width, height)
+        if place.x0 >= 0 <= y and place.y1 <= size[1] and not place.count_overlaps(taken):
             return place
     return None
 
@@ -168,19 +138,19 @@ def _free_place(box: tuple, letters: int, point: float, size: tuple, taken: list
 def _legend(figure: Any, known: Sequence, classes: Sequence[str], palette: Any) -> None:
     """A swatch for each class that occurs, and for what does not count."""
     from matplotlib.patches import Patch
-    is_boxes = not isinstance(known[0], np.ndarray)
-    numbers = np.unique(np.concatenate([
-        np.unique(labels['label'] if is_boxes else labels) for labels in known]).astype(int))
-    present = [number for number in numbers if 0 <= number < len(classes)]
+    boxes = pd.concat([part for part in known if isinstance(part, pd.DataFrame)] or [
+        pd.DataFrame({'label': np.unique(np.concatenate([np.ravel(part) for part in known]))})])
+    numbers = np.unique(boxes['label'])
     handles = [Patch(facecolor=tuple(palette[number] / 255), edgecolor=style.INK,
-                     label=style.shorten(str(classes[number]), 26)) for number in present]
-    if is_boxes and any(labels['difficult'].any() for labels in known if 'difficult' in labels):
-        handles.append(Patch(fill=False, linestyle=_DASHED, label='difficult, not counted'))
-    if not is_boxes and len(present) < len(numbers):
+                     label=style.shorten(str(classes[number]), 26))
+               for number in numbers if 0 <= number < len(classes)]
+    if len(handles) < len(numbers):
         handles.append(Patch(facecolor='black', edgecolor='#969696', hatch='////',
                              label='ignored'))
+    if 'difficult' in boxes and boxes['difficult'].eq(True).any():
+        handles.append(Patch(fill=False, linestyle=_DASHED, label='difficult, not counted'))
     if handles:
         # Inches of the widest entry, with its swatch.
         widest = 0.085 * max(len(str(handle.get_label())) for handle in handles) + 0.6
-        style.legend(figure, handles=handles, loc='outside lower center',
+        style.legend(figure, handles=handles,
                      ncols=max(1, min(len(handles), int(figure.get_figwidth() / widest))))

@@ -1,18 +1,15 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """An HTML page of tables, pictures and curves that needs nothing but itself."""
-from __future__ import annotations
-
 import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from mmips.visualization import style
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ['data_uri', 'draw_curve', 'render_page', 'table_html']
 
@@ -35,17 +32,13 @@ def render_page(title: str, versions: str, sections: Sequence[Mapping[str, Any]]
 
 def _tables(tables: Mapping[str, pd.DataFrame | str]) -> list[dict]:
     """Markdown files, each with the CSV of its name, a table of texts, folded below it."""
-    shown = []
-    for name in sorted(tables, key=lambda name: (name.count('/'), name.rpartition('.')[0],
-                                                 name.endswith('.csv'))):
-        table = tables[name]
-        if isinstance(table, str):
-            shown.append(dict(name=name, html=_markdown(table), folded=False, rows=0, hidden=0))
-        else:
-            rows = table[:MAX_ROWS]
-            shown.append(dict(name=name, html=table_html(rows), rows=len(rows), folded=(
-                f'{name.rpartition(".")[0]}.md' in tables), hidden=len(table) - len(rows)))
-    return shown
+    order = sorted(tables, key=lambda name: (name.count('/'), name.rpartition('.')[0],
+                                             name.endswith('.csv')))
+    return [dict(name=name, html=_markdown(table), folded=False, rows=0, hidden=0)
+            if isinstance(table := tables[name], str) else
+            dict(name=name, html=table_html(table[:MAX_ROWS]), rows=min(len(table), MAX_ROWS),
+                 folded=f'{name.rpartition(".")[0]}.md' in tables,
+                 hidden=max(0, len(table) - MAX_ROWS)) for name in order]
 
 
 def _markdown(text: str) -> str:
@@ -62,7 +55,6 @@ def _markdown(text: str) -> str:
 
 def table_html(table: pd.DataFrame) -> str:
     """A table of texts as HTML, whatever is in them."""
-    import pandas as pd
     # pandas would cut long texts.
     with pd.option_context('display.max_colwidth', None):
         return f'<div class="wide">{table.to_html(index=False, border=0)}</div>'
@@ -76,20 +68,20 @@ def data_uri(content: bytes, media: str) -> str:
 def draw_curve(curve: pd.DataFrame, title: str, unit: str, groups: Sequence[str]) -> str:
     """One quantity over the steps, a line a run in the colour of its group, as an SVG data URI."""
     import matplotlib
-    named = list(curve['group'].unique())
-    rows = -(-len(named) // 2) if 1 < len(named) <= _LEGEND else 0
+    # A group is in the legend by its first run.
+    first = curve.groupby('group', sort=False)['run'].first()
+    rows = -(-len(first) // 2) if 1 < len(first) <= _LEGEND else 0
     figure = style.new_figure(5, 3.2 + 0.16 * rows)
     axes = figure.add_subplot()
-    for (group, _), points in curve.groupby(['group', 'run'], sort=False):
+    for (group, run), points in curve.groupby(['group', 'run'], sort=False):
         points = points.sort_values('step', kind='stable')
         axes.plot(points['step'], points['value'], linewidth=1.2, alpha=0.85,
-                  marker='.' if len(points) < 25 else None, label=group if group in named else None,
+                  marker='.' if len(points) < 25 else None,
+                  label=group if run == first[group] else None,
                   **style.line_style(groups.index(group)))
-        # Once in the legend.
-        named = [name for name in named if name != group]
     style.tidy(axes, unit, title=title)
     if rows:
-        style.legend(figure, loc='outside lower center', fontsize=6.5, ncols=2)
+        style.legend(figure, fontsize=6.5, ncols=2)
     buffer = io.BytesIO()
     # Neither date nor random ids: the same results give the same page.
     with matplotlib.rc_context({'svg.hashsalt': title}):

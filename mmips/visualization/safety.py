@@ -5,45 +5,39 @@ from typing import Any
 
 import numpy as np
 
-from . import style
-from .style import BLUE, DASHES, FAINT, INK, ORANGE, shorten, tidy
+from mmips.visualization import style
+from mmips.visualization.style import BLUE, DASHES, FAINT, INK, ORANGE, shorten, tidy
 
 __all__ = ['draw_reliability', 'draw_risk_coverage']
 
 _MAX_COLUMNS = 4
 
 
-def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], errors: Mapping[str, float],
+def draw_reliability(bins: Mapping[str, Mapping[str, np.ndarray]], scores: Mapping[str, Mapping],
                      title: str = 'Reliability') -> Any:
-    """Draw a reliability diagram for each checkpoint.
+    """Draw the accuracy in each bin of the confidence, and below it the share of the samples.
 
-    A bar is the accuracy in a bin of the confidence. Its hatched part is the gap to the mean
-    confidence there: orange above the accuracy, where the network is too sure, and blue below
-    it, where it is not sure enough. Below is the share of the samples in each bin, with the
-    accuracy and the mean confidence of all samples as lines.
-
-    Args:
-        bins (Mapping): By the checkpoints' names ``edges`` (M + 1,), ``counts``, ``accuracy`` and
-            ``confidence`` (M,), as :func:`mmips.functional.safety.reliability_bins` gives them.
-        errors (Mapping[str, float]): Expected calibration error in percent, by the same names.
-        title (str): Defaults to 'Reliability'.
-
-    Returns:
-        Figure: Of matplotlib.
+    Hatched is the gap to the mean confidence there. By the checkpoints' names, ``bins`` are what
+    ``mmips.functional.safety.reliability_bins`` gives, and ``scores`` have ``ece`` in percent.
     """
+    from matplotlib import lines, patches
     rows = -(-len(bins) // _MAX_COLUMNS)
     columns = -(-len(bins) // rows)
     figure = style.new_figure(max(2.9 * columns + 0.4, 6.5), 4.3 * rows + 0.7, title)
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3.4, 1] * rows)
-    panels = [(grid[2 * row, column], grid[2 * row + 1, column])
-              for row in range(rows) for column in range(columns)]
+    panels = np.stack([grid[::2].ravel(), grid[1::2].ravel()], axis=1)
     for (upper, lower), (name, found) in zip(panels, bins.items()):
         _draw_bars(upper, found)
-        upper.set_title(f'{shorten(name)}\nECE {errors[name]:.2f} %', fontsize=9.5, color=INK)
+        upper.set_title(f'{shorten(name)}\nECE {scores[name]["ece"]:.2f} %', fontsize=9.5,
+                        color=INK)
         _draw_histogram(lower, found)
-    for axes in (axes for pair in panels[len(bins):] for axes in pair):
+    for axes in panels[len(bins):].flat:
         axes.set_axis_off()
-    style.legend(figure, handles=_key(), loc='outside lower center', ncols=4)
+    style.legend(figure, ncols=4, handles=[
+        patches.Patch(facecolor=BLUE, label='accuracy'),
+        *(patches.Patch(facecolor='none', edgecolor=colour, hatch='////', label=label)
+          for colour, label in ((ORANGE, 'too sure'), (BLUE, 'not sure enough'))),
+        lines.Line2D([], [], color=INK, linewidth=1.6, label='mean confidence')])
     return figure
 
 
@@ -69,38 +63,17 @@ def _draw_histogram(axes: Any, bins: Mapping[str, np.ndarray]) -> None:
         axes.axvline(shares[filled] @ bins[key][filled], color=colour, linewidth=1.6)
     top = shares.max()
     tidy(axes, 'confidence', 'samples')
-    axes.set(xlim=(0, 1), ylim=(0, 1.08 * top))
-    axes.set_yticks([top], [f'{100 * top:.0f} %'])
+    axes.set(xlim=(0, 1), ylim=(0, 1.08 * top), yticks=[top], yticklabels=[f'{100 * top:.0f} %'])
 
 
-def _key() -> list[Any]:
-    """What the colours are."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-    return [Patch(facecolor=BLUE, label='accuracy'),
-            *(Patch(facecolor='none', edgecolor=colour, hatch='////', label=label)
-              for colour, label in ((ORANGE, 'too sure'), (BLUE, 'not sure enough'))),
-            Line2D([], [], color=INK, linewidth=1.6, label='mean confidence')]
-
-
-def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]], areas: Mapping[str, float],
-                       groups: Mapping[str, str] | None = None,
+def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]],
+                       scores: Mapping[str, Mapping], groups: Mapping[str, str] | None = None,
                        title: str = 'Risk and coverage') -> Any:
     """Draw the error rate among the most confident samples over the share that is kept.
 
-    The thin line of each colour is what the best order of the same errors would give.
-
-    Args:
-        curves (Mapping): By the checkpoints' names ``coverage``, the share of the samples kept,
-            ``risk``, the error rate among them, and ``best``, the same for the best order of the
-            same errors; all (P,), from 0 to 1.
-        areas (Mapping[str, float]): Area under each curve, x1000, by the same names.
-        groups (Mapping[str, str], optional): Lines of one group share a colour and differ in
-            dashes. Defaults to None, each has a colour of its own.
-        title (str): Defaults to 'Risk and coverage'.
-
-    Returns:
-        Figure: Of matplotlib.
+    By the checkpoints' names, a curve has ``coverage``, ``risk`` and ``best``, the risk by the best
+    order of the same errors, all from 0 to 1; ``scores`` have the area ``aurc``, x1000. Lines of
+    one group share a colour and differ in dashes.
     """
     groups = groups or {name: name for name in curves}
     order = list(dict.fromkeys(groups.values()))
@@ -108,18 +81,16 @@ def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]], areas: Ma
     axes = figure.subplots()
     seen: list[str] = []
     for name, curve in curves.items():
-        group = groups[name]
-        colour = style.line_style(order.index(group))['color']
+        colour = style.line_style(order.index(groups[name]))['color']
         axes.plot(curve['coverage'], 100 * curve['best'], color=colour, linewidth=0.6)
         axes.plot(curve['coverage'], 100 * curve['risk'], color=colour, linewidth=1.5,
-                  linestyle=DASHES[seen.count(group) % len(DASHES)],
-                  label=f'{shorten(name)}: AURC {areas[name]:.1f}')
-        seen.append(group)
+                  linestyle=DASHES[seen.count(groups[name]) % len(DASHES)],
+                  label=f'{shorten(name)}: AURC {scores[name]["aurc"]:.1f}')
+        seen.append(groups[name])
     axes.plot([], [], color=FAINT, linewidth=0.6, label='thin: best order of the same errors')
     tidy(axes, 'coverage: share of images kept, the most confident first',
          'risk: error rate among them, %')
-    axes.set_xlim(0, 1)
-    axes.set_ylim(bottom=0)
+    axes.set(xlim=(0, 1), ylim=(0, None))
     # Beside the axes it hides no curve, however many there are.
     style.legend(axes)
     return figure

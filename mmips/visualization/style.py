@@ -1,9 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""How our pictures look: colours, figures, lines and grids of images, in one place.
-
-A drawing function takes arrays or DataFrames, lays its figure out with these and returns it;
-``mmips.runs.files.write_picture`` saves it. matplotlib places everything (constrained layout).
-"""
+"""How our pictures look: colours, figures, lines and grids of images, in one place."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,15 +23,16 @@ def new_figure(width: float, height: float, title: str = '', notes: Sequence[str
     from matplotlib.figure import Figure
 
     # No pyplot: it would choose a window system and keep every figure in memory.
-    figure = Figure(figsize=(width, height), facecolor='white', layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = FigureCanvasAgg(
+        Figure(figsize=(width, height), facecolor='white', layout='constrained')).figure
     if title or notes:
         figure.suptitle('\n'.join(filter(None, (title, *notes))), fontsize=10.5, color=INK)
     return figure
 
 
 def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = (),
-               headings: Sequence[str] = (), tile: float = 1.7, line: float = 0.3) -> tuple:
+               headings: Sequence[str] = (), tile: float = 1.7, line: float = 0.3,
+               widths: Sequence[float] | None = None, **options: Any) -> tuple:
     """A figure with ``rows`` x ``columns`` places for images, and these axes, without ticks.
 
     ``tile`` and ``line`` are the inches of an image's side and of the captions below a row.
@@ -43,10 +40,8 @@ def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = 
     height = rows * (tile + line) + 0.25 * (bool(title) + len(notes)) + 0.3 * bool(headings) + 0.2
     # One narrow column leaves room for the title all the same.
     figure = new_figure(max(columns * (tile + 0.12) + 0.3, 5.4), height, title, notes)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for place in axes.flat:
-        place.set_xticks([])
-        place.set_yticks([])
+    axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths,
+                           subplot_kw=dict(xticks=[], yticks=[], **options))
     for place, heading in zip(axes[0], headings):
         place.set_title(shorten(heading, 26), fontsize=10, weight='bold', color=INK)
     return figure, axes
@@ -74,14 +69,13 @@ def tidy(axes: Any, xlabel: str = '', ylabel: str = '', title: str = '') -> None
     axes.tick_params(labelsize=8, colors=INK, length=2.5)
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ('left', 'bottom'))
-        spine.set_color(FAINT)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.spines[:].set_color(FAINT)
 
 
 def legend(target: Any, **options: Any) -> None:
-    """A legend of axes beside them, or of a figure outside all axes: it hides no curve."""
-    place = (dict(loc='outside right upper') if hasattr(target, 'suptitle') else
+    """A legend of axes beside them, or of a figure below all axes: it hides no curve."""
+    place = (dict(loc='outside lower center') if hasattr(target, 'suptitle') else
              dict(loc='upper left', bbox_to_anchor=(1.01, 1), borderaxespad=0))
     target.legend(**{**place, 'fontsize': 8.5, 'frameon': False, 'labelcolor': INK, **options})
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmips.visualization import style
 
-__all__ = ['common_points', 'draw_curves', 'draw_heatmaps']
+__all__ = ['draw_curves', 'draw_heatmaps']
 
 _MAX_COLUMNS = 6
 # So many curves can be told apart.
@@ -24,8 +24,8 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
     if not np.isfinite(found).any():
         return None
     low, high = float(np.nanmin(found)), float(np.nanmax(found))
-    across = len({names[-1] for names in maps}) if len(panels) > 1 else len(maps)
-    columns = min(across, _MAX_COLUMNS)
+    across = {names[-1] for names in maps} if len(panels) > 1 else maps
+    columns = min(len(across), _MAX_COLUMNS)
     rows = -(-len(maps) // columns)
     height, width = next(iter(maps.values())).shape
     figure = style.new_figure(max(5, columns * (0.55 * width + 0.5) + 1.8),
@@ -37,11 +37,10 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
         image = _draw_map(place, frame, (low, high), low if lower else high)
         place.set_title(', '.join(f'{axis} {name}' for axis, name in zip(panels, names)),
                         fontsize=9, color=style.INK)
-    for place in axes[:, 0]:
-        place.set_ylabel(frame.index.name, fontsize=9, color=style.INK)
-    for place in axes[-1]:
         place.set_xlabel(frame.columns.name, fontsize=9, color=style.INK)
-    bar = figure.colorbar(image, ax=axes.ravel().tolist(), aspect=30, pad=0.02)
+        place.set_ylabel(frame.index.name, fontsize=9, color=style.INK)
+        place.label_outer()
+    bar = figure.colorbar(image, ax=axes, aspect=30, pad=0.02)
     bar.ax.tick_params(labelsize=8, colors=style.INK, length=2)
     bar.set_label(f'{metric}, {"lower" if lower else "higher"} is better', fontsize=8,
                   color=style.INK)
@@ -53,27 +52,20 @@ def _draw_map(axes: Any, frame: Any, limits: tuple[float, float], best: float) -
     low, high = limits
     # One value alone still needs a scale.
     high = high if high > low else low + 1
-    values = frame.to_numpy()
-    image = axes.imshow(values, cmap='viridis', vmin=low, vmax=high, aspect='auto')
+    image = axes.imshow(frame, cmap='viridis', vmin=low, vmax=high, aspect='auto')
     axes.set_facecolor('#eef0f2')
     digits = 1 if max(abs(low), abs(high)) > 1.5 else 3
-    for (y, x), value in np.ndenumerate(values):
-        dark = np.isfinite(value) and (value - low) / (high - low) < 0.6
+    for (y, x), value in np.ndenumerate(frame.to_numpy()):
         axes.text(x, y, '–' if np.isnan(value) else f'{value:.{digits}f}', ha='center', va='center',
-                  fontsize=8, color='white' if dark else style.INK)
+                  fontsize=8, color='white' if (value - low) / (high - low) < 0.6 else style.INK)
         if value == best:
             axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False,
                                      edgecolor=style.ORANGE, linewidth=2))
-    axes.set_xticks(range(values.shape[1]), frame.columns)
-    axes.set_yticks(range(values.shape[0]), frame.index)
+    axes.set_xticks(range(frame.shape[1]), frame.columns)
+    axes.set_yticks(range(frame.shape[0]), frame.index)
     axes.tick_params(labelsize=8, colors=style.INK, length=0)
     axes.spines[:].set_visible(False)
     return image
-
-
-def common_points(runs: Any) -> Any:
-    """The scores where every run was validated, by images seen and seed."""
-    return runs.pivot(index='images', columns='seed', values='score').dropna()
 
 
 def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
@@ -93,7 +85,8 @@ def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
     axes = figure.subplots()
     unit, digits = (' %', 1) if finals.abs().max() > 1.5 else ('', 3)
     for name, found in runs.groupby('recipe', sort=False):
-        scores = common_points(found)
+        # Where every run was validated.
+        scores = found.pivot(index='images', columns='seed', values='score').dropna()
         if name not in named:
             axes.plot(scores.index, scores.mean(axis=1), linewidth=0.8, color='#d0d7de', zorder=1)
             continue
@@ -108,7 +101,7 @@ def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
         lambda value, _: f'{value / 1e6:g}M' if axes.get_xlim()[1] > 2e6 else f'{value / 1000:g}k')
     number, worse = finals.groupby('recipe').size().max(), len(means) - len(named)
     heading = f'mean of {number} seeds, band: all of them' if number > 1 else '1 seed'
-    style.legend(figure, loc='outside lower center', ncols=2, title_fontsize=8.5,
+    style.legend(figure, ncols=2, title_fontsize=8.5,
                  title=f'{heading}; grey: {worse} worse ones' if worse else heading)
     return figure
 

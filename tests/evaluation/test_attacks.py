@@ -9,47 +9,40 @@ import pytest
 from helpers.tiny_classifier import request
 
 from mmips.errors import UserError
-from mmips.evaluation import attacked_classifier, predictions
-from mmips.evaluation.attacks import AttackSettings, evaluate_attacks, make_tables, to_text
+from mmips.evaluation import predictions
+from mmips.evaluation.attacked_classifier import AttackedClassifier
+from mmips.evaluation.attacks import AttackSettings, evaluate_attacks, to_text
 
 ALL = ('fgsm', 'i-fgsm', 'pgd')
 
 
-@pytest.mark.parametrize('settings, words', [
-    (dict(steps=0), 'at least 1, got 0'),
-    (dict(step_size=0.), 'positive number, got 0'),
-    (dict(rel_step_size=float('nan')), 'positive number, got nan'),
-    (dict(image_range=(1., 0.)), r'a higher value, got \(1.0, 0.0\)'),
-])
-def test_settings_that_cannot_be(settings, words):
+@pytest.mark.parametrize('settings, radii, words', [
+    (dict(step_size=0.), [], 'positive number, got 0'),
+    (dict(rel_step_size=float('nan')), [], 'positive number, got nan'),
+    (dict(image_range=(1., 0.)), [], r'a higher value, got \(1.0, 0.0\)'),
+    ({}, [0, 8.], 'within 0 to 1 .* got 8'),
+    (dict(space='normalized'), [-0.1], '0 or more, got -0.1'),
+    (dict(space='normalized'), [3., float('inf')], 'got inf')])
+def test_settings_and_radii_that_cannot_be(settings, radii, words):
     with pytest.raises(UserError, match=words):
-        AttackSettings(**settings)
-
-
-@pytest.mark.parametrize('radii, space, words', [
-    ([0, 8.], 'pixel', 'within 0 to 1 .* got 8'), ([-0.1], 'normalized', '0 or more, got -0.1'),
-    ([float('inf')], 'normalized', 'got inf')])
-def test_radii_that_cannot_be(radii, space, words):
-    with pytest.raises(UserError, match=words):
-        AttackSettings(space).check(radii)
+        AttackSettings(**settings).check(radii)
 
 
 def test_step_sizes():
     assert AttackSettings(steps=20).step(0.08) == pytest.approx(2.5 / 20 * 0.08)
     assert AttackSettings(rel_step_size=0.2).step(0.1) == pytest.approx(0.02)
     assert AttackSettings(step_size=0.003).step(0.1) == 0.003
-    AttackSettings('normalized').check([0., 3.])
+
+
+def text_of(tables, settings, unmoved=0):
+    scores = pd.DataFrame(dict(attack='fgsm', checkpoint='hard', images=8, unmoved=[unmoved]))
+    return to_text(scores, tables, settings, 'val images')
 
 
 def test_the_table_has_the_layout_of_the_paper():
-    def text_of(rows, attacks, about, settings):
-        scores = pd.DataFrame(rows, columns=['attack', 'checkpoint', 'eps', 'accuracy', 'unmoved'])
-        tables = make_tables(scores, attacks, ['hard', 'a|b'])
-        return to_text(scores.assign(images=8), tables, settings, about)
-
-    text = text_of([('fgsm', 'hard', 0., 87.5, 0), ('fgsm', 'hard', 0.01, 12.5, 1),
-                    ('fgsm', 'a|b', 0., 75., 0)], ['fgsm', 'pgd'], 'val images',
-                   AttackSettings('normalized', 20, quantize=True, seed=3))
+    table = pd.DataFrame({'hard': [87.5, 12.5], 'a|b': [75., float('nan')]}, [0., 0.01])
+    text = text_of(dict(fgsm=table, pgd=table[:0]),
+                   AttackSettings('normalized', 20, quantize=True, seed=3), unmoved=1)
     for words in ('8 val images', 'higher is better', '`--space normalized`',
                   ' PGD: 20 steps, step size 0.125 eps; PGD: random start, seed 3; ',
                   '256 levels.', 'hard: 1 (FGSM)'):
@@ -64,32 +57,32 @@ def test_the_table_has_the_layout_of_the_paper():
 
 ## PGD
 """ in text
-    plain = text_of([('i-fgsm', 'hard', 0., 87.5, 0)], ['i-fgsm'], 'images',
-                    AttackSettings(step_size=0.002))
+    plain = text_of({'i-fgsm': table}, AttackSettings(step_size=0.002))
     assert ' I-FGSM: 10 steps, step size 0.002.\n' in plain
     assert all(word not in plain for word in ('PGD', 'start', 'levels', 'floating'))
-    single = text_of([('fgsm', 'hard', 0., 87.5, 0)], ['fgsm'], 'images', AttackSettings())
-    assert 'is no attack.\n' in single and 'steps' not in single
+    assert 'is no attack.\n' in text_of(dict(fgsm=table), AttackSettings())
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What was computed, attack and radii of every pass; without the attacks themselves."""
+    """Attack and radius of every pass; without the attacks themselves, and without pictures."""
     made = []
 
-    def score(model, batches, name, radii, settings):
-        made.append((name, list(radii)))
-        return [dict(eps=eps, images=8, correct=len(made) % 8, unmoved=0) for eps in radii]
+    def score(self, batches, name, eps):
+        made.append((name, eps))
+        return dict(eps=eps, images=8, correct=len(made) % 8, unmoved=0)
 
-    monkeypatch.setattr(attacked_classifier, 'score_attack', score)
+    monkeypatch.setattr(AttackedClassifier, 'score', score)
+    monkeypatch.setattr('mmips.runs.files.write_picture', lambda *args: None)
     return made
 
 
 @pytest.fixture
 def evaluate(tiny):
-    def run(attacks=ALL, radii=(0., 0.003, 0.1), split='test', max_images=None, **settings):
-        return evaluate_attacks(request(split=split, max_images=max_images), attacks, radii,
-                                AttackSettings(**{'steps': 2, **settings}))
+    def run(attacks=ALL, eps=(0., 0.003, 0.1), **change):
+        settings = dict(space='pixel', steps=2, step_size=None, rel_step_size=None,
+                        image_range=None, quantize=False, seed=0)
+        return evaluate_attacks(request(**{**settings, **change}, attacks=attacks, eps=eps))
     return run
 
 
@@ -100,8 +93,7 @@ def read_csv():
 
 def test_everything_is_written(evaluate, calls):
     scores = evaluate()
-    assert calls == 2 * [('fgsm', [0.003, 0.1]), ('i-fgsm', [0.003]), ('i-fgsm', [0.1]),
-                         ('pgd', [0.003]), ('pgd', [0.1])]
+    assert calls == 2 * [(name, eps) for name in ALL for eps in (0.003, 0.1)]
     rows = read_csv()
     assert list(rows[0]) == ['checkpoint', 'attack', 'eps', 'space', 'steps', 'step_size',
                              'images', 'accuracy', 'unmoved']
@@ -116,38 +108,30 @@ def test_everything_is_written(evaluate, calls):
     content = json.loads(Path('out/attacks.json').read_text())
     assert [{key: str(value) for key, value in row.items()} for row in content['results']] == rows
     assert content['settings']['space'] == 'pixel' and content['split'] == 'test'
-    assert {path.name for path in Path('out').iterdir()} == {
-        'attacks.csv', 'attacks.json', 'attacks.md', 'attacks.png', 'attacks_done.json'}
     # Without attack it is the accuracy of the predictions.
     cfg = predictions.load_classifier_config(request())
     for name, part in request().predict(cfg).items():
-        right = 100 * (part.probs.argmax(1) == part.labels).mean()
-        assert float(found[name, 'pgd', 0.]['accuracy']) == right
+        assert float(found[name, 'pgd', 0.]['accuracy']) == 100 * part.right.mean()
 
 
 def test_only_what_is_new_is_computed(evaluate, calls, monkeypatch):
-    monkeypatch.setattr('mmips.runs.files.write_picture', lambda *args: None)
     monkeypatch.setattr('mmips.runs.loaders.build_loader', lambda *args: None)
-    monkeypatch.setattr(predictions, 'iter_batches', lambda *args: None)
-    attack = dict(radii=(0.003, 0.1))
+    attack = dict(eps=(0.003, 0.1))
     first = evaluate(**attack)
     calls.clear()
     assert evaluate(**attack).equals(first) and calls == []
-    evaluate(radii=(0.003, 0.1, 0.2))
-    assert calls == 2 * [('fgsm', [0.2]), ('i-fgsm', [0.2]), ('pgd', [0.2])]
-    iterated = ['i-fgsm', 'i-fgsm', 'pgd', 'pgd']
-    for options, expected in [
-            (dict(seed=1), ['pgd', 'pgd']), (dict(rel_step_size=0.5), iterated),
-            (dict(step_size=0.01), iterated), (dict(steps=3), iterated),
-            (dict(quantize=True), ['fgsm', *iterated]), (dict(max_images=4), ['fgsm', *iterated]),
-            (dict(split='train'), ['fgsm', *iterated]),
-            (dict(image_range=(-1, 256)), ['fgsm', *iterated]),
-            (dict(space='normalized'), ['fgsm', *iterated])]:
+    evaluate(eps=(0.003, 0.1, 0.2))
+    assert calls == 2 * [('fgsm', 0.2), ('i-fgsm', 0.2), ('pgd', 0.2)]
+    for options, attacks in [
+            (dict(seed=1), ALL[2:]), (dict(rel_step_size=0.5), ALL[1:]),
+            (dict(step_size=0.01), ALL[1:]), (dict(steps=3), ALL[1:]), (dict(quantize=True), ALL),
+            (dict(max_images=4), ALL), (dict(split='train'), ALL),
+            (dict(image_range=(-1, 256)), ALL), (dict(space='normalized'), ALL)]:
         calls.clear()
         evaluate(**attack, **options)
-        assert [name for name, _ in calls] == 2 * expected, options
+        assert [name for name, _ in calls] == 2 * [name for name in attacks for _ in range(2)]
     # Another file of the same name, or other data.
-    for path, passes in (('1.pth', 5), ('tiny.npz', 10)):
+    for path, passes in (('1.pth', 6), ('tiny.npz', 12)):
         calls.clear()
         os.utime(path, (1, 1))
         evaluate(**attack)
@@ -155,42 +139,41 @@ def test_only_what_is_new_is_computed(evaluate, calls, monkeypatch):
 
 
 def test_results_of_an_earlier_layout_are_read(evaluate, calls):
-    first = evaluate(['fgsm'])
+    first = evaluate(attacks=['fgsm'])
     done = Path('out/attacks_done.json')
     Path('out/cells').mkdir()
     for key, score in json.loads(done.read_text()).items():
         Path('out/cells', f'{key}.json').write_text(json.dumps(score))
     done.unlink()
     calls.clear()
-    assert evaluate(['fgsm']).equals(first) and calls == []
+    assert evaluate(attacks=['fgsm']).equals(first) and calls == []
 
 
 def test_what_is_finished_survives(evaluate, calls, monkeypatch):
-    counted = attacked_classifier.score_attack
+    counted = AttackedClassifier.score
 
     def score(*args):
-        if len(calls) == 6:
+        if len(calls) == 7:
             raise KeyboardInterrupt
         return counted(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(attacked_classifier, 'score_attack', score)
+        patch.setattr(AttackedClassifier, 'score', score)
         with pytest.raises(KeyboardInterrupt):
             evaluate()
     # All of the first checkpoint, and one pass of the second.
-    assert len(read_csv()) == 9 + 3 + 2
+    assert len(read_csv()) == 9 + 3 + 1
     calls.clear()
     evaluate()
-    assert [name for name, _ in calls] == ['i-fgsm', 'i-fgsm', 'pgd', 'pgd']
+    assert [name for name, _ in calls] == ['fgsm', 'i-fgsm', 'i-fgsm', 'pgd', 'pgd']
     assert len(read_csv()) == 18
 
 
 def test_a_refusal_leaves_files_as_they_are(evaluate, calls):
     evaluate(['fgsm'])
     before = {path: path.read_bytes() for path in Path('out').iterdir()}
-    other = request(cfg_options={'model.head.num_classes': 7})
     with pytest.raises(ValueError, match='another number of classes'):
-        evaluate_attacks(other, ['fgsm'], [0.1], AttackSettings())
+        evaluate(['fgsm'], [0.1], cfg_options={'model.head.num_classes': 7})
     with pytest.raises(UserError, match='within 0 to 1'):
         evaluate(['fgsm'], [8.])
     assert before == {path: path.read_bytes() for path in Path('out').iterdir()}

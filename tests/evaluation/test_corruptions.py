@@ -8,13 +8,20 @@ import pytest
 import torch
 from helpers import tiny_classifier
 from helpers.corrupting import corrupted
-from helpers.tiny_classifier import predict
+from helpers.tiny_classifier import predict, request
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from PIL import Image
 
 from mmips.errors import UserError
 from mmips.evaluation import corruptions as robustness
 from mmips.runs.tables import to_markdown
 
-IMAGES = 40
+IMAGES = 20
+OPTIONS = dict(corruptions=['fog'], severities=[1, 4], cifar_c=None, where='packed', seed=0,
+               reference=None)
+# Errors of the reference: 20 clean, (40, 60) and (30, 50); of the other: 10, (20, 30), (40, 60).
+REFERENCE, OTHER = (80., 60., 40., 70., 50.), (90., 80., 70., 60., 40.)
 
 
 def frame(**networks):
@@ -23,28 +30,18 @@ def frame(**networks):
     return pd.DataFrame(networks, index=pd.MultiIndex.from_tuples(index))
 
 
-# Errors of the reference: 20 clean, (40, 60) and (30, 50); of the other: 10, (20, 30), (40, 60).
-REFERENCE, OTHER = (80., 60., 40., 70., 50.), (90., 80., 70., 60., 40.)
-
-
 def test_corruption_errors_by_hand():
     scores = frame(ref=REFERENCE, other=OTHER)
-    # 100 (20 + 30) / (40 + 60) and 100 (40 + 60) / (30 + 50).
-    assert robustness.corruption_errors(scores, 'ref').other.tolist() == pytest.approx([50, 125])
-    # Without clean errors: (10 + 20) / (20 + 40) and (30 + 50) / (10 + 30).
-    relative = robustness.relative_corruption_errors(scores, 'ref').other
-    assert relative.tolist() == pytest.approx([50, 200])
-    means = robustness.summarise(scores, 'ref').to_dict('index')
-    assert means['ref'] == pytest.approx(dict(clean=80, accuracy=55, mce=100, relative_mce=100))
-    assert means['other'] == pytest.approx(
-        dict(clean=90, accuracy=62.5, mce=87.5, relative_mce=125))
+    # 100 (20 + 30) / (40 + 60) and 100 (40 + 60) / (30 + 50); without clean errors
+    # (10 + 20) / (20 + 40) and (30 + 50) / (10 + 30).
+    for relative, errors in ((False, [50, 125]), (True, [50, 200])):
+        assert robustness.corruption_errors(
+            scores, 'ref', relative).other.tolist() == pytest.approx(errors)
+    means = robustness.summarise(scores, 'ref').loc['other'].to_dict()
+    assert means == pytest.approx(dict(clean=90, accuracy=62.5, mce=87.5, relative_mce=125))
     assert robustness.summarise(scores, 'other').mce.ref == pytest.approx((200 + 80) / 2)
-
-
-def test_a_reference_without_errors_counts_as_unknown():
+    # A reference without errors counts as unknown.
     scores = frame(ref=(100., 100., 100., 70., 50.), other=OTHER)
-    errors = robustness.corruption_errors(scores, 'ref').other
-    assert np.isnan(errors.fog) and errors.snow == pytest.approx(125)
     assert robustness.summarise(scores, 'ref').mce.other == pytest.approx(125)
     # Corruptions that do no harm, or even good.
     scores = frame(ref=(60., 60., 60., 70., 50.1), other=OTHER)
@@ -69,6 +66,40 @@ def test_the_tables_are_those_of_table_11():
     assert '**' not in to_markdown('', robustness.corruption_tables(frame(ref=REFERENCE), 'ref'))
 
 
+def test_the_corruption_has_its_place():
+    pipeline = [dict(type=f'mmpretrain.{name}') for name in (
+        'LoadImageFromFile', 'ResizeEdge', 'CenterCrop', 'PackInputs')]
+    for where, place in (('packed', 3), ('loaded', 1)):
+        result = robustness.insert_step(pipeline, dict(type='X'), where)
+        assert result == [*pipeline[:place], dict(type='X'), *pipeline[place:]]
+    assert robustness.insert_step(pipeline[1:], 'X', 'loaded') == ['X', *pipeline[1:]]
+    with pytest.raises(UserError, match='no PackInputs.*--where loaded'):
+        robustness.insert_step(pipeline[:-1], dict(type='X'), 'packed')
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ConcatDataset'])
+def test_files_in_wrappers_are_corrupted_as_arrays_are(tmp_path, wrapper):
+    """Images loaded from files, blue first, give the same as those of an array, red first."""
+    init_default_scope('mmpretrain')
+    images = tiny_classifier.blocks(1)
+    (tmp_path / 'cat').mkdir()
+    Image.fromarray(images[0]).save(tmp_path / 'cat' / '0.png')
+    inner = dict(type='mmpretrain.CustomDataset', data_root=str(tmp_path),
+                 pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])
+    data = (dict(type=wrapper, dataset=inner, times=2) if wrapper == 'RepeatDataset' else
+            dict(type=wrapper, datasets=[inner, dict(inner)]))
+    cfg = Config(dict(model=dict(), data_preprocessor=dict(to_rgb=True),
+                      test_dataloader=dict(dataset=data)))
+    changed = robustness.corrupt_split(cfg, request(**{**OPTIONS, 'seed': 2}), ('frost', 3))
+    dataset = DATASETS.build(changed.test_dataloader.dataset)
+    expected = corrupted(images, 'frost', 3, 2)[0]
+    for number in range(2):
+        np.testing.assert_array_equal(dataset[number]['inputs'].permute(1, 2, 0)[..., [2, 1, 0]],
+                                      expected)
+    # The config itself is left alone.
+    assert 'CorruptImage' not in str(cfg)
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """The first of the two networks is right about every clean image."""
@@ -81,21 +112,9 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def setup(trained, tmp_path, monkeypatch):
-    """The networks and arrays; their files are in the current folder."""
+def run(trained, tmp_path, monkeypatch):
     tiny_classifier.enter(tmp_path, trained[0], monkeypatch)
-    return trained[1:]
-
-
-@pytest.fixture
-def run(setup):
-
-    def run(**change):
-        return robustness.eval_corruptions(tiny_classifier.options(**{**dict(
-            corruptions=['fog'], severities=[1, 4], cifar_c=None, where='packed', seed=0,
-            reference=None), **change}))
-
-    return run
+    return lambda **change: robustness.eval_corruptions(request(**{**OPTIONS, **change}))
 
 
 @pytest.fixture
@@ -103,12 +122,8 @@ def passes(monkeypatch):
     """Titles of the passes over corrupted images, with the networks that took part."""
     found = []
     original = robustness._count_correct
-
-    def count(models, loader, title):
-        found.append((title.split(' ', 1)[1], ''.join(models)))
-        return original(models, loader, title)
-
-    monkeypatch.setattr(robustness, '_count_correct', count)
+    monkeypatch.setattr(robustness, '_count_correct', lambda models, loader, title: (
+        found.append((title, ''.join(models))), original(models, loader, title))[1])
     return found
 
 
@@ -116,9 +131,12 @@ def accuracy(model, images, labels):
     return 100 * float((predict(model, images).argmax(1).numpy() == labels).mean())
 
 
-def test_numbers_are_those_of_a_plain_loop(run, setup):
-    """With workers, too, which learn of every condition; and of part of the images."""
-    models, images, labels = setup
+def test_numbers_are_those_of_a_plain_loop(run, trained, monkeypatch):
+    """With workers, too; the examples are red first, from the middle of the split."""
+    drawn = []
+    monkeypatch.setattr('mmips.visualization.corruptions.draw_examples', lambda *args: (
+        drawn.append(args), Image.new('L', (2, 2)))[1])
+    _, models, images, labels = trained
     names = ('fog', 'impulse_noise', 'contrast')
     scores = run(corruptions=names, severities=[4, 1], seed=3, batch_size=7,
                  cfg_options={'test_dataloader.num_workers': 2})
@@ -129,9 +147,13 @@ def test_numbers_are_those_of_a_plain_loop(run, setup):
     assert scores.a['clean', 0] == 100
     # The networks and the corruptions are told apart by these numbers.
     assert len(set(scores.to_numpy().ravel())) > 4
+    original, examples, note = drawn[0]
+    np.testing.assert_array_equal(original, images[10])
+    np.testing.assert_array_equal(examples['fog'][4], corrupted(images[:11], 'fog', 4, 3)[10])
+    assert '32 x 32 pixels' in note
 
 
-def test_the_files_say_what_was_measured(run, tmp_path, capsys):
+def test_the_files_say_what_was_measured(run, tmp_path):
     scores = run(reference='b')
     folder = tmp_path / 'out'
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -152,7 +174,6 @@ def test_the_files_say_what_was_measured(run, tmp_path, capsys):
     content = json.loads((folder / 'corruptions.json').read_text())
     assert content['reference'] == 'b' and content['summary']['b']['mce'] == pytest.approx(100)
     assert content['scores'][1]['accuracy'] == pytest.approx(scores.a['fog', 1])
-    assert page.splitlines()[0] in capsys.readouterr().out
 
 
 def test_what_is_done_is_not_done_again(run, passes, tmp_path):
@@ -166,54 +187,40 @@ def test_what_is_done_is_not_done_again(run, passes, tmp_path):
     (tmp_path / '2.pth').write_bytes((tmp_path / '1.pth').read_bytes())
     run(checkpoints=['0.pth', '2.pth'], names=['x', 'y'])
     assert passes == [('snow 4', 'ab'), ('fog 1', 'y'), ('fog 4', 'y')]
+    # What has changed is done again.
+    for change in (dict(seed=1), dict(max_images=10)):
+        passes.clear()
+        run(severities=[1], **change)
+        assert passes == [('fog 1', 'ab')]
     passes.clear()
+    np.savez('tiny.npz', **dict(np.load('tiny.npz')), more=np.zeros(3))
+    run(severities=[1])
     state = torch.load('1.pth')
     torch.save(dict(state, more=1), '1.pth')
     run(severities=[1])
-    assert passes == [('fog 1', 'b')]
-
-
-@pytest.mark.parametrize('change', [dict(seed=1), dict(max_images=20), 'data'])
-def test_what_has_changed_is_done_again(run, passes, setup, change):
-    run(severities=[1])
-    if change == 'data':
-        np.savez('tiny.npz', **dict(np.load('tiny.npz')), more=np.zeros(3))
-    run(severities=[1], **(change if isinstance(change, dict) else {}))
-    assert passes == 2 * [('fog 1', 'ab')]
+    assert passes == [('fog 1', 'ab'), ('fog 1', 'b')]
 
 
 def test_an_interruption_keeps_what_is_finished(run, passes, monkeypatch):
-    counted = robustness._count_correct
-
-    def fail(models, loader, title):
-        if 'fog 4' in title:
-            raise KeyboardInterrupt
-        return counted(models, loader, title)
-
     with monkeypatch.context() as patch:
-        patch.setattr(robustness, '_count_correct', fail)
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr('mmips.evaluation.predictions.iter_batches', lambda loader, title: (
+            loader if title != 'fog 4' else pytest.fail('interrupted')))
+        with pytest.raises(pytest.fail.Exception, match='interrupted'):
             run()
     passes.clear()
     run()
     assert passes == [('fog 4', 'ab')]
 
 
-@pytest.fixture
-def cifar_c(setup, tmp_path):
-    """The test images in CIFAR-C's format: fog is clean, snow turned round, darker each level."""
-    _, images, labels = setup
-    folder = tmp_path / 'TINY-C'
-    folder.mkdir()
+def test_cifar_c_is_read(run, trained, passes, tmp_path):
+    """Fog is clean, snow turned round, darker at each level."""
+    _, models, images, labels = trained
+    cifar_c = tmp_path / 'TINY-C'
+    cifar_c.mkdir()
     for corruption, changed in (('fog', images), ('snow', images[:, ::-1, :, ::-1])):
-        np.save(folder / f'{corruption}.npy', np.concatenate(
+        np.save(cifar_c / f'{corruption}.npy', np.concatenate(
             [changed // severity for severity in range(1, 6)]))
-    np.save(folder / 'labels.npy', np.tile(labels, 5))
-    return folder
-
-
-def test_cifar_c_is_read(run, setup, cifar_c, passes, tmp_path):
-    models, _, labels = setup
+    np.save(cifar_c / 'labels.npy', np.tile(labels, 5))
     change = dict(corruptions=['snow', 'fog'], cifar_c=str(cifar_c), severities=[1, 3])
     scores = run(**change)
     for name, model in zip('ab', models):
@@ -234,16 +241,11 @@ def test_cifar_c_is_read(run, setup, cifar_c, passes, tmp_path):
     content = json.loads((tmp_path / 'out/corruptions.json').read_text(),
                          parse_constant=lambda name: pytest.fail(name))
     assert content['summary']['b']['mce'] is None and content['summary']['b']['accuracy'] < 100
-
-
-def test_broken_cifar_c_is_refused_before_any_work(run, cifar_c, passes):
-    np.save(cifar_c / 'labels.npy', np.load(cifar_c / 'labels.npy') + 1)
-    with pytest.raises(UserError, match='label 4, but the model only 4 classes'):
-        run(cifar_c=str(cifar_c), severities=[1])
+    # What is broken is refused before any work.
     passes.clear()
     (cifar_c / 'snow.npy').unlink()
     with pytest.raises(UserError, match='snow.npy does not exist.*zenodo.org'):
-        run(cifar_c=str(cifar_c), corruptions=['fog', 'snow'])
+        run(**change)
     assert passes == []
 
 
@@ -251,20 +253,16 @@ def test_broken_cifar_c_is_refused_before_any_work(run, cifar_c, passes):
     (dict(severities=[0]), r'from 1 \(mild\) to 5 \(strong\), got 0'),
     (dict(corruptions=['fogg']), "Did you mean 'fog'"),
     (dict(reference='c'), r"--reference must be one of \['a', 'b'\], got 'c'"),
-    (dict(seed=-1), '--seed must be at least 0, got -1'),
+    (dict(seed=-1), 'seed must be an integer of at least 0, got -1'),
     (dict(cifar_c='x', split='train'), 'leave out --split train'),
-    (dict(cifar_c='x', where='loaded'), 'leave out --where'),
+    (dict(cifar_c='x', where='loaded'), 'and --where'),
     (dict(cifar_c='nowhere'), 'nowhere/labels.npy does not exist'),
-])
-def test_options_that_cannot_be_are_refused(run, tmp_path, change, message):
+    ('small images', r'at least 32 pixels .*\(16, 32, 3\)')])
+def test_what_cannot_be_is_refused(run, passes, tmp_path, change, message):
+    arrays = dict(np.load('tiny.npz'))
+    if change == 'small images':
+        change = {}
+        np.savez('tiny.npz', **{**arrays, 'images_test': arrays['images_test'][:, :16]})
     with pytest.raises(UserError, match=message):
         run(**change)
-    assert not (tmp_path / 'out').exists()
-
-
-def test_small_images_are_refused_before_any_pass(run, passes):
-    arrays = dict(np.load('tiny.npz'))
-    np.savez('tiny.npz', **{**arrays, 'images_test': arrays['images_test'][:, :16]})
-    with pytest.raises(UserError, match=r'at least 32 pixels .*\(16, 32, 3\)'):
-        run()
-    assert passes == []
+    assert passes == [] and not (tmp_path / 'out').exists()

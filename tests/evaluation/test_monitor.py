@@ -84,14 +84,13 @@ def test_iteration_based_runs(tmp_path):
     assert values(found, 'run') == {10: 10., 20: 20.}
 
 
-@pytest.mark.parametrize(('records', 'message'), [
-    ([{'accuracy/top1': 1., 'step': 1}], 'holds no line of training in'),
-    ([line(1)], "custom_hooks = [\n    dict(type='mmips.EpochSeedHook'),\n"
-     "    dict(type='mmips.SelfDistillMonitor'),  # not with a hard label\n"
-     "    dict(type='mmips.GradientMonitor'),\n]"),
-])
-def test_what_cannot_be_drawn_is_said(tmp_path, records, message):
+@pytest.mark.parametrize('record', [{'accuracy/top1': 1., 'step': 1}, line(1)])
+def test_what_cannot_be_drawn_is_said(tmp_path, record):
     with pytest.raises(UserError) as error:
-        compare_monitors({'run': write_run(tmp_path / 'run', records)}, tmp_path / 'out')
-    assert message in str(error.value)
+        compare_monitors({'run': write_run(tmp_path / 'run', [record])}, tmp_path / 'out')
+    assert """custom_hooks = [
+    dict(type='mmips.EpochSeedHook'),
+    dict(type='mmips.SelfDistillMonitor'),  # not with a hard label
+    dict(type='mmips.GradientMonitor'),
+]""" in str(error.value)
     assert not (tmp_path / 'out').exists()

@@ -3,39 +3,29 @@ import csv
 
 import numpy as np
 import pytest
-import torch
 from helpers import tiny_classifier
 
 import mmips
 from mmips.evaluation import pairs
-
-
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-    folder, images = tmp_path_factory.mktemp('trained'), tiny_classifier.blocks(8)
-    tiny_classifier.save_arrays(folder, images, np.arange(8) % 4)
-    return folder, tiny_classifier.make(folder, images)
+from mmips.visualization import style
 
 
 @pytest.fixture
-def run(trained, tmp_path, monkeypatch):
+def run(tiny, monkeypatch):
     """Run, and return what is handed to the drawing function; the picture is empty."""
-    from mmips.visualization import style
-    tiny_classifier.enter(tmp_path, trained[0], monkeypatch)
     given = {}
 
-    def draw_pairs(before, after, mask, labels, notes, confidences):
-        given.update(before=before, after=after, mask=mask, labels=labels, notes=notes,
+    def draw_pairs(*args, confidences):
+        given.update(zip(('before', 'after', 'mask', 'labels', 'notes'), args),
                      confidences=confidences)
         return style.new_figure(1, 1)
 
     monkeypatch.setattr(pairs, 'draw_pairs', draw_pairs)
 
-    def run(checkpoints=(), names=('early', 'late'), out='new/p.png', **change):
-        args = tiny_classifier.options(**{**dict(
-            checkpoints=checkpoints, names=names[:len(checkpoints)], out=out, num_pairs=6,
-            prob=None, seed=0), **change})
-        assert pairs.browse_pairs(args) == out
+    def run(checkpoints=(), out='new/p.png', **change):
+        assert pairs.browse_pairs(tiny_classifier.request(**{**dict(
+            checkpoints=checkpoints, names=['early', 'late'], out=out, num_pairs=6,
+            prob=None, seed=0), **change})) == out
         return dict(given)
 
     return run
@@ -104,12 +94,12 @@ def test_choice_of_pairs(names, swapped, count, expected):
     assert pairs.choose_pairs(names, swapped, count) == expected
 
 
-def test_confidences_are_the_networks_own(run, trained):
+def test_confidences_are_the_networks_own(run):
     """Of the pictures handed on the networks say just these numbers."""
     given = run(checkpoints=BOTH, prob=1, num_pairs=2)
     assert list(given['confidences']) == ['early', 'late']
     classes = [int(name.split()[-1]) for name in given['labels'] for _ in range(2)]
-    for values, model in zip(given['confidences'].values(), trained[1]):
+    for values, model in zip(given['confidences'].values(), tiny_classifier.networks()):
         for field, value in zip(('before', 'after'), values):
             expected = tiny_classifier.predict(model, given[field]).softmax(1)[range(4), classes]
             np.testing.assert_allclose(value, expected, atol=1e-5)
@@ -152,13 +142,12 @@ def test_gaps_leave_pairs_of_two_classes_out():
 
 
 @pytest.mark.parametrize('change, words', [
-    (dict(num_pairs=0), '--num-pairs must be at least 1'),
     (dict(config=mmips.cfg('ips/resnet50_ips_in1k.py')), 'image-net.org'),
-    (dict(config='seg.py'), "seg.py is a config of 'mmseg'"),
+    (dict(config='seg.py'), "seg.py is a config of 'mmseg', but one of 'mmpretrain'"),
     (dict(checkpoints=['nowhere.pth']), 'nowhere.pth'),
     (dict(checkpoints=BOTH, cfg_options={'model.head.num_classes': 3}), 'another number of class'),
     (dict(checkpoints=BOTH, labels=4, cfg_options={'data_preprocessor.num_classes': 8}),
-     'the label 7, but the model only 4 classes')])
+     'the label [4-7], but the model only 4 classes')])
 def test_what_cannot_be_is_refused(run, tmp_path, change, words):
     (tmp_path / 'seg.py').write_text("default_scope = 'mmseg'")
     arrays = dict(np.load('tiny.npz'))
@@ -166,11 +155,3 @@ def test_what_cannot_be_is_refused(run, tmp_path, change, words):
     np.savez('tiny.npz', **arrays)
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         run(**change)
-
-
-def test_the_swap_leaves_its_last_mask():
-    from mmips.models.batch_augments import IntraClassPatchSwap
-    swap = IntraClassPatchSwap(2, prob=1.0)
-    assert swap.last_mask is None
-    swap(torch.rand(4, 3, 8, 8), torch.tensor([[1., 0], [1, 0], [1, 0], [0, 1]]))
-    assert swap.last_mask.any((1, 2)).tolist() == [True, False]

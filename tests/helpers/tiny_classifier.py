@@ -1,5 +1,4 @@
 """Two tiny networks, the arrays they see and their config, as files in a folder."""
-import argparse
 import shutil
 
 import numpy as np
@@ -76,6 +75,15 @@ def make(folder, images):
     return models
 
 
+def networks():
+    """The two networks that :func:`make` has written to the current folder."""
+    cfg = predictions.load_classifier_config(request())
+    for path in request().checkpoints:
+        model = predictions.build_model(cfg, 'cpu')
+        model.load_state_dict(torch.load(path)['state_dict'])
+        yield model
+
+
 def enter(folder, trained, monkeypatch):
     """Make a folder the current one, with the files that :func:`make` has written elsewhere."""
     monkeypatch.chdir(folder)
@@ -84,14 +92,9 @@ def enter(folder, trained, monkeypatch):
     shutil.copytree(trained, folder, dirs_exist_ok=True)
 
 
-def options(**change):
+def request(**change):
     """A command line of the evaluating tools as their parsers return it."""
     given = dict(config='config.py', checkpoints=['0.pth', '1.pth'], names=['a', 'b'], out='out',
                  split='test', max_images=None, batch_size=None, num_workers=None, device='cpu',
                  cfg_options=None)
-    return argparse.Namespace(**{**given, **change})
-
-
-def request(**change):
-    """The same as what the package's functions take."""
-    return predictions.Request.of(options(**change))
+    return predictions.Request(**{**given, **change})

@@ -122,11 +122,11 @@ def test_trains_and_evaluates_the_last_weights(read, tmp_path):
     # Training images in order, without augmentation, each once.
     splits.prepare_split(cfg, 'train', 'x')
     model, loader = predictions.build_model(cfg, 'cpu'), loaders.build_loader(cfg, 'train')
-    for _ in predictions.each_checkpoint(model, [str(tmp_path / 'IPS/seed3/epoch_2.pth')], ['x']):
-        probs, labels = predictions.predict_probs(model, loader, 'x')
-    assert len(labels) == 24
+    for _ in predictions.each_checkpoint(model, {'x': str(tmp_path / 'IPS/seed3/epoch_2.pth')}):
+        found = predictions.predict_all(model, loader, 'x')
+    assert len(found.labels) == 24
     assert result['train']['accuracy/top1'] == pytest.approx(
-        100 * (probs.argmax(1) == labels).mean())
+        100 * found.right.mean())
 
 
 @contextlib.contextmanager

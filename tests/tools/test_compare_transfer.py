@@ -44,16 +44,18 @@ def test_pretrains_transfers_compares_and_draws(tool, argv, monkeypatch, capsys)
 
     monkeypatch.setattr(transfer, 'transfer_sweep', tiny)
     monkeypatch.setitem(sys.modules, 'mmips.evaluation.segdet', SimpleNamespace(
-        compare_predictions=lambda *args, **options: drawn.append((*args, options))))
+        compare_predictions=drawn.append))
     tool.main(argv)
     table = Path('out/results.md').read_text()
     assert table.count('\n| ') == 6 and table.strip() in capsys.readouterr().out
     assert '| IPS 4x4 | 96 | 1: ' in Path('out/pretrain/results.md').read_text()
     assert len(Path('out/results.csv').read_text().splitlines()) == 6
-    assert drawn == [('out/camvid/ips/seed1/deeplabv3plus_r18-w16_ips_camvid.py', {
+    asked, = drawn
+    assert asked.config == 'out/camvid/ips/seed1/deeplabv3plus_r18-w16_ips_camvid.py'
+    assert asked.paths == {
         name: str(Path(f'out/camvid/{start}/seed1/epoch_1.pth').resolve())
-        for start, name in transfer.STARTS.items()}, Path('out/camvid_predictions'),
-        dict(baseline='hard label'))]
+        for start, name in transfer.STARTS.items()}
+    assert (asked.out, asked.baseline) == (Path('out/camvid_predictions'), 'hard label')
     weights = {}
     for start in transfer.STARTS:
         folder = Path('out/camvid') / start / 'seed1'

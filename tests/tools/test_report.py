@@ -5,16 +5,13 @@ import re
 import shutil
 import subprocess
 
-import numpy as np
 import pytest
 from helpers.logs import line, write_run
+from PIL import Image
 
 from .conftest import load_tool
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))),
-                None)
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason='needs a browser: Debian package chromium')
+CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 
 # What a reader would see: anything wider than the screen, or not loaded.
 LOOK = """
@@ -26,9 +23,6 @@ function look(page) {
     problems.push(`the page is ${doc.documentElement.scrollWidth} wide`);
   for (const image of doc.images)
     if (!image.complete || !image.naturalWidth) problems.push(`not loaded: ${image.alt}`);
-  for (const part of doc.querySelectorAll('header, section, figure, details, p'))
-    if (part.getBoundingClientRect().right > width + 1)
-      problems.push(`${part.tagName} leaves the screen`);
   const sorted = [...doc.querySelectorAll('table')].map(table =>
     [...table.tHead.rows[0].cells].map((head, column) => [0, 1].map(() => {
       head.querySelector('button').click();
@@ -45,11 +39,11 @@ window.onload = () => {
 """
 
 
-def browse(report, tmp_path, widths=(375, 1280)):
-    """Load the report at each width; returns what was seen at each."""
+def browse(report, tmp_path):
+    """Load the report at two widths; returns what was seen at each."""
     page = html.escape(report.read_text(encoding='utf-8'))
     frames = ''.join(f'<iframe width="{width}" height="800" srcdoc="{page}"></iframe>'
-                     for width in widths)
+                     for width in (375, 1280))
     wrapper = tmp_path / 'wrapper.html'
     wrapper.write_text(f'<!doctype html><meta charset="utf-8"><body>{frames}'
                        f'<script>{LOOK}</script></body>', encoding='utf-8')
@@ -71,12 +65,10 @@ def tool():
 @pytest.fixture
 def results(tmp_path):
     """Folders as runs and tools leave them, with what is hard to lay out."""
-    from matplotlib.figure import Figure
     folder = tmp_path / 'results'
-    rng = np.random.default_rng(0)
     for recipe in ('hard label', 'IPS 4x4, a recipe with quite a long name of many words'):
         for seed in range(2):
-            records = [line(i, loss=float(rng.random()), lr=0.1) for i in range(1, 20)]
+            records = [line(i, loss=1 / i, lr=0.1) for i in range(1, 20)]
             write_run(folder / recipe / f'seed{seed}',
                       [*records, {'accuracy/top1': 50., 'step': 1}],
                       config=f'{"long = 1  #" + "x" * 300}\nseed={seed}\n')
@@ -85,14 +77,12 @@ def results(tmp_path):
                                      '| c | 1,200 | 7 |\n')
     (folder / 'wide.csv').write_text('\n'.join([
         ','.join(f'column {k}' for k in range(20)), ','.join('1' * 20)]))
-    for name, size in (('small', (2, 1)), ('large', (30, 4))):
-        figure = Figure(figsize=size)
-        figure.add_subplot().plot([1, 2])
-        figure.savefig(folder / f'{name}.png')
+    for name, size in (('small', (200, 100)), ('large', (3000, 400))):
+        Image.new('L', size).save(folder / f'{name}.png')
     return folder
 
 
-@needs_chromium
+@pytest.mark.skipif(not CHROMIUM, reason='needs a browser: Debian package chromium')
 def test_all_is_on_the_screen_pictures_load_and_tables_sort(tool, results, tmp_path):
     out = tmp_path / 'r.html'
     tool.main([str(results), str(results / 'hard label'), '--out', str(out)])

@@ -1,7 +1,7 @@
-"""The picture of attacks shows the points that it is given, however many lines there are."""
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.pictures import check_layout, texts
 
 from mmips.visualization.attacks import draw_attacks
 
@@ -15,19 +15,13 @@ def test_points_are_evenly_spaced():
         [[0, 50], [2, 20]], [[2, 40]]]
     assert second.lines[1].get_xydata().tolist() == [[1, 30]]
     assert second.lines[1].get_color() == first.lines[1].get_color() != first.lines[0].get_color()
-    assert [tick.get_text() for tick in first.get_xticklabels()] == ['0', '0.01', '0.1']
+    assert texts(first.get_xticklabels()) == ['0', '0.01', '0.1']
     assert first.get_ylim()[0] == 0 and second.get_title() == 'PGD'
-    assert [text.get_text() for text in figure.legends[0].texts] == ['a', 'b']
+    assert texts(figure.legends[0].texts) == ['a', 'b']
 
 
 @pytest.mark.parametrize('attacks, lines', [(1, 1), (2, 10)])
 def test_many_lines_and_values_are_not_cut_off(attacks, lines):
     table = pd.DataFrame({f'a long name of a checkpoint {n}': 9. * n - np.arange(9)
                           for n in range(lines)}, np.arange(9) / 255)
-    figure = draw_attacks({f'attack {number}': table for number in range(attacks)})
-    figure.canvas.draw()
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
-    boxes.append(figure.legends[0].get_window_extent())
-    for place, box in enumerate(boxes):
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width and box.y0 >= 0
-        assert not any(box.overlaps(other) for other in boxes[place + 1:])
+    check_layout(draw_attacks({f'attack {number}': table for number in range(attacks)}))

@@ -1,7 +1,7 @@
-"""Bars as high as the accuracies, and one picture for each corruption."""
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.pictures import texts
 
 from mmips.visualization.corruptions import draw_accuracies, draw_examples
 
@@ -12,7 +12,7 @@ def test_bars_are_as_high_as_the_accuracies_and_lines_span_the_severities():
                           index=pd.MultiIndex.from_tuples(index))
     figure = draw_accuracies(scores, 'note')
     axes, = figure.axes
-    assert [text.get_text() for text in axes.get_xticklabels()] == ['clean', 'fog', 'snow', 'mean']
+    assert texts(axes.get_xticklabels()) == ['clean', 'fog', 'snow', 'mean']
     for bars, means in zip(axes.containers, ([80, 40, 20, 30], [60, 60, 40, 50])):
         assert [bar.get_height() for bar in bars] == pytest.approx(means)
     middles = [[bar.get_x() + bar.get_width() / 2 for bar in bars] for bars in axes.containers]
@@ -20,7 +20,7 @@ def test_bars_are_as_high_as_the_accuracies_and_lines_span_the_severities():
                                                                 [(60, 60), (10, 70)])):
         for (start, end), place, (low, high) in zip(line.get_segments(), places[1:3], ranges):
             assert (start[0], start[1], end[1]) == pytest.approx((place, low, high))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ['a', 'b']
+    assert texts(figure.legends[0].texts) == ['a', 'b']
 
 
 def test_every_example_has_its_place():

@@ -11,7 +11,7 @@ def test_undoes_the_preprocessor(to_rgb):
     images = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
     preprocessor = ClsDataPreprocessor(mean=[123., 116., 104.], std=[58., 57., 56.], to_rgb=to_rgb)
     inputs = preprocessor(dict(inputs=images))['inputs']
-    pictures = denormalize(inputs, preprocessor, bgr=not to_rgb)
+    pictures = denormalize(inputs, preprocessor, order='rgb' if to_rgb else 'bgr')
     assert pictures.dtype == np.uint8
     # The images were blue, green, red; pictures are red, green, blue.
     assert (pictures == images.flip(1).permute(0, 2, 3, 1).numpy()).all()

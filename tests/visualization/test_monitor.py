@@ -2,7 +2,7 @@ import math
 
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from helpers.pictures import check_layout, texts
 
 from mmips.visualization.monitor import draw_curves, draw_gradients
 
@@ -24,8 +24,7 @@ def test_gradients_are_one_line_a_run_over_the_layers_in_order():
                            'backbone.other'])
     figure = draw_gradients(layers, 'epochs 1 to 3')
     axes, = figure.axes
-    labels = [label.get_text() for label in axes.get_xticklabels()]
-    assert labels == ['conv1', 'layer1.0.conv1', 'layer1.1.conv1', 'other']
+    assert texts(axes.get_xticklabels()) == ['conv1', 'layer1.0.conv1', 'layer1.1.conv1', 'other']
     assert axes.get_yscale() == 'log' and 'epochs 1 to 3' in figure.get_suptitle()
     drawn = {line.get_label(): line for line in axes.get_lines()}
     assert list(drawn) == ['no swap', 'IPS']
@@ -35,10 +34,10 @@ def test_gradients_are_one_line_a_run_over_the_layers_in_order():
     assert len({line.get_color() for line in drawn.values()}) == 2
 
 
-@pytest.mark.parametrize(('number', 'named'), [(110, 110), (111, 56)])
+@pytest.mark.parametrize('number, named', [(110, 110), (111, 56)])
 def test_names_of_layers_have_room(number, named):
     figure = draw_gradients(pd.DataFrame({'a': 1.}, [f'net.layer{k}' for k in range(number)]))
-    FigureCanvasAgg(figure).draw()
+    check_layout(figure)
     axes, = figure.axes
     assert len(axes.get_xticks()) == named and len(axes.get_lines()[0].get_xdata()) == number
     boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
@@ -57,7 +56,7 @@ def test_curves_of_swapped_and_raw_pairs():
     assert [list(line.get_ydata()) for line in drawn] == [[.1], [.5, .4], [.3, .2], [.7, .6]]
     assert len({str(line._dash_pattern) for line in drawn[1:]}) == 3
     assert len({line.get_color() for line in drawn}) == 2
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+    assert texts(figure.legends[0].texts) == [
         'no swap', 'IPS', 'IPS, swapped pairs', 'IPS, raw pairs', 'hard']
     assert list(second.get_lines()[0].get_ydata()) == [2.] and second.get_xlabel() == 'epoch'
     # Without split, and the first quantity that is there.

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.pictures import check_layout, texts
 
 from mmips.visualization.predictions import _colours, draw_predictions
 
@@ -35,10 +36,6 @@ def shown(axes):
     return axes.get_images()[0].get_array()
 
 
-def entries(figure):
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
 def test_columns_are_image_truth_and_predictions_with_stripes_where_they_are_wrong():
     truth = labelled(0)
     truth[:, 40:] = 255
@@ -61,7 +58,7 @@ def test_columns_are_image_truth_and_predictions_with_stripes_where_they_are_wro
     assert share(second[:, :320], (255, 255, 255)) > 0.15 > share(second[:, 320:], (255, ) * 3)
     assert share(second[:, :320], blended(1)) > 0.5
     # The legend names what occurs.
-    assert entries(figure) == ['cat', 'dog', 'cow', 'ignored']
+    assert texts(figure.legends[0].texts) == ['cat', 'dog', 'cow', 'ignored']
 
 
 @pytest.mark.parametrize('least, found, named', [
@@ -77,9 +74,9 @@ def test_boxes_lie_where_they_belong_above_the_threshold(least, found, named):
     # The best first; cut at the border.
     assert [patch.get_bbox().extents.tolist() for patch in right.patches] == [
         [30, 15, 60, 30], [5, 15, 20, 30]][:len(found)]
-    assert [text.get_text() for text in right.texts] == found
+    assert texts(right.texts) == found
     # Not even the legend has what is left out.
-    assert entries(figure) == ['cat', *named, 'difficult, not counted']
+    assert texts(figure.legends[0].texts) == ['cat', *named, 'difficult, not counted']
 
 
 def test_names_where_colours_do_not_tell_classes_apart():
@@ -87,18 +84,7 @@ def test_names_where_colours_do_not_tell_classes_apart():
     known = [boxes([[40., 100, 300, 200]], [4]), boxes([[40., 100, 300, 200]], [4], score=[.5])]
     figure = draw_predictions([('a', plain(240, 360), known)], ['a'], many,
                               np.tile(PALETTE, (4, 1)))
-    assert [text.get_text() for axes in figure.axes for text in axes.texts] == [
-        'class 4', 'class 4 0.50']
-
-
-def extents(figure, artists):
-    figure.canvas.draw()
-    return [artist.get_window_extent() for artist in artists]
-
-
-def overlap(first, second):
-    return (first.x0 < second.x1 - 1 and second.x0 < first.x1 - 1
-            and first.y0 < second.y1 - 1 and second.y0 < first.y1 - 1)
+    assert [texts(axes.texts) for axes in figure.axes] == [[], ['class 4'], ['class 4 0.50']]
 
 
 def test_scores_do_not_cover_each_other():
@@ -107,11 +93,10 @@ def test_scores_do_not_cover_each_other():
     corners[:, 2:] = corners[:, :2] + 30
     known = [boxes(corners, rng.integers(0, 3, 60), score=rng.random(60))] * 2
     figure = draw_predictions([('a', plain(130, 130), known)], ['a'], CLASSES, PALETTE)
-    axes = figure.axes[2]
-    assert 10 < len(axes.texts) < 60
-    places = extents(figure, axes.texts)
-    assert not any(overlap(*pair) for number, first in enumerate(places)
-                   for pair in ((first, other) for other in places[:number]))
+    figure.canvas.draw()
+    places = [text.get_window_extent().padded(-0.5) for text in figure.axes[2].texts]
+    assert 10 < len(places) < 60
+    assert all(place.count_overlaps(places) == 1 for place in places)
 
 
 @pytest.mark.parametrize('size, networks, rows', [((30, 90), 1, 1), ((90, 30), 5, 2)])
@@ -122,14 +107,7 @@ def test_nothing_runs_over_the_edge_or_over_another_thing(size, networks, rows):
     figure = draw_predictions(
         [('caption ' * 200, plain(*size), [labels] * (1 + networks))] * rows, names,
         [f'class number {n}' for n in range(60)], palette, 'title ' * 100)
-    parts = [*figure.axes, *figure.legends, figure._suptitle]
-    figure.canvas.draw()
-    places = [part.get_tightbbox() for part in parts]
-    width, height = figure.canvas.get_width_height()
-    for number, place in enumerate(places):
-        assert place.x0 >= -1 and place.y0 >= -1 and place.x1 <= width + 1, parts[number]
-        assert place.y1 <= height + 1, parts[number]
-        assert not any(overlap(place, other) for other in places[:number]), parts[number]
+    check_layout(figure, [figure._suptitle])
     assert all(axes.get_window_extent().width > 100 for axes in figure.axes)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.pictures import texts
 
 from mmips.visualization import sweep as draw_sweep
 
@@ -22,14 +23,13 @@ def test_heat_maps_share_a_scale_and_frame_the_best(lower, best):
     figure = draw_sweep.draw_heatmaps('Title', MAPS, ('p', ), 'acc', lower)
     first, second, bar = figure.axes
     assert first.get_title() == 'p P' and second.get_title() == 'p Q'
-    assert [text.get_text() for text in first.texts] == ['0.5', '40.5', '–', '20.5', '60.5',
-                                                         '100.5']
+    assert texts(first.texts) == ['0.5', '40.5', '–', '20.5', '60.5', '100.5']
     assert first.images[0].get_clim() == second.images[0].get_clim() == (0.5, 110.5)
     framed = [axes for axes in (first, second) if axes.patches]
     assert framed == [first if lower else second]
     left, bottom = framed[0].patches[0].get_xy()
     assert framed[0].texts[round(left) + 3 * round(bottom)].get_text() == best
-    assert [text.get_text() for text in first.get_xticklabels()] == ['1', '2', '3']
+    assert texts(first.get_xticklabels()) == ['1', '2', '3']
     assert (first.get_xlabel(), first.get_ylabel()) == ('x', 'y')
     assert ('lower' if lower else 'higher') in bar.get_ylabel()
 
@@ -42,15 +42,9 @@ def test_nothing_is_drawn_of_nothing():
     assert draw_sweep.draw_heatmaps('', {(): single}, (), 'acc') is not None
 
 
-def test_curves_of_unequal_runs_meet_where_both_were_tested():
-    runs = pd.DataFrame([(0, 10, 1.), (0, 20, 2.), (0, 40, 4.), (1, 20, 5.), (1, 30, 6.),
-                         (1, 40, 7.)], columns=['seed', 'images', 'score'])
-    common = draw_sweep.common_points(runs)
-    assert list(common.index) == [20, 40] and common.to_numpy().tolist() == [[2, 5], [4, 7]]
-
-
-def test_curves_have_a_mean_and_a_band():
-    figure = draw_sweep.draw_curves('Title', frame(a=[60, 70]), 'acc')
+def test_curves_have_a_mean_and_a_band_where_all_runs_were_tested():
+    alone = pd.DataFrame([('a', 0, 15, 1.)], columns=['recipe', 'seed', 'images', 'score'])
+    figure = draw_sweep.draw_curves('Title', pd.concat([alone, frame(a=[60, 70])]), 'acc')
     axes, = figure.axes
     line, = axes.lines
     assert line.get_ydata().tolist() == [56, 65] and line.get_xdata().tolist() == [10, 20]
@@ -65,8 +59,8 @@ def test_curves_have_a_mean_and_a_band():
 def test_the_best_twelve_have_names(lower, grey):
     runs = frame(**{f'c{number:02}': [40 + number] for number in range(14)})
     figure = draw_sweep.draw_curves('Title', runs, 'acc', lower)
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert len(texts) == 12 and not any(text.startswith(grey) for text in texts)
+    named = texts(figure.legends[0].texts)
+    assert len(named) == 12 and not any(text.startswith(grey) for text in named)
     assert figure.legends[0].get_title().get_text() == '1 seed; grey: 2 worse ones'
     assert len(figure.axes[0].lines) == 14
 

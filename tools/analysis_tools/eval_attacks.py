@@ -6,22 +6,20 @@
     python tools/analysis_tools/eval_attacks.py CONFIG CHECKPOINT [CHECKPOINT ...] \\
         --names 'hard label' IPS --out DIR
 
-Writes ``attacks.md``, in the layout of Table 12, ``attacks.csv``, ``attacks.json`` and
-``attacks.png``. Every finished accuracy is kept in ``attacks_done.json``: an interrupted run goes
-on where it stopped, and a run with more attacks or eps computes only those that are new.
+Writes ``attacks.md``, in the layout of Table 12, ``.csv``, ``.json`` and ``.png``. Every finished
+accuracy is kept in ``attacks_done.json``: the same command goes on after an interruption.
 """
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.evaluation import predictions
-from mmips.evaluation.attacks import ATTACKS, SPACES, AttackSettings, evaluate_attacks
+from mmips.evaluation.attacks import ATTACKS, SPACES, evaluate_attacks
+from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Evaluate checkpoints under attack')
     cli.add_checkpoint_options(parser)
@@ -48,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='round adversarial images to 256 levels')
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the random starts of PGD (default: 0)')
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
     args.attacks = list(dict.fromkeys(args.attacks))
     args.eps = sorted({float(eps) for eps in args.eps})
@@ -58,16 +56,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> Any:
     """Evaluate; returns the scores."""
-    args = parse_args(argv)
-    settings = AttackSettings(
-        args.space, args.steps, args.step_size, args.rel_step_size,
-        tuple(args.image_range) if args.image_range else None, args.quantize, args.seed)
-    try:
-        return evaluate_attacks(predictions.Request.of(args), args.attacks, args.eps, settings)
-    except KeyboardInterrupt:
-        print(f'\nInterrupted. What is finished is kept in {args.out}: start again to go on.',
-              file=sys.stderr)
-        raise SystemExit(130) from None
+    return evaluate_attacks(parse_args(argv))
 
 
 if __name__ == '__main__':

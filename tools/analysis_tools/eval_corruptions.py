@@ -8,23 +8,20 @@
 
 Tables 10 (last column) and 11 of the IPS paper, and the mean corruption error (mCE) of
 Hendrycks and Dietterich. Corrupts the config's images as it goes, or reads CIFAR-100-C with
-``--cifar-c``. Every set of corrupted images is made once, and all checkpoints see the same. Each
-result is kept as soon as it is there: the same command goes on after an interruption, and more
-corruptions, severities or checkpoints cost only themselves.
-
-Writes ``corruptions.md``, ``.csv`` (a number a row), ``.json`` and ``.png``, and
-``corruption_examples.png``, an image of the split under each corruption.
+``--cifar-c``. All checkpoints see the same images. Each result is kept as soon as it is there: the
+same command goes on after an interruption, and more of anything costs only itself. Writes
+``corruptions.md``, ``.csv``, ``.json`` and ``.png``, and ``corruption_examples.png``.
 """
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy of checkpoints on corrupted images')
     cli.add_checkpoint_options(parser)
@@ -41,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of the corruptions (default: 0)')
     parser.add_argument('--reference', metavar='NAME',
                         help='the checkpoint whose mCE is 100 (default: the first)')
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
     return args
 
@@ -51,12 +48,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
     """Evaluate, and return the accuracies by condition and name."""
     args = parse_args(argv)
     from mmips.evaluation.corruptions import eval_corruptions
-    try:
-        return eval_corruptions(args)
-    except KeyboardInterrupt:
-        print('\nInterrupted. What is finished is kept: the same command goes on from there.',
-              file=sys.stderr)
-        sys.exit(130)
+    return eval_corruptions(args)
 
 
 if __name__ == '__main__':

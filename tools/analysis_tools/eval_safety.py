@@ -14,12 +14,12 @@ import argparse
 from collections.abc import Sequence
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.evaluation import predictions
+from mmips.evaluation.predictions import Request
 from mmips.evaluation.safety import evaluate_safety
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy and safety metrics of checkpoints')
     cli.add_checkpoint_options(parser)
@@ -30,22 +30,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='bins of the calibration errors (default: 15)')
     parser.add_argument('--save-probs', action='store_true',
                         help='keep the probabilities of all images, DIR/probs/*.npz')
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
     if args.groups and len(args.groups) != len(args.checkpoints):
         parser.error(f'--groups needs a group for each of the {len(args.checkpoints)} '
                      f'checkpoints, got {len(args.groups)}: {args.groups}')
-    if args.num_bins < 1:
-        parser.error(f'--num-bins must be at least 1, got {args.num_bins}')
     return args
 
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> dict[str, dict]:
     """Evaluate, and return the metrics by name."""
-    args = parse_args(argv)
-    return evaluate_safety(predictions.Request.of(args), args.groups, args.num_bins,
-                           args.save_probs)
+    return evaluate_safety(parse_args(argv))
 
 
 if __name__ == '__main__':

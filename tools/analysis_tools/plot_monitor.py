@@ -11,10 +11,8 @@ Reads what ``mmips.GradientMonitor`` and ``mmips.SelfDistillMonitor`` have logge
 
 - ``monitor_gradients.png``: mean absolute gradient of each convolution (Figure 4);
 - ``monitor_kd.png``: L1 norm of the KL's gradient (Figure 5) and confidence gap over the epochs,
-  of swapped and raw pairs too;
-- ``monitor_losses.png``: cross entropy and KL over the epochs;
-- ``monitor.md``: the means, side by side; ``monitor.csv``: run, quantity, epoch, value;
-  ``monitor.json``: both.
+  of swapped and raw pairs too; ``monitor_losses.png``: cross entropy and KL;
+- ``monitor.md``: the means; ``monitor.csv``: all values; ``monitor.json``: both.
 """
 import argparse
 from collections.abc import Sequence
@@ -28,7 +26,7 @@ from mmips.runs import cli
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Draw what the training monitors have logged')
-    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR',
+    parser.add_argument('checkpoints', nargs='+', metavar='WORK_DIR',
                         help='work directories of training runs')
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='a name for each run (default: its folder)')
@@ -37,8 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='only the epochs A to B, the first being 1 (default: all; of '
                         'iteration-based runs iterations)')
     args = parser.parse_args(argv)
-    args.checkpoints, args.names = args.work_dirs, args.names or [
-        Path(folder).resolve().name for folder in args.work_dirs]
+    args.names = args.names or [Path(folder).resolve().name for folder in args.checkpoints]
     cli.check_names(parser, args)
     if args.epochs and not 1 <= args.epochs[0] <= args.epochs[1]:
         parser.error(f'--epochs needs 1 <= A <= B, got {args.epochs[0]} {args.epochs[1]}')
@@ -50,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
     """Read, write and draw; returns every run's quantities by epoch."""
     args = parse_args(argv)
     from mmips.evaluation.monitor import compare_monitors
-    return compare_monitors(dict(zip(args.names, args.work_dirs)), args.out, args.epochs)
+    return compare_monitors(dict(zip(args.names, args.checkpoints)), args.out, args.epochs)
 
 
 if __name__ == '__main__':

@@ -7,22 +7,21 @@ The pairs come through the config's own data set, pipeline, sampler, preprocesso
 batch augments, so the picture shows what the network will see.
 
 ``--checkpoint CKPT [CKPT ...] --names NAME [NAME ...]`` adds, as Figure 3 of the IPS paper,
-how sure a network is of each image's class before and after the swap (softmax probability
-without temperature), for checkpoints of one run early, halfway and at its end, say. The caption
-gives the mean confidence gap |p1 - p2| between the two images of all pairs of the batch, the
-``conf_gap`` of ``mmips.SelfDistillMonitor``; ``FILE.csv`` has the numbers of all its pairs.
-Networks are in evaluation mode: BatchNorm uses its running statistics, so that an image's
-confidence does not depend on the others of the batch. The monitor's is that of training mode.
+how sure a network is of each image's class before and after the swap, for checkpoints of one run
+early, halfway and at its end, say. The caption gives the mean confidence gap |p1 - p2| between the
+two images of all pairs of the batch, the ``conf_gap`` of ``mmips.SelfDistillMonitor`` but in
+evaluation mode; ``FILE.csv`` has the numbers of all its pairs.
 """
 import argparse
 import os.path as osp
 from collections.abc import Sequence
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description='Draw pairs before and after the patch swap')
@@ -40,7 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         'one)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
     folder = args.output_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
     args.out = args.out or osp.join(folder, 'pairs.png')

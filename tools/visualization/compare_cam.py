@@ -13,23 +13,23 @@ vision transformers are those of mmpretrain's ``tools/visualization/vis_cam.py``
 library. The networks are in evaluation mode.
 
 The default layer is the last normalisation of the backbone. On small images it has few
-positions (a ResNet at 64 pixels: 2x2), and the map is a blur: an earlier stage says more,
-such as ``--target-layers backbone.layer3``.
+positions, and the map is a blur: an earlier stage, ``--target-layers backbone.layer3``, says more.
 """
 import argparse
 from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Compare where checkpoints look')
     cli.add_checkpoint_options(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument('--images', nargs='+', type=int, metavar='N',
+    which.add_argument('--images', nargs='+', type=int, metavar='N', default=(),
                        help='numbers of the images to draw, from 0')
     which.add_argument('--pick', choices=['spread', 'disagree'], default='spread',
                        help='images evenly spread over the split, or over those that the first '
@@ -47,7 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='for backbones whose features are tokens')
     parser.add_argument('--num-extra-tokens', type=int,
                         help="tokens that are no part of the image (default: the backbone's)")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
     return args
 

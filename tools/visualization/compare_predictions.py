@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
+from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description='Compare the predictions of checkpoints')
@@ -33,7 +34,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--split', choices=['test', 'val'], default='test',
                         help='data set of the config (default: test)')
     which = parser.add_mutually_exclusive_group()
-    which.add_argument('--images', nargs='+', type=int, metavar='N',
+    which.add_argument('--images', nargs='+', type=int, metavar='N', default=(),
                        help='numbers of the images to draw, from 0')
     which.add_argument('--num', type=int, default=4,
                        help='how many to draw, evenly spread over the split (default: 4)')
@@ -41,13 +42,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='least score of a box to be drawn (default: 0.3)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='override settings of the config')
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
     args.baseline = args.baseline or args.names[0]
     if args.baseline not in args.names:
         parser.error(f'--baseline must be one of {args.names}, got {args.baseline!r}')
-    if args.num < 1:
-        parser.error(f'--num must be at least 1, got {args.num}')
     return args
 
 
@@ -56,9 +55,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
     """Compare, and return the scores."""
     args = parse_args(argv)
     from mmips.evaluation.segdet import compare_predictions
-    return compare_predictions(args.config, dict(zip(args.names, args.checkpoints)), args.out,
-                               args.baseline, args.split, args.images, args.num, args.score_thr,
-                               args.cfg_options)
+    return compare_predictions(args)
 
 
 if __name__ == '__main__':

@@ -16,12 +16,12 @@ import argparse
 from collections.abc import Sequence
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.evaluation import predictions
 from mmips.evaluation.distributions import OF, PICKS, Compared, compare_distributions
+from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Request:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Predictive distributions of checkpoints')
     cli.add_checkpoint_options(parser)
@@ -43,23 +43,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         'images for which a class is predicted (default: mean)')
     parser.add_argument('--topk', type=int, metavar='K',
                         help='bars of a distribution (default: 5 of an image, 10 of a class)')
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
-    for option in ('num', 'topk'):
-        value = getattr(args, option)
-        if value is not None and value < 1:
-            parser.error(f'--{option} must be at least 1, got {value}')
-    if args.pick == 'disagree' and len(args.checkpoints) < 2:
-        parser.error('--pick disagree compares two checkpoints or more, got one')
     return args
 
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> Compared:
     """Draw, and return the predictions."""
-    args = parse_args(argv)
-    return compare_distributions(predictions.Request.of(args), args.images, args.pick, args.num,
-                                 args.seed, args.class_names, args.of, args.topk)
+    return compare_distributions(parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -52,6 +52,8 @@ class CorruptImage(BaseTransform):
                  channel_order: str = 'rgb') -> None:
         self.corruption = check_corruption(corruption)
         self.severity = check_severity(severity)
+        if not isinstance(seed, int) or seed < 0:
+            raise UserError(f'seed must be an integer of at least 0, got {seed!r}.')
         check_choice('channel_order', channel_order, ('rgb', 'bgr'))
         self.seed, self.channel_order = seed, channel_order
         # Its import takes seconds: here once, and not again in each forked worker process.

@@ -49,10 +49,7 @@ class SafetyMetrics(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping]) -> None:
         """Keep ``pred_score`` (K,) and ``gt_label``, one class, of each sample of a batch."""
-        if not data_samples:
-            return
-        scores = [_scores(sample) for sample in data_samples]
-        labels = [_label(sample) for sample in data_samples]
+        scores, labels = zip(*map(_read, data_samples))
         # Now, and not in compute_metrics: a bad network is seen in its first batch, and in
         # every process, where an error in the first alone would leave the others waiting.
         safety.check_predictions(np.stack(scores), np.stack(labels))
@@ -60,26 +57,21 @@ class SafetyMetrics(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Values by the names in ``metrics``, of the scores and label of every sample."""
-        if not results:
-            raise ValueError('SafetyMetrics got no sample to evaluate. Is the set empty?')
         scores, labels = zip(*results)
         return safety.safety_scores(np.stack(scores), np.stack(labels), self.metrics,
                                     self.num_bins)
 
 
-def _scores(sample: Mapping) -> np.ndarray:
+def _read(sample: Mapping) -> tuple[np.ndarray, np.ndarray]:
     if 'pred_score' not in sample:
         raise ValueError('SafetyMetrics needs the probabilities of all classes, but a sample has '
                          f'no pred_score, only {", ".join(sorted(sample))}.')
-    score = torch.as_tensor(sample['pred_score']).detach().cpu()
-    # NumPy has no bfloat16. And as an array of its own: pickled for the other processes, a row
-    # of a batch's tensor would take the whole batch along.
-    return (score.float() if score.dtype == torch.bfloat16 else score).numpy().copy()
-
-
-def _label(sample: Mapping) -> np.ndarray:
-    label = torch.as_tensor(sample['gt_label'] if 'gt_label' in sample else []).cpu()
+    label = torch.as_tensor(sample.get('gt_label', [])).cpu()
     if label.numel() != 1:
         raise ValueError('SafetyMetrics needs exactly one class a sample, but got gt_label='
                          f'{label.tolist()}. Multi-label and unlabelled sets have no such scores.')
-    return label.reshape(()).numpy()
+    score = torch.as_tensor(sample['pred_score']).detach().cpu()
+    # NumPy has no bfloat16. And as an array of its own: pickled for the other processes, a row
+    # of a batch's tensor would take the whole batch along.
+    score = score.float() if score.dtype == torch.bfloat16 else score
+    return score.numpy().copy(), label.reshape(()).numpy()
