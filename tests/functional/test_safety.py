@@ -1,6 +1,7 @@
 """The safety metrics against other packages and against their definitions, written out."""
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -54,9 +55,7 @@ def auroc_reference(probs, labels):
     confidence, errors = predict(probs, labels)
     pairs = [(a, b) for a, e in zip(confidence, errors) if not e
              for b, f in zip(confidence, errors) if f]
-    if not pairs:
-        return math.nan
-    return 100 * sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
+    return 100 * np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs]) if pairs else math.nan
 
 
 def binned_gap(values, hits, num_bins):
@@ -89,11 +88,9 @@ def adaptive_ece_reference(probs, labels, num_bins=15):
     kept = sorted(confidence, reverse=True)
     total, start = 0.0, 0
     for b in range(num_bins):
-        end = start + len(kept) // num_bins + (b < len(kept) % num_bins)
-        run = kept[start:end]
-        if run:
-            total += len(run) * abs(np.mean([mean[c] for c in run]) - np.mean(run))
-        start = end
+        run = kept[start:start + len(kept) // num_bins + (b < len(kept) % num_bins)]
+        total += abs(sum(mean[c] - c for c in run))
+        start += len(run)
     return 100 * total / len(kept)
 
 
@@ -151,73 +148,50 @@ def test_metrics_and_bins_are_chosen():
     for name in safety.BINNED:
         assert found[name] == pytest.approx(REFERENCES[name](*data, num_bins=4), abs=1e-9)
         assert found[name] != pytest.approx(SAFETY_METRICS[name](*data), abs=1e-6)
-    with pytest.raises(ValueError, match="aurc, e_aurc, .* but got 'fpr'"):
-        safety_scores(*data, metrics=('ece', 'fpr'))
-    with pytest.raises(ValueError, match=r'but got \(\)'):
-        safety_scores(*data, metrics=())
+    for names in (('ece', 'fpr'), ()):
+        with pytest.raises(ValueError, match=f'aurc, e_aurc, .* but got {re.escape(repr(names))}'):
+            safety_scores(*data, metrics=names)
 
 
 @pytest.mark.parametrize('digits', [12, 2])
 def test_other_packages(digits):
     probs, labels = random_predictions()
-    # Few digits make ties.
-    probs = probs.round(digits)
+    # Few digits make ties, and zeros.
+    probs = probs.round(digits) + 1e-12
     probs /= probs.sum(axis=1, keepdims=True)
     confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
     found = safety_scores(probs, labels)
     assert found['auroc'] == pytest.approx(100 * roc_auc_score(correct, confidence), abs=1e-6)
     fpr, tpr, _ = roc_curve(correct, confidence, drop_intermediate=False)
     assert found['fpr95'] == pytest.approx(100 * fpr[tpr >= 0.95 - 1e-12][0], abs=1e-6)
-    truth = np.eye(7)[labels]
-    assert found['brier'] == pytest.approx(100 * ((probs - truth)**2).sum() / 500, abs=1e-6)
-    if probs[np.arange(500), labels].all():
-        assert found['nll'] == pytest.approx(log_loss(labels, probs, labels=range(7)), abs=1e-6)
+    assert found['nll'] == pytest.approx(log_loss(labels, probs, labels=range(7)), abs=1e-6)
 
 
-def test_calibration_errors_are_torchmetrics():
-    calibration = pytest.importorskip('torchmetrics.functional.classification')
-    from torch import from_numpy
-    # Away from the edges, where torchmetrics' bins are closed below, with one bin more for 1.0.
-    probs, labels = random_predictions()
-    p, y = from_numpy(probs), from_numpy(labels)
-    # It sums in float32: 1e-7 of a value from 0 to 1.
-    assert safety.ece(probs, labels) == pytest.approx(100 * float(
-        calibration.multiclass_calibration_error(p, y, num_classes=7, n_bins=15)), abs=1e-5)
-    classwise = [float(calibration.binary_calibration_error(column, (y == k).long(), n_bins=15))
-                 for k, column in enumerate(p.T.contiguous())]
-    assert safety.classwise_ece(probs, labels) == pytest.approx(100 * np.mean(classwise), abs=1e-5)
+SHARP, THIRDS = np.eye(3), np.array([[0.6, 0.3, 0.1]] * 6)
+#: Predictions that metrics are known to stumble over; few enough to try all orders.
+CASES = {
+    'two ties': (np.concatenate([THIRDS[:3], np.array([[0.9, 0.1, 0]] * 3)]), [0, 1, 2, 0, 1, 1]),
+    'a tie of classes': (np.array([[0.5, 0.5], [0.5, 0.5], [0.4, 0.6]]), [0, 1, 1]),
+    'a single class': (np.ones((5, 1)), [0] * 5),
+    'perfect and sure': (SHARP[[0, 1, 2, 2]], [0, 1, 2, 2]),
+    'all wrong and sure': (SHARP[[0, 0, 1]], [1, 2, 2]),
+    'all wrong and unsure': (THIRDS, [1, 2, 2, 1, 1, 2]),
+    'surest is wrong': (np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), [1, 0, 0, 0]),
+    'one sample': (np.array([[0.2, 0.5, 0.3]]), [1]),
+    'edges of bins': (np.array([[b / 15, 1 - b / 15] for b in (0, 1, 6, 9, 12, 15)]),
+                      [0, 1, 0, 1, 0, 0]),
+    'float32': (np.float32([[0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]), [1, 1, 0]),
+}
 
 
-def adversarial():
-    """Predictions that metrics are known to stumble over; few enough to try all orders."""
-    sharp, flat = np.eye(3), np.full((6, 4), 0.25)
-    thirds = np.array([[0.6, 0.3, 0.1]] * 6)
-    ninth = np.array([[0.9, 0.1, 0]] * 3 + [[0.1, 0.9, 0]] * 3)
-    return {
-        'ties of right and wrong': (thirds, [0, 0, 1, 2, 0, 1]),
-        'two ties': (np.concatenate([thirds[:3], ninth[1:4]]), [0, 1, 2, 0, 1, 1]),
-        'a tie of classes': (np.array([[0.5, 0.5], [0.5, 0.5], [0.4, 0.6]]), [0, 1, 1]),
-        'uniform': (flat, [0, 1, 2, 3, 0, 0]),
-        'one class of many': (ninth, [0] * 6),
-        'a single class': (np.ones((5, 1)), [0] * 5),
-        'perfect and sure': (sharp[[0, 1, 2, 2]], [0, 1, 2, 2]),
-        'perfect and unsure': (thirds - [[0, 0.01 * k, -0.01 * k] for k in range(6)], [0] * 6),
-        'all wrong and sure': (sharp[[0, 0, 1]], [1, 2, 2]),
-        'all wrong and unsure': (thirds, [1, 2, 2, 1, 1, 2]),
-        'surest is wrong': (np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), [1, 0, 0, 0]),
-        'one sample': (np.array([[0.2, 0.5, 0.3]]), [1]),
-        'edges of bins': (np.array([[b / 15, 1 - b / 15] for b in (0, 1, 6, 9, 12, 15)]),
-                          [0, 1, 0, 1, 0, 0]),
-        'float32': (np.float32([[0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]), [1, 1, 0]),
-    }
-
-
-@pytest.mark.parametrize('case', adversarial())
+@pytest.mark.parametrize('case', CASES)
 def test_adversarial_predictions(case):
-    probs, labels = map(np.array, adversarial()[case])
-    assert safety_scores(probs, labels) == pytest.approx(
+    probs, labels = map(np.array, CASES[case])
+    found = safety_scores(probs, labels)
+    assert found == pytest.approx(
         {name: reference(probs, labels) for name, reference in REFERENCES.items()},
         abs=1e-6, nan_ok=True)
+    assert math.copysign(1, found['nll']) == 1  # Never printed as -0.
 
 
 def test_reliability_bins_by_hand():
@@ -241,10 +215,6 @@ def test_fpr_keeps_just_95_percent(right, threshold_at):
     assert safety.fpr95(probs, labels) == pytest.approx(100 * (threshold_at - 1) / right)
 
 
-def test_a_perfect_likelihood_is_not_minus_zero():
-    assert math.copysign(1, safety.nll(np.eye(2), np.array([0, 1]))) == 1
-
-
 @pytest.mark.parametrize('confidence', [1.0, np.nextafter(np.float32(1), np.float32(2))])
 def test_full_confidence_is_in_the_last_bin(confidence):
     # One bin, so its errors of both signs meet: torchmetrics keeps a bin of its own for 1.0.
@@ -261,15 +231,14 @@ def test_every_edge_belongs_to_the_bin_below():
             100 * abs(1 - top.sum()) / 2, abs=1e-9)
 
 
-@pytest.mark.parametrize('dtype, tolerance', [(np.float32, 1e-3), (np.float16, 2)])
-def test_computed_in_float64(dtype, tolerance):
+@pytest.mark.parametrize('dtype', [np.float32, np.float16])
+def test_computed_in_float64(dtype):
     probs, labels = random_predictions(2000)
     low = probs.astype(dtype)
     before = low.copy()
     found = safety_scores(low, labels.astype(np.int32))
     assert found == pytest.approx(safety_scores(low.astype(float), labels), abs=1e-12)
     assert all(type(value) is float for value in found.values())
-    assert found == pytest.approx(safety_scores(probs, labels), abs=tolerance)
     assert np.array_equal(low, before)
 
 
@@ -278,16 +247,16 @@ GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
 
 @pytest.mark.parametrize('probs, labels, message', [
     (np.array([[np.nan, 0.3], [0.4, 0.6]]), [0, 1], '1 of 2 samples .* NaN'),
+    (np.array([[np.inf, 0.3], [0.4, 0.6]]), [0, 1], 'to inf with sum inf'),
     (np.array([[7.0, 3.0], [0.4, 0.6]]), [0, 1], r'from 3 to 7 with sum 10\. .*softmax'),
     (np.array([[0.7, 0.3], [-0.5, 1.5]]), [0, 1], 'from -0.5 to 1.5'),
     (np.array([[0.7, 0.3], [0.4, 0.602]]), [0, 1], 'sum 1.002'),
     (GOOD, [0, 2], 'Label 2 is not one of the 2 classes'),
     (GOOD, [-1, 0], 'Label -1 is not'),
-    (GOOD, [0.0, 1.0], 'integers.* float64'),
-    (GOOD, [0], r'\(2, 2\) and \(1,\)'),
-    (GOOD[0], [0, 1], r'\(2,\) and \(2,\)'),
+    (GOOD, [0.0, 1.0], 'integer labels.* float64'),
+    (GOOD, [0], r'\(2, 2\) and int64 \(1,\)'),
+    (GOOD[0], [0, 1], r'\(2,\) and int64 \(2,\)'),
     (np.zeros((0, 2)), np.zeros(0, int), 'at least one sample'),
-    (np.zeros((2, 0)), [0, 0], 'at least one sample and one class'),
 ])
 def test_refused(probs, labels, message):
     functions = *SAFETY_METRICS.values(), safety.reliability_bins, safety.risk_coverage_curve
