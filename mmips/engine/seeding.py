@@ -12,14 +12,9 @@ __all__ = ['seed_everything', 'seed_worker']
 
 
 def seed_everything(*entropy: int) -> int:
-    """Seed Python, NumPy and torch (every device) from a few integers.
+    """Seed Python, NumPy and torch from a few integers; returns the seed, below 2^32.
 
-    Args:
-        *entropy (int): Any non-negative integers, for instance seed, rank, epoch. Every
-            combination gives an unrelated state, unlike their sum.
-
-    Returns:
-        int: The seed that was used, below 2^32.
+    Every combination, of seed, rank and epoch for instance, gives an unrelated state.
     """
     seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     random.seed(seed)

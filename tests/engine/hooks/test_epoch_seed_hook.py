@@ -23,12 +23,6 @@ class Probs(Hook):
         self.seen.append(swap.prob)
 
 
-def final_state(runner, work_dir):
-    checkpoint = torch.load(f'{work_dir}/epoch_3.pth', weights_only=False)
-    momentum = checkpoint['optimizer']['state']
-    return checkpoint['state_dict'], [momentum[k]['momentum_buffer'] for k in sorted(momentum)]
-
-
 def test_killed_and_resumed_with_workers_ends_in_the_same_bits(make_runner):
     """Without workers: every method in tests/test_methods.py."""
     whole = make_runner(PROGRESSIVE, work_dir='whole', **WORKERS)
@@ -44,24 +38,24 @@ def test_killed_and_resumed_with_workers_ends_in_the_same_bits(make_runner):
     resumed.train()
     # Boundaries at 0.375, 1 and 1.5 of three epochs: rounded to epochs 0, 1 and 2.
     assert probs.seen == [0.3] * 3 + [0.5] * 3
-    weights, momentum = final_state(whole, whole.work_dir)
-    weights_2, momentum_2 = final_state(resumed, resumed.work_dir)
-    assert all(torch.equal(weights[name], weights_2[name]) for name in weights)
-    assert all(torch.equal(a, b) for a, b in zip(momentum, momentum_2))
+    first, second = (torch.load(f'{runner.work_dir}/epoch_3.pth', weights_only=False)
+                     for runner in (whole, resumed))
+    assert all(torch.equal(value, second['state_dict'][name])
+               for name, value in first['state_dict'].items())
+    momenta = (checkpoint['optimizer']['state'] for checkpoint in (first, second))
+    assert all(torch.equal(a['momentum_buffer'], b['momentum_buffer'])
+               for a, b in zip(*(state.values() for state in momenta)))
 
 
 def test_without_the_hook_a_resumed_run_goes_elsewhere(make_runner):
     """The test above can fail: it does without the hook."""
-    runs = []
-    for stop_at in (None, 4):
-        options = dict(work_dir=f'run{stop_at}', custom_hooks=[])
-        if stop_at is not None:
-            with pytest.raises(InterruptedError):
-                make_runner(stop_at=stop_at, **options).train()
-        runs.append(make_runner(resume=stop_at is not None, **options))
-        runs[-1].train()
-    a, b = (run.model.state_dict()['head.fc.weight'] for run in runs)
-    assert not torch.equal(a, b)
+    with pytest.raises(InterruptedError):
+        make_runner(work_dir='killed', stop_at=4, custom_hooks=[]).train()
+    runs = [make_runner(work_dir='whole', custom_hooks=[]),
+            make_runner(work_dir='killed', custom_hooks=[], resume=True)]
+    for run in runs:
+        run.train()
+    assert not torch.equal(*(run.model.state_dict()['head.fc.weight'] for run in runs))
 
 
 def test_a_resumed_seed_reaches_the_sampler(make_runner):
