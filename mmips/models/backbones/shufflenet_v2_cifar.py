@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""ShuffleNetV2 for 32 x 32 images."""
 from typing import Any
 
 from mmcv.cnn import ConvModule
@@ -31,11 +30,6 @@ class ShuffleNetV2_CIFAR(ShuffleNetV2):
 
     def __init__(self, widen_factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(widen_factor=widen_factor, **kwargs)
-        self.conv1 = ConvModule(
-            3,
-            STEM_CHANNELS,
-            kernel_size=1,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+        self.conv1 = ConvModule(3, STEM_CHANNELS, 1, conv_cfg=self.conv_cfg,
+                                norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.maxpool = nn.Identity()

@@ -7,7 +7,6 @@ from torch import Tensor
 from mmips.registry import BATCH_AUGMENTS
 from mmips.structures import fold_pairs, unfold_pairs
 
-from .building import build_augment
 from .intra_class_patch_swap import IntraClassPatchSwap
 
 __all__ = ['PairwiseBatchAugment']
@@ -30,13 +29,10 @@ class PairwiseBatchAugment:
     Raises:
         TypeError: For what is neither a config nor callable.
         ValueError: For the patch swap, which works on pairs by itself.
-
-    Example:
-        >>> dict(type='mmips.PairwiseBatchAugment', augment=dict(type='CutMix', alpha=1.0))
     """
 
     def __init__(self, augment: dict | Callable) -> None:
-        self.augment = build_augment(augment)
+        self.augment = augment if callable(augment) else BATCH_AUGMENTS.build(augment)
         if isinstance(self.augment, IntraClassPatchSwap):
             raise ValueError(
                 'PairwiseBatchAugment would swap patches between different pairs, not inside them. '
