@@ -14,8 +14,8 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from helpers.configs import load  # noqa: E402
 from hypothesis import settings  # noqa: E402
-from mmengine.config import Config  # noqa: E402
 from mmengine.config import utils as config_utils  # noqa: E402
 from mmengine.dataset import base_dataset  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
@@ -24,8 +24,6 @@ from mmengine.registry import DefaultScope  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
 from yapf.yapflib import yapf_api  # noqa: E402
-
-import mmips  # noqa: E402
 
 # Shared cores make single examples slow without being wrong; CI tries the same examples
 # each time, a developer's machine new ones.
@@ -80,17 +78,23 @@ class StopAt(Hook):
             raise InterruptedError
 
 
-@pytest.fixture
-def npz(tmp_path, monkeypatch):
+@pytest.fixture(scope='session')
+def tiny_npz(tmp_path_factory):
     """A tiny data set in the format of the npz configs, 4 classes of 6 and 2 images."""
     rng = np.random.default_rng(0)
-    path = tmp_path / 'tiny.npz'
+    path = tmp_path_factory.mktemp('npz') / 'tiny.npz'
     np.savez(path, images_train=rng.integers(0, 255, (24, 32, 32, 3), np.uint8),
              labels_train=np.repeat(np.arange(4), 6),
              images_test=rng.integers(0, 255, (8, 32, 32, 3), np.uint8),
              labels_test=np.repeat(np.arange(4), 2))
-    monkeypatch.setenv('MMIPS_NPZ', str(path))
     return path
+
+
+@pytest.fixture
+def npz(tiny_npz, monkeypatch):
+    """The same, named to the configs."""
+    monkeypatch.setenv('MMIPS_NPZ', str(tiny_npz))
+    return tiny_npz
 
 
 @pytest.fixture(scope='session')
@@ -115,7 +119,7 @@ def make_runner(npz, tmp_path):
     """Runner of a shipped npz config, cut down to 3 epochs of a tiny network."""
 
     def make(name='ips/resnet-s_ips_npz.py', work_dir='run', stop_at=None, **options):
-        cfg = Config.fromfile(mmips.cfg(name))
+        cfg = load(name)
         cfg.merge_from_dict({
             'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1, 'work_dir':
             str(tmp_path / work_dir), 'model.backbone.base_channels': 4,

@@ -95,15 +95,10 @@ def train_all(rank, folder, npz):
 
 
 @pytest.fixture(scope='module')
-def two_ranks(tmp_path_factory):
+def two_ranks(tmp_path_factory, tiny_npz):
     folder = tmp_path_factory.mktemp('two_ranks')
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (24, 32, 32, 3), np.uint8)
-    labels = np.repeat(np.arange(4), 6)
-    np.savez(folder / 'tiny.npz', images_train=images, labels_train=labels,
-             images_test=images[::3], labels_test=labels[::3])
-    context = mp.start_processes(train_all, (str(folder), str(folder / 'tiny.npz')), 2,
-                                 join=False, start_method='fork')
+    context = mp.start_processes(train_all, (str(folder), str(tiny_npz)), 2, join=False,
+                                 start_method='fork')
     while not context.join(300):
         pass
     return [torch.load(folder / f'rank{rank}.pt', weights_only=False) for rank in range(2)]
