@@ -240,6 +240,7 @@ def test_only_the_first_step_waits_for_the_check():
       for head, message in {
           'ArcFaceClsHead': "does not compute .* dict\\(type='LinearClsHead'",
           'LeViTClsHead': 'second classifier for a teacher', 'DeiTClsHead': 'second classifier',
+          'MultiLabelLinearClsHead': 'does not compute',
           'EfficientFormerClsHead': 'second classifier'}.items())])
 def test_refuses(kwargs, error, message):
     with pytest.raises(error, match=message):
