@@ -77,7 +77,8 @@ class Notes(Hook):
     seen = {}
 
     def before_train(self, runner):
-        Notes.seen = {key: value.clone() for key, value in runner.model.backbone.state_dict().items()
+        state = runner.model.backbone.state_dict()
+        Notes.seen = {key: value.clone() for key, value in state.items()
                       if key.startswith(('conv1', 'bn1'))}
 
 
@@ -88,7 +89,7 @@ def narrow(model):
     model.backbone.update(stem_channels=64 // WIDTH, base_channels=64 // WIDTH)
     for part in ('decode_head', 'auxiliary_head', 'neck', 'bbox_head'):
         for key in ('in_channels', 'channels', 'c1_in_channels', 'c1_channels', 'out_channels'):
-            width = model.get(part, {}).get(key)
+            width = (model.get(part) or {}).get(key)
             if width:
                 model[part][key] = ([each // WIDTH for each in width]
                                     if isinstance(width, (list, tuple)) else width // WIDTH)
