@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.gpu import never_waiting
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 from torch import nn
@@ -129,11 +130,8 @@ def test_sees_unscaled_gradients_on_a_gpu_without_waiting(fused):
     wrapper = AmpOptimWrapper(optimizer=optimizer, loss_scale=512.)
 
     def sample(*args):
-        torch.cuda.set_sync_debug_mode('error')
-        try:
+        with never_waiting():
             monitor._sample(*args)
-        finally:
-            torch.cuda.set_sync_debug_mode('default')
 
     optimizer.register_step_pre_hook(sample)
     for value in (1., float('inf'), 3.):

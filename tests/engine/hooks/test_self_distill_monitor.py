@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.gpu import never_waiting
 from mmengine.hooks import Hook
 from torch import nn
 
@@ -116,11 +117,8 @@ def test_an_infinite_pair_does_not_spoil_the_other_group():
 @pytest.mark.gpu
 def test_counting_never_waits_for_the_gpu():
     step = Step(torch.randn(8, 3).cuda(), torch.tensor(LABELS).cuda())
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with never_waiting():
         count_pairs(step, [mask(False, True, True, False).cuda()], PairKLLoss())
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
 
 
 def test_sums_over_the_ranks(monkeypatch):

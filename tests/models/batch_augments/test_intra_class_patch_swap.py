@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from helpers.gpu import never_waiting
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
 from torch import nn
@@ -204,11 +205,7 @@ def test_cuda_gives_the_cpu_s_result_and_never_waits(batch):
     on_device = images.cuda(), scores.cuda()
     IntraClassPatchSwap(prob=1., seed=0)(images.cuda(), scores.cuda())
     augment, expected = IntraClassPatchSwap(seed=1), IntraClassPatchSwap(seed=1)
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with never_waiting():
         out, out_scores = augment(*on_device)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
     assert torch.equal(out.cpu(), expected(images, scores)[0])
     assert out_scores.is_cuda and augment.last_mask.is_cuda
