@@ -2,8 +2,7 @@
 """What is installed, and the shims the MM stack needs, each with its reason.
 
 Two lines of distributions carry the same import names: the maintained one (``onedl-*``) and
-upstream OpenMMLab. mmips depends on neither: it looks, by metadata alone, and says in one
-sentence what is wrong and which command mends it.
+upstream OpenMMLab. mmips looks, by metadata alone, and says what is wrong and what mends it.
 """
 import shlex
 import warnings
@@ -111,13 +110,13 @@ def check_environment() -> None:
 def _check_doubles() -> None:
     """Two distributions of one package overwrite each other's files."""
     doubled = {name: found for name in _MM if len(found := installed_distributions(name)) > 1}
+    both = [distribution for found in doubled.values() for distribution in found]
     if doubled:
-        both = [distribution for found in doubled.values() for distribution in found]
         raise EnvironmentProblem(
             f'{" and ".join(both)} are installed side by side and overwrite each other\'s files '
             f'({", ".join(doubled)}); keep the {installed_line()} line with: '
-            + shlex.join(['pip', 'uninstall', '-y', *both]) + ' && '
-            + install_command(list(doubled), '--no-cache-dir'))
+            f'{shlex.join(["pip", "uninstall", "-y", *both])} && '
+            f'{install_command(list(doubled), "--no-cache-dir")}')
 
 
 def _check_missing() -> None:

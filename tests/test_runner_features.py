@@ -32,18 +32,6 @@ def test_gradients_accumulate(make_runner, counts):
     assert len(steps) == 3 // counts
 
 
-@pytest.mark.slow
-def test_compiled_run_learns_the_same(make_runner):
-    weights = []
-    for compile_cfg in (None, dict(backend='eager')):
-        runner = make_runner(work_dir=f'compile{compile_cfg is not None}', compile=compile_cfg,
-                             **ONE_EPOCH)
-        runner.train()
-        weights.append(runner.model.state_dict()['head.fc.weight'])
-    assert torch.allclose(*weights, atol=1e-5)
-    assert 'conf_gap' in str(runner.message_hub.log_scalars.keys())
-
-
 def test_iteration_based_loop_with_the_infinite_sampler(make_runner):
 
     def run(max_iters, **options):

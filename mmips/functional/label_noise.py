@@ -71,11 +71,11 @@ def resolve_class_map(class_map: str | Mapping[str | int, str | int], num_classe
         numbers.setdefault(str(label), number)
     resolved: dict[int, int] = {}
     for source, target in class_map.items():
-        for name in (source, target):
-            if name not in numbers:
-                known = ', '.join(map(str, (classes or ['they have none'])[:5]))
-                raise ValueError(f'class_map: the class {name!r} does not exist. Give a number '
-                                 f'from 0 to {num_classes - 1} or a name: {known} ...')
+        unknown = [name for name in (source, target) if name not in numbers]
+        if unknown:
+            known = ', '.join(map(str, (classes or ['they have none'])[:5]))
+            raise ValueError(f'class_map: the class {unknown[0]!r} does not exist. Give a number '
+                             f'from 0 to {num_classes - 1} or a name: {known} ...')
         if numbers[source] in resolved or numbers[source] == numbers[target]:
             raise ValueError(f'class_map must map the class {source!r} once and to another, but '
                              f'got {class_map!r}.')

@@ -1,9 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The pair layout of a batch: query, partner, query, partner, ...
-
-This is the only module that knows the layout. The sampler emits it, the augment
-and the classifier read it, and all of them go through these functions.
-"""
+"""The pair layout of a batch: query, partner, query, partner, ...; no other module knows it."""
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -47,11 +43,10 @@ def join_index_pairs(query: np.ndarray, partner: np.ndarray) -> np.ndarray:
 
 
 def fold_pairs(batch: Tensor) -> Tensor:
-    """Lay the two members of every pair side by side along dimension 1.
+    """Lay the two members of every pair side by side: (2P, C, ...) becomes (P, 2C, ...).
 
-    (2P, C, ...) becomes (P, 2C, ...): images become one image of twice the channels,
-    scores (2P, K) become (P, 2K). What treats all channels of an image alike, such as
-    CutMix, then treats both members alike. A view where the memory layout allows it.
+    What treats all channels of an image alike, such as CutMix, then treats both members alike.
+    A view where the memory layout allows it.
     """
     check_even(len(batch))
     return batch.reshape(len(batch) // 2, 2 * batch.shape[1], *batch.shape[2:])

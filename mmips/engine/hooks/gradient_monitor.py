@@ -1,6 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import fnmatch
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -104,11 +104,9 @@ class GradientMonitor(Monitor):
                 dict(means, epoch=runner.epoch + 1, iter=runner.iter + 1), runner.iter + 1)
 
     def _read(self) -> dict[str, float]:
-        if self._sum is None:
-            return {}
+        total, self._sum = self._sum, None
         # Ranks agree: DistributedDataParallel has averaged the gradients.
-        *sums, samples = self._sum.tolist()
-        self._sum = None
+        *sums, samples = [0.] if total is None else total.tolist()
         return {f'grad/{name}': value / samples
                 for name, value in zip(self._weights, sums) if samples}
 
@@ -121,16 +119,15 @@ def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict
         raise ValueError(f'GradientMonitor found no convolution to train in '
                          f'{type(model).__name__}. Remove the hook.')
     for layer in layers:
-        if not any(fnmatchcase(name, layer) for name in found):
+        if not fnmatch.filter(found, layer):
             raise ValueError(f'GradientMonitor(layers=...): {layer!r} is the name of none of the '
                              f'{len(found)} convolutions to train: {", ".join(found)}.')
     return {name: weight for name, weight in found.items()
-            if any(fnmatchcase(name, layer) for layer in layers)}
+            if any(fnmatch.fnmatchcase(name, layer) for layer in layers)}
 
 
 def _mean_abs(weight: Tensor) -> Tensor:
     if weight.grad is None:  # A layer that this step did not use.
         return torch.zeros((), device=weight.device)
     dtype = torch.promote_types(weight.grad.dtype, torch.float32)
-    norm = torch.linalg.vector_norm(weight.grad, 1, dtype=dtype)
-    return (norm / weight.grad.numel()).float()
+    return (torch.linalg.vector_norm(weight.grad, 1, dtype=dtype) / weight.grad.numel()).float()

@@ -58,12 +58,11 @@ class MemoryHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Add up over the ranks what each has changed."""
-        if get_world_size() == 1:
-            return
-        for name, buffer in self._buffers().items():
-            change = buffer - self._common[name]
+        buffers = self._buffers()
+        for name, common in self._common.items():
+            change = buffers[name] - common
             all_reduce(change)
-            buffer.copy_(self._common[name] + change)
+            buffers[name].copy_(common + change)
         self._common = self._copy()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -90,5 +89,5 @@ class MemoryHook(Hook):
 
     def _copy(self) -> dict[str, Tensor]:
         # Only several ranks have anything to compare with.
-        return ({name: buffer.clone() for name, buffer in self._buffers().items()}
-                if get_world_size() > 1 else {})
+        return {name: buffer.clone() for name, buffer in self._buffers().items()
+                if get_world_size() > 1}

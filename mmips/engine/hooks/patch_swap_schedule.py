@@ -16,10 +16,9 @@ __all__ = ['PatchSwapSchedule']
 class PatchSwapSchedule(Hook):
     """Raise (or lower) the swap probability p_r step by step: the progressive rows of IPS.
 
-    The defaults are the paper's schedule, boundaries at epochs 30, 80 and 120 of 240, as
-    fractions of the run, so that it scales with ``max_epochs``. Its ends, 0.1 and 0.5, are
-    stated; 0.2 and 0.3 between them are a guess. The probability depends on the position in
-    the run alone, hence it is right after a resume.
+    The defaults are the paper's schedule, boundaries at epochs 30, 80 and 120 of 240, as fractions
+    of the run, so that it scales with ``max_epochs``. Its ends, 0.1 and 0.5, are stated; 0.2 and
+    0.3 between them are a guess. It depends on the position in the run alone, as resuming needs.
 
     Args:
         milestones (Sequence[int | float]): Increasing boundaries: integers are epochs (or

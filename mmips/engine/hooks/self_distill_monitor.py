@@ -1,4 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,9 +36,9 @@ class SelfDistillMonitor(Monitor):
       above; the first time it is not 0 there is a warning, unless the model has
       ``allow_mismatch=True``.
 
-    They are counted on the device, from the step that the classifier and the mask that the
-    swap leave behind, and read at the log interval, so that training never waits for them
-    (cost: ``benchmarks/run.py monitor``).
+    They are counted on the device, from the step that the classifier and the mask that the swap
+    leave behind, and read at the log interval, so that training never waits for them (cost:
+    ``benchmarks/run.py monitor``).
 
     Args:
         interval (int, optional): Iterations between two readings. Default: None, the
@@ -139,7 +140,7 @@ def _gradient(step: Step, distill: Any, matched: Tensor) -> Tensor:
     """L1 norm of the pair loss's gradient for every image, (N,), times the pairs in its mean."""
     with torch.enable_grad():
         logits = step.logits.float().requires_grad_()
-        gradient, = torch.autograd.grad(distill(step.with_logits(logits)), logits)
+        gradient, = torch.autograd.grad(distill(replace(step, logits=logits)), logits)
     return gradient.abs().sum(1) * matched.sum()
 
 

@@ -47,8 +47,10 @@ class IntraClassPatchSwap:
         if not _are_counts(grid) or grid[0] * grid[1] < 2:
             raise ValueError('grid_size must be the number of cells, at least two in all, as an '
                              f'int or (rows, cols), but got {grid_size!r}.')
+        if not isinstance(prob, (int, float)) or not 0 <= prob <= 1:
+            raise ValueError(f'prob must be a number in [0, 1], but got {prob!r}.')
         self.grid_size = (grid[0], grid[1])
-        self.prob = prob
+        self.prob = float(prob)
         cells = grid[0] * grid[1]
         self.min_patches = min_patches
         self.max_patches = cells - 1 if max_patches is None else max_patches
@@ -61,17 +63,6 @@ class IntraClassPatchSwap:
         self._rng = RankRng(seed)
         #: Cells exchanged in the last batch, bool (P, rows, cols) on its device; None before.
         self.last_mask: Tensor | None = None
-
-    @property
-    def prob(self) -> float:
-        """Probability that a pair is swapped."""
-        return self._prob
-
-    @prob.setter
-    def prob(self, value: float) -> None:
-        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise ValueError(f'prob must be a number in [0, 1], but got {value!r}.')
-        self._prob = float(value)
 
     @torch.compiler.disable
     @torch.no_grad()

@@ -16,11 +16,10 @@ __all__ = ['PairwiseBatchAugment']
 class PairwiseBatchAugment:
     """Apply a batch augment to whole pairs instead of single images.
 
-    The two images of a pair are laid on top of each other along the channels, so that the
-    augment sees P images of 2C channels: pairs are mixed with pairs, by one permutation,
-    one box and one lambda for both members. A mixed pair still has one (soft) label and
-    counts as a pair. Needed to combine IPS with CutMix, Mixup or CutOut (Table 13); used on
-    single images they would tear pairs apart.
+    The two images of a pair are laid on top of each other along the channels, so that the augment
+    sees P images of 2C channels: pairs are mixed with pairs, by one permutation, one box and one
+    lambda for both members, and a mixed pair still has one (soft) label. Needed to combine IPS
+    with CutMix, Mixup or CutOut (Table 13); used on single images they would tear pairs apart.
 
     Args:
         augment (dict | Callable): Config of any batch augment, mmpretrain's or ours, that

@@ -61,8 +61,8 @@ def takes_plain_loss(head: Any) -> bool:
     """Whether a head's loss is that of one logit tensor, which is what pairs are made of.
 
     Heads with a loss of their own (ArcFace needs the target for its margin) would be trained
-    without it, and those with a classifier for a teacher (distilled DeiT, LeViT, EfficientFormer)
-    would have it trained by labels.
+    without it, those with a classifier for a teacher (distilled DeiT, LeViT) have it trained by
+    labels.
     """
     if not isinstance(head, ClsHead) or type(head)._get_loss is not ClsHead._get_loss:
         return False

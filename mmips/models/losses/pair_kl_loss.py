@@ -23,10 +23,7 @@ class PairKLLoss(nn.Module):
         ValueError: For a temperature that is not positive or an unknown ``detach``.
     """
 
-    def __init__(self,
-                 temperature: float = 4.0,
-                 scale_by_t2: bool = True,
-                 detach: str = 'none',
+    def __init__(self, temperature: float = 4.0, scale_by_t2: bool = True, detach: str = 'none',
                  symmetric: bool = True) -> None:
         super().__init__()
         check_options(temperature, detach)

@@ -27,32 +27,28 @@ def build(type='mmips.SelfDistillClassifier', **kwargs):
 
 def batch(labels=(0, 0, 2, 2, 1, 1)):
     images = torch.randn(len(labels), 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    return images, [DataSample().set_gt_label(label) for label in labels]
+    samples = [DataSample().set_gt_label(label) for label in labels]
+    for number, sample in enumerate(samples):
+        sample.set_metainfo(dict(sample_idx=number, num_classes=3))
+    return images, samples
 
 
-def raw_batch(labels=(0, 0, 2, 2, 1, 1)):
-    """A batch as the loader gives it; the preprocessor asks it for the number of classes."""
-    images, samples = batch(labels)
-    for sample in samples:
-        sample.set_field(3, 'num_classes')
-    return dict(inputs=images, data_samples=samples)
+def steps(model, count, labels=(0, 0, 2, 2, 1, 1)):
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
+    return [model.train_step(dict(zip(('inputs', 'data_samples'), batch(labels))), wrapper)
+            for _ in range(count)]
 
 
-@pytest.fixture
-def logits():
-    """A classifier whose logits are a parameter, for exact expectations."""
-
-    def make(**kwargs):
-        model = build(**kwargs)
-        model.table = nn.Parameter(torch.randn(6, 3))
-        model.extract_feat = lambda inputs: (inputs.flatten(1)[:, :1].long(), )
-        model.head.forward = lambda feats: model.table[feats[0].flatten()]
-        return model, torch.arange(6.).view(6, 1, 1, 1).expand(6, 3, 8, 8)
-
-    return make
+def logits(**kwargs):
+    """A classifier whose logits are a parameter, for exact expectations, and its images."""
+    model = build(**kwargs)
+    model.table = nn.Parameter(torch.randn(6, 3))
+    model.extract_feat = lambda inputs: (inputs.flatten(1)[:, :1].long(), )
+    model.head.forward = lambda feats: model.table[feats[0].flatten()]
+    return model, torch.arange(6.).view(6, 1, 1, 1).expand(6, 3, 8, 8)
 
 
-def test_loss_is_weighted_cross_entropy_and_kl(logits):
+def test_loss_is_weighted_cross_entropy_and_kl():
     model, images = logits(alpha=0.5, gamma=2.0)
     losses = model.loss(images, batch()[1])
     labels = torch.tensor([0, 0, 2, 2, 1, 1])
@@ -61,7 +57,7 @@ def test_loss_is_weighted_cross_entropy_and_kl(logits):
     assert torch.allclose(losses['loss_kd'], 0.5 * pair_kl(model.table[0::2], model.table[1::2]))
 
 
-def test_query_half_alone_without_kl_is_the_swap_ablation(logits):
+def test_query_half_alone_without_kl_is_the_swap_ablation():
     model, images = logits(alpha=0.0, ce_on='query')
     losses = model.loss(images, batch()[1])
     assert torch.allclose(losses['loss_ce'],
@@ -71,22 +67,19 @@ def test_query_half_alone_without_kl_is_the_swap_ablation(logits):
     assert (model.table.grad[0::2] != 0).all() and (model.table.grad[1::2] == 0).all()
 
 
-def test_mismatched_pairs_stay_out_of_the_kl(logits):
+def test_mismatched_pairs_stay_out_of_the_kl():
     model, images = logits(allow_mismatch=True)
     losses = model.loss(images, batch((0, 0, 2, 1, 1, 1))[1])
     expected = pair_kl(model.table[[0, 4]], model.table[[1, 5]])
     assert torch.allclose(losses['loss_kd'], expected)
 
 
-def test_any_loss_of_a_step_distils_and_the_step_is_left_behind(logits):
+def test_any_loss_of_a_step_distils_and_the_step_is_left_behind():
     model, images = logits()
     steps = []
     del model.distill  # a plain function is no child module
     model.distill = lambda step: steps.append(step) or step.logits.square().mean()
-    samples = batch()[1]
-    for number, sample in enumerate(samples):
-        sample.set_field(number, 'sample_idx', field_type='metainfo')
-    assert model.loss(images, samples)['loss_kd'] == model.table.square().mean()
+    assert model.loss(images, batch()[1])['loss_kd'] == model.table.square().mean()
     step, = steps
     assert step.sample_idx.tolist() == [0, 1, 2, 3, 4, 5] and step.matched.all()
     assert torch.equal(step.features[0], torch.arange(6)[:, None])
@@ -95,7 +88,7 @@ def test_any_loss_of_a_step_distils_and_the_step_is_left_behind(logits):
 
 
 @pytest.mark.parametrize('ce_on', ['both', 'query'])
-def test_a_target_takes_the_labels_place(logits, ce_on):
+def test_a_target_takes_the_labels_place(ce_on):
     model, images = logits(ce_on=ce_on, gamma=2.0)
     soft = torch.tensor([[.7, .3, 0]]).expand(6, 3)
     del model.target
@@ -105,7 +98,7 @@ def test_a_target_takes_the_labels_place(logits, ce_on):
     assert torch.allclose(model.loss(images, batch()[1])['loss_ce'], expected)
 
 
-def test_soft_labels_and_settings_of_the_loss(logits):
+def test_soft_labels_and_settings_of_the_loss():
     model, images = logits(distill=dict(type='mmips.PairKLLoss', temperature=2.))
     scores = torch.tensor([[.7, .3, 0], [0, .5, .5], [1, 0, 0]]).repeat_interleave(2, 0)
     samples = [DataSample().set_gt_score(score) for score in scores]
@@ -138,38 +131,24 @@ def test_checkpoint_features_and_predictions_are_mmpretrains():
     assert torch.equal(ours.extract_feat(images)[0], plain.extract_feat(images)[0])
 
 
-def steps(model, count=3, labels=(0, 0, 2, 2, 1, 1)):
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
-    return [model.train_step(raw_batch(labels), wrapper) for _ in range(count)]
-
-
-def test_training_lowers_the_loss():
-    model = build(train_cfg=SWAP)
-    logs = steps(model, 30)
-    assert logs[-1]['loss'] < 0.3 * logs[0]['loss']
-    assert set(logs[0]) == {'loss', 'loss_ce', 'loss_kd'}
-
-
 def test_amp_keeps_the_kl_in_float32():
     model = build(train_cfg=SWAP)
     seen = []
     model.distill.register_forward_hook(
         lambda module, args, out: seen.append((args[0].logits.dtype, out.dtype)))
     with torch.autocast('cpu', torch.bfloat16):
-        losses = model(**model.data_preprocessor(raw_batch(), True), mode='loss')
+        steps(model, 1)
     assert seen == [(torch.bfloat16, torch.float32)]
-    assert losses['loss_kd'].dtype == torch.float32
 
 
 @pytest.mark.gpu
 def test_a_step_never_waits_for_the_gpu():
     model = build(train_cfg=SWAP).cuda()
     steps(model, 1)  # the check of the first step may wait
-    data = model.data_preprocessor.cast_data(raw_batch())
-    samples = data['data_samples']
+    inputs, samples = model.data_preprocessor.cast_data(batch())
     scores = F.one_hot(torch.tensor([0, 0, 2, 2, 1, 1]), 3).cuda()
     with never_waiting():
-        inputs, scores = model.data_preprocessor.batch_augments(data['inputs'], scores)
+        inputs, scores = model.data_preprocessor.batch_augments(inputs, scores)
         for sample, score in zip(samples, scores):
             sample.set_gt_score(score)
         sum(model.loss(inputs, samples).values()).backward()
