@@ -150,12 +150,8 @@ SHARP, THIRDS = np.eye(3), np.array([[0.6, 0.3, 0.1]] * 6)
 CASES = {
     'two ties': (np.concatenate([THIRDS[:3], np.array([[0.9, 0.1, 0]] * 3)]), [0, 1, 2, 0, 1, 1]),
     'a tie of classes': (np.array([[0.5, 0.5], [0.5, 0.5], [0.4, 0.6]]), [0, 1, 1]),
-    'a single class': (np.ones((5, 1)), [0] * 5),
     'perfect and sure': (SHARP[[0, 1, 2, 2]], [0, 1, 2, 2]),
     'all wrong and sure': (SHARP[[0, 0, 1]], [1, 2, 2]),
-    'all wrong and unsure': (THIRDS, [1, 2, 2, 1, 1, 2]),
-    'surest is wrong': (np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), [1, 0, 0, 0]),
-    'one sample': (np.array([[0.2, 0.5, 0.3]]), [1]),
     'edges of bins': (np.array([[b / 15, 1 - b / 15] for b in (0, 1, 6, 9, 12, 15)]),
                       [0, 1, 0, 1, 0, 0]),
     'float32': (np.float32([[0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]), [1, 1, 0]),

@@ -56,36 +56,6 @@ def test_both_members_are_mixed_alike_with_the_same_pair(batch, name, channels_l
     assert changed > 5
 
 
-def test_one_box_of_another_pair(batch):
-    boxes = 0
-    for seed in range(10):
-        shares, _ = mixed('CutMix', batch, seed)
-        foreign = shares.argmax(1) != torch.arange(PAIRS)[:, None, None]
-        for pair in foreign[foreign.flatten(1).any(1)]:
-            assert torch.equal(pair, pair.any(1)[:, None] & pair.any(0)[None]), 'not a box'
-            boxes += 1
-    assert boxes > 5
-
-
-def test_one_lambda_and_permutation(batch):
-    for seed in range(10):
-        shares, _ = mixed('Mixup', batch, seed)
-        assert (shares == shares[:, :, :1, :1]).all()
-        # One lambda for the whole batch, and one permutation: every pair is given once.
-        values = shares[:, :, 0, 0]
-        torch.testing.assert_close(values.sum(0), torch.ones(PAIRS))
-        given = values[(values > 1e-6) & (values < 1 - 1e-6)]
-        assert len({round(share, 5) for share in given.tolist()}) <= 2
-
-
-def test_cut_out_blanks_one_square_for_both_and_another_for_each_pair(batch):
-    shares, scores = mixed('CutOut', batch, 0)
-    blank = ~shares.any(1)
-    assert torch.equal(scores, batch[1][0::2].float())
-    assert blank.flatten(1).any(1).all()
-    assert len({tuple(b.flatten().tolist()) for b in blank}) > 1
-
-
 def test_is_mmpretrain_s_augment_on_the_folded_batch_whether_built_or_not(batch):
     """Same random numbers as the plain augment: whatever mmpretrain does, is done to pairs."""
     shares, scores = mixed('CutMix', batch, 3)
