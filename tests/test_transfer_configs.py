@@ -14,7 +14,7 @@ import pytest
 import torch
 from helpers import trees
 from helpers.checkpoints import write_resnet
-from helpers.configs import ROOT, load, names, untrained
+from helpers.configs import ROOT, load, names, narrow, untrained
 from mmengine.hooks import Hook
 
 from mmips.config.pair_checks import check_config
@@ -35,8 +35,6 @@ TRAINED = ['det/ssd300_r18-w16_ips_bccd.py', 'det/ssd300_r50_ips_voc0712.py',
            'seg/fcn_r50_ips_voc12aug.py', 'seg/pspnet-fcn_r50_ips_rugd.py']
 # Of each toolbox and each kind of loop.
 RESUMED = [TRAINED[0], TRAINED[2], TRAINED[-1]]
-# ResNet-50 is an eighth as wide here as it should be: the tests take a tenth of the time.
-WIDTH = 8
 FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -60,7 +58,7 @@ def prepared(tmp_path_factory):
     }
     converter = runpy.run_path(str(ROOT / 'tools/dataset_converters/rugd.py'))
     converter['main']([str(data / 'rugd'), '--workers', '1'])
-    write_resnet(root / 'work_dirs/resnet50_ips-4x4_in1k/epoch_100.pth', 50, 64 // WIDTH)
+    write_resnet(root / 'work_dirs/resnet50_ips-4x4_in1k/epoch_100.pth', 50, 8)
     write_resnet(root / 'work_dirs/resnet18-w16_ips_npz/epoch_30.pth', 18, 16)
     return root, {name: sum(part.images for part in parts) for name, parts in counts.items()}
 
@@ -80,19 +78,6 @@ class Notes(Hook):
         state = runner.model.backbone.state_dict()
         Notes.seen = {key: value.clone() for key, value in state.items()
                       if key.startswith(('conv1', 'bn1'))}
-
-
-def narrow(model):
-    """Divide the widths of a config with a ResNet-50 by ``WIDTH``."""
-    if model.backbone.depth != 50:
-        return
-    model.backbone.update(stem_channels=64 // WIDTH, base_channels=64 // WIDTH)
-    for part in ('decode_head', 'auxiliary_head', 'neck', 'bbox_head'):
-        for key in ('in_channels', 'channels', 'c1_in_channels', 'c1_channels', 'out_channels'):
-            width = (model.get(part) or {}).get(key)
-            if width:
-                model[part][key] = ([each // WIDTH for each in width]
-                                    if isinstance(width, (list, tuple)) else width // WIDTH)
 
 
 def small(size):

@@ -72,23 +72,21 @@ def root(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def fcn(root, monkeypatch):
-    """Function: the config above, with some options changed."""
+@pytest.fixture(autouse=True)
+def here(root, monkeypatch):
     monkeypatch.chdir(root)
 
-    def make(**changes):
-        cfg = Config.fromstring(FCN, '.py')
-        cfg.merge_from_dict(changes)
-        return cfg
 
-    return make
+def fcn(**changes):
+    """The config above, with some options changed."""
+    cfg = Config.fromstring(FCN, '.py')
+    cfg.merge_from_dict(changes)
+    return cfg
 
 
 @pytest.fixture
-def train(tmp_path, root, monkeypatch):
+def train(tmp_path):
     """Function: train as our tool does; returns the runner and what its log says."""
-    monkeypatch.chdir(root)
 
     def run(cfg):
         cfg.merge_from_dict(dict(work_dir=str(tmp_path), experiment_name=tmp_path.name))
@@ -111,7 +109,7 @@ def no_step(monkeypatch):
 
 
 @pytest.mark.parametrize('toolbox', ['mmseg', 'mmdet'])
-def test_without_prefix_no_step_is_made(toolbox, fcn, train, no_step):
+def test_without_prefix_no_step_is_made(toolbox, train, no_step):
     cfg = fcn() if toolbox == 'mmseg' else load(SMALL_SSD)
     del cfg.model.backbone.init_cfg['prefix']
     cfg.train_dataloader.update(num_workers=0)
@@ -120,7 +118,7 @@ def test_without_prefix_no_step_is_made(toolbox, fcn, train, no_step):
         train(cfg)
 
 
-def test_with_prefix_it_trains_although_its_sync_bn_cannot_run_on_a_cpu(fcn, train):
+def test_with_prefix_it_trains_although_its_sync_bn_cannot_run_on_a_cpu(train):
     cfg = fcn()
     assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
     runner, said = train(cfg)
@@ -138,13 +136,13 @@ def test_with_prefix_it_trains_although_its_sync_bn_cannot_run_on_a_cpu(fcn, tra
 V1C = {'model.backbone.type': 'ResNetV1c'}
 
 
-def test_resnet_v1c_is_stopped_and_named(fcn, train, no_step):
+def test_resnet_v1c_is_stopped_and_named(train, no_step):
     with pytest.raises(ValueError, match=f'(?s){STEM} missing in the file: stem.0.weight.*deep '
                        r"stem of a ResNetV1c.*set type='ResNet' in model\.backbone"):
         train(fcn(**V1C))
 
 
-def test_resnet_v1c_can_be_allowed_by_name(fcn, train):
+def test_resnet_v1c_can_be_allowed_by_name(train):
     # The file's own conv1 and bn1 are no part of this backbone, and nobody's business.
     runner, said = train(fcn(**V1C, custom_hooks=[
         dict(type='mmips.CheckPretrained', allow=['stem.*'])]))
@@ -227,28 +225,25 @@ def test_canvas_of_expand_is_zero_in_the_network():
 # SSD on a ResNet: the two maps, the anchors, and no layer without a gradient.
 
 
-def build_ssd(name, narrow=True, **backbone):
+def build_ssd(name, **backbone):
     model = load(name).model
     model.backbone.update(init_cfg=None, **backbone)
-    if narrow and model.backbone.depth == 50:
-        model.backbone.update(stem_channels=8, base_channels=8)
-        for part, key in ((model.neck, 'in_channels'), (model.neck, 'out_channels'),
-                          (model.bbox_head, 'in_channels')):
-            part[key] = [width // 8 for width in part[key]]
+    configs.narrow(model)
     return MODELS.build(model)
 
 
 def test_ssd_has_the_maps_and_anchors_of_the_original():
-    model = build_ssd(SSD, narrow=False)
+    model = build_ssd(SSD)
     with torch.inference_mode():
         maps = model.backbone(torch.zeros(1, 3, 300, 300))
-        assert [tuple(part.shape[1:]) for part in maps] == [(512, 38, 38), (1024, 19, 19)]
+        # An eighth of 512 and 1024 channels.
+        assert [tuple(part.shape[1:]) for part in maps] == [(64, 38, 38), (128, 19, 19)]
         scores, boxes = model.bbox_head(model.neck(maps))
     sizes = [tuple(part.shape[2:]) for part in scores]
     assert sizes == [(size, size) for size in (38, 19, 10, 5, 3, 1)]
     anchors = model.bbox_head.prior_generator.grid_priors(sizes, device='cpu')
     assert sum(len(part) for part in anchors) == 8732
-    assert sum(part[0, :, :, :].numel() // 4 for part in boxes) == 8732
+    assert sum(part[0].numel() // 4 for part in boxes) == 8732
 
 
 def without_gradient(model):
