@@ -53,16 +53,11 @@ def test_exactly_so_many_of_each_class_and_never_their_own(labels, hundredths, s
 
 
 @examples
-@given(label_lists, label_lists, seeds)
-def test_images_of_other_classes_change_nothing(labels, others, seed):
-    """Whether they stand before, between or behind."""
-    mine, others = labels[labels == 2], others[others != 2]
-    places = np.random.default_rng(seed).permutation(len(mine) + len(others))
-    mixed = np.empty(len(places), dtype=np.int64)
-    spots = np.sort(places[:len(mine)])
-    mixed[spots], mixed[np.sort(places[len(mine):])] = mine, others
+@given(label_lists, seeds)
+def test_images_of_other_classes_change_nothing(labels, seed):
+    mine = labels == 2
     np.testing.assert_array_equal(
-        flip_labels(mixed, 5, .5, seed)[spots], flip_labels(mine, 5, .5, seed))
+        flip_labels(labels, 5, .5, seed)[mine], flip_labels(labels[mine], 5, .5, seed))
 
 
 @examples

@@ -15,9 +15,7 @@ from mmips.functional.safety import SAFETY_METRICS, safety_scores
 
 def predict(probs, labels):
     """Confidences and errors, sample by sample."""
-    winners = [max(range(len(row)), key=lambda k: row[k]) for row in probs.tolist()]
-    return ([row[k] for row, k in zip(probs.tolist(), winners)],
-            [int(k != y) for k, y in zip(winners, labels.tolist())])
+    return probs.max(1).tolist(), (probs.argmax(1) != labels).astype(int).tolist()
 
 
 def area(errors):
@@ -57,13 +55,9 @@ def binned_gap(values, hits, num_bins):
     total = 0.0
     for b in range(num_bins):
         low, high = b / num_bins, (b + 1) / num_bins
-        inside = [i for i, v in enumerate(values)
-                  if low < v <= high or (b == 0 and v <= 0) or (b == num_bins - 1 and v > 1)]
-        if inside:
-            accuracy = sum(hits[i] for i in inside) / len(inside)
-            mean = sum(values[i] for i in inside) / len(inside)
-            total += len(inside) / len(values) * abs(accuracy - mean)
-    return 100 * total
+        total += abs(sum(v - h for v, h in zip(values, hits) if low < v <= high
+                         or (b == 0 and v <= 0) or (b == num_bins - 1 and v > 1)))
+    return 100 * total / len(values)
 
 
 def ece_reference(probs, labels, num_bins=15):
@@ -72,9 +66,8 @@ def ece_reference(probs, labels, num_bins=15):
 
 
 def classwise_ece_reference(probs, labels, num_bins=15):
-    classes = range(probs.shape[1])
-    return sum(binned_gap(probs[:, k].tolist(), (labels == k).tolist(), num_bins)
-               for k in classes) / len(classes)
+    return np.mean([binned_gap(column, labels == k, num_bins)
+                    for k, column in enumerate(probs.astype(float).T)])
 
 
 def adaptive_ece_reference(probs, labels, num_bins=15):
