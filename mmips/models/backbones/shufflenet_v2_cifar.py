@@ -9,8 +9,6 @@ from mmips.registry import MODELS
 
 __all__ = ['ShuffleNetV2_CIFAR']
 
-STEM_CHANNELS = 24  # at every width
-
 
 @MODELS.register_module()
 class ShuffleNetV2_CIFAR(ShuffleNetV2):
@@ -30,6 +28,7 @@ class ShuffleNetV2_CIFAR(ShuffleNetV2):
 
     def __init__(self, widen_factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(widen_factor=widen_factor, **kwargs)
-        self.conv1 = ConvModule(3, STEM_CHANNELS, 1, conv_cfg=self.conv_cfg,
-                                norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        # So many channels at every width.
+        self.conv1 = ConvModule(3, 24, 1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg,
+                                act_cfg=self.act_cfg)
         self.maxpool = nn.Identity()

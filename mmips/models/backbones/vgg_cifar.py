@@ -8,8 +8,6 @@ from mmips.registry import MODELS
 
 __all__ = ['VGG_CIFAR']
 
-POOLED_STAGES = 3
-
 
 @MODELS.register_module()
 class VGG_CIFAR(VGG):
@@ -39,7 +37,7 @@ class VGG_CIFAR(VGG):
             raise ValueError(f'VGG_CIFAR has no classifier of its own, got num_classes='
                              f"{kwargs['num_classes']}. Set num_classes in the head.")
         super().__init__(depth, norm_cfg=norm_cfg or dict(type='BN'), **kwargs)
-        for start, end in self.range_sub_modules[POOLED_STAGES:]:
+        for start, end in self.range_sub_modules[3:]:
             for index in range(start, end):
                 if isinstance(self.features[index], nn.MaxPool2d):
                     # A placeholder, so that the layers behind keep their numbers.
