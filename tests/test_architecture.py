@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from helpers.count_lines import ROOT, by_room, measure, read_files, room
+from helpers.count_lines import ROOT, by_room, read_files, room
 
 #: A room may import what stands above it. Those of one line do not know each other.
 ROOMS = [
@@ -98,8 +98,3 @@ def test_what_is_imported_is_declared():
             if not {provider.lower() for provider in providers[top]} & declared:
                 missing.setdefault(top, []).append(name)
     assert not missing
-
-
-def test_lines_are_told_apart():
-    text = '"""Of a module."""\n# A comment.\n\nx = [1,\n     2]\n\n\ndef f():\n    """Text."""\n'
-    assert measure(text) == {'lines': 9, 'code': 3, 'statements': 2}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORIES
 from scipy.stats import chisquare
 
-from mmips.functional.cifar100_superclasses import SUPERCLASSES
+from mmips.functional.cifar100_superclasses import SUPERCLASSES, superclass_of
 from mmips.functional.label_noise import (
     check_noise,
     count_flips,
@@ -145,3 +145,6 @@ def test_cifar100_is_circular_within_each_superclass_of_the_data_set():
     for source, target in found.items():
         mates = [k for k in range(100) if COARSE[k] == COARSE[source]]
         assert target == mates[(mates.index(source) + 1) % 5]
+    assert superclass_of(['girl', 'ray', 'baby']) == {
+        'girl': 'people', 'ray': 'fish', 'baby': 'people'}
+    assert [superclass_of(names) for names in ([], ['girl', 'abbey'], ['0', '1'])] == [None] * 3

@@ -213,6 +213,8 @@ def test_only_the_first_step_waits_for_the_check():
     (dict(ce_on='partner'), ValueError, "ce_on must be 'both' or 'query', but got 'partner'"),
     (dict(distill=dict(type='mmips.PairKLLoss', temperature=0)), ValueError,
      'positive and finite, but got 0'),
+    (dict(distill=dict(type='mmips.PairKLLoss', detach=None)), ValueError,
+     "'none', 'query', 'partner'., but got None"),
     *((dict(head=dict(type=head, num_classes=3, in_channels=8)), TypeError, message)
       for head, message in {
           'ArcFaceClsHead': "does not compute .* dict\\(type='LinearClsHead'",

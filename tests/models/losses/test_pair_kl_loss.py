@@ -1,6 +1,4 @@
 """The loss module: its options reach the function, and it adds nothing to a checkpoint."""
-import math
-
 import pytest
 import torch
 
@@ -38,11 +36,3 @@ def test_pairs_of_two_labels_are_left_out(pair):
     loss = PairKLLoss()(step_of(*pair, mismatched=[1, 2]))
     assert torch.equal(loss, pair_kl(*pair, valid=torch.tensor([True, False, False, True])))
     assert not torch.equal(loss, PairKLLoss()(step_of(*pair)))
-
-
-@pytest.mark.parametrize('options, message', [
-    (dict(temperature=math.nan), 'positive and finite, but got nan'),
-    (dict(detach=None), "'none', 'query', 'partner'., but got None")])
-def test_refused_when_built(options, message):
-    with pytest.raises(ValueError, match=message):
-        PairKLLoss(**options)
