@@ -46,6 +46,7 @@ def test_what_has_no_pairs_any_more_is_not_repeated(make_runner):
 
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             swap, = find_patch_swaps(runner.model)
+            assert swap.last_mask is None  # It may have no turn in this batch.
             swap.prob = float(batch_idx < 3)
 
     lines = run(make_runner, 1.0, prepare=lambda runner: runner.register_hook(Stop()))
