@@ -96,10 +96,10 @@ class SelfDistillMonitor(Monitor):
         if counts is None:
             return {}
         all_reduce(counts)
-        (pairs, swapped, seen, _), *groups = counts.tolist()
+        (pairs, matched, swapped, seen), *groups = counts.tolist()
         whole = [sum(values) for values in zip(*groups)]
         log: dict[str, float | None] = dict(
-            mismatch_rate=1 - whole[0] / pairs, swap_rate=_mean(seen, swapped))
+            mismatch_rate=1 - matched / pairs, swap_rate=_mean(seen, swapped))
         for name, (number, gap, samples, grad) in zip(('', '_raw', '_swapped'), (whole, *groups)):
             log[f'conf_gap{name}'] = _mean(number, gap)
             log[f'kd_grad{name}'] = _mean(samples, grad)
@@ -111,8 +111,8 @@ def count_pairs(step: Step, masks: list[Tensor], distill: Any = None) -> Tensor:
     """What a detached step adds to the log, float32 (3, 4) on its device.
 
     ``masks`` are those of the patch swaps that had their turn, bool (P, rows, cols), ``distill``
-    is the pair loss whose gradient is wanted. First row: pairs, pairs swapped, pairs that
-    a swap saw. Then a row for raw and one for swapped pairs of one label: their number,
+    is the pair loss whose gradient is wanted. First row: pairs, pairs of one label, pairs swapped,
+    pairs that a swap saw. Then a row for raw and one for swapped pairs of one label: their number,
     the sum of their confidence gaps, the number of those with a gradient, the sum of its L1 norms.
     """
     matched = step.matched
@@ -125,8 +125,9 @@ def count_pairs(step: Step, masks: list[Tensor], distill: Any = None) -> Tensor:
     groups = torch.stack((matched & ~swapped, matched & swapped))
     counts = columns[0].new_zeros((3, 4))
     counts[0, 0] = len(matched)
-    counts[0, 1] = sum(swap.sum() for swap in swaps)
-    counts[0, 2] = len(swaps) * len(matched)
+    counts[0, 1] = matched.sum()
+    counts[0, 2] = sum(swap.sum() for swap in swaps)
+    counts[0, 3] = len(swaps) * len(matched)
     for place, column in enumerate(columns):
         counts[1:, 2 * place] = groups.sum(1)
         # Chosen, not multiplied: an infinite logit would spoil the other group as well. And
