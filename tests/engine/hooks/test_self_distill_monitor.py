@@ -74,7 +74,6 @@ def test_reads_and_samples_at_intervals_and_reads_at_the_end_of_an_epoch(make_ru
     assert lines[-1]['swap_rate'] == 0 and 'kd_grad' in lines[-1]
 
 
-SETTINGS = dict(temperature=2., detach='partner', symmetric=False, scale_by_t2=False)
 LABELS = (0, 0, 2, 1, 1, 1, 2, 2)  # the second pair has two labels
 
 
@@ -83,7 +82,7 @@ def mask(*pairs):
 
 
 @pytest.mark.parametrize('distill', [
-    PairKLLoss(), PairKLLoss(**SETTINGS),
+    PairKLLoss(), PairKLLoss(temperature=2., detach='partner', symmetric=False),
     lambda step: (step.pairs[0] - step.pairs[1]).square().sum(1)[step.matched].mean()])
 def test_swapped_and_raw_pairs_are_counted_apart(distill):
     step = Step(torch.randn(8, 3), torch.tensor(LABELS))

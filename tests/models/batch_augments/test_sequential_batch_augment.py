@@ -22,13 +22,6 @@ def batch():
     return torch.randn(2 * PAIRS, 3, 8, 8), torch.nn.functional.one_hot(labels, PAIRS)
 
 
-def test_in_order():
-    steps = []
-    augments = [lambda x, y, step=step: steps.append(step) or (x + step, y) for step in (1, 2, 3)]
-    out, _ = SequentialBatchAugment(augments)(torch.zeros(2), None)
-    assert steps == [1, 2, 3] and out.tolist() == [6, 6]
-
-
 @pytest.mark.parametrize('mix', MIXES)
 @pytest.mark.parametrize('swap_first', [False, True])
 def test_mixing_before_and_after_the_swap(batch, mix, swap_first):
