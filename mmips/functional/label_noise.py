@@ -73,7 +73,7 @@ def resolve_class_map(class_map: str | Mapping[str | int, str | int], num_classe
     for source, target in class_map.items():
         unknown = [name for name in (source, target) if name not in numbers]
         if unknown:
-            known = ', '.join(map(str, (classes or ['they have none'])[:5]))
+            known = ', '.join(list(numbers)[num_classes:][:5]) or 'they have none'
             raise ValueError(f'class_map: the class {unknown[0]!r} does not exist. Give a number '
                              f'from 0 to {num_classes - 1} or a name: {known} ...')
         if numbers[source] in resolved or numbers[source] == numbers[target]:

@@ -115,13 +115,11 @@ def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict
     """The weights of the convolutions that are trained, by name, in the model's order."""
     found = {name: module.weight for name, module in model.named_modules()
              if isinstance(module, _ConvNd) and module.weight.requires_grad}
-    if not found:
-        raise ValueError(f'GradientMonitor found no convolution to train in '
-                         f'{type(model).__name__}. Remove the hook.')
     for layer in layers:
         if not fnmatch.filter(found, layer):
             raise ValueError(f'GradientMonitor(layers=...): {layer!r} is the name of none of the '
-                             f'{len(found)} convolutions to train: {", ".join(found)}.')
+                             f'{len(found)} convolutions to train in {type(model).__name__}: '
+                             f'{", ".join(found)}. Correct it, or remove the hook.')
     return {name: weight for name, weight in found.items()
             if any(fnmatch.fnmatchcase(name, layer) for layer in layers)}
 

@@ -30,6 +30,7 @@ class ShuffleNetV1_CIFAR(ShuffleNetV1):
 
     def __init__(self, groups: int = 3, widen_factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(groups=groups, widen_factor=widen_factor, **kwargs)
+        # 24 channels at width 1.
         self.conv1 = ConvModule(3, int(24 * widen_factor), 1, conv_cfg=self.conv_cfg,
                                 norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.maxpool = nn.Identity()
