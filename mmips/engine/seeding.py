@@ -11,16 +11,12 @@ from mmips.registry import FUNCTIONS
 __all__ = ['seed_everything', 'seed_worker']
 
 
-def seed_everything(*entropy: int) -> int:
-    """Seed Python, NumPy and torch from a few integers; returns the seed, below 2^32.
-
-    Every combination, of seed, rank and epoch for instance, gives an unrelated state.
-    """
+def seed_everything(*entropy: int) -> None:
+    """Seed Python, NumPy and torch; every (seed, rank, epoch) gives an unrelated state."""
     seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    return seed
 
 
 @FUNCTIONS.register_module()
