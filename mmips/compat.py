@@ -2,8 +2,7 @@
 """What is installed, and the shims the MM stack needs, each with its reason.
 
 Two lines of distributions carry the same import names: the maintained one (``onedl-*``) and
-upstream OpenMMLab. mmips depends on neither: it looks, by metadata alone, and says in one
-sentence what is wrong and which command mends it.
+upstream OpenMMLab. mmips looks, by metadata alone, and says what is wrong and what mends it.
 """
 import shlex
 import warnings
@@ -58,10 +57,15 @@ def installed_line() -> str:
     return UPSTREAM if theirs > ours else MAINTAINED
 
 
-def install_command(*names: str, options: tuple[str, ...] = ()) -> str:
-    """The pip command that installs the tested versions of some import names."""
-    wanted = [STACK.get(name, {}).get(installed_line(), name) for name in names]
-    return shlex.join(['pip', 'install', *options, *wanted])
+def install_command(names: list[str], *options: str) -> str:
+    """What installs the tested versions of some import names, mmcv with its ops for mmdet."""
+    with_ops = 'mmcv' in names and has_package('mmdet')
+    wanted = [STACK.get(name, {}).get(installed_line(), name) for name in names
+              if not (with_ops and name == 'mmcv')]
+    steps = [shlex.join(['pip', 'install', *options, *wanted])] if wanted else []
+    if with_ops:
+        steps.append(f'pip install addict opencv-python && {ops_command()}')
+    return ' && '.join(steps)
 
 
 def ops_command() -> str:
@@ -89,7 +93,7 @@ def require_package(name: str, why: str) -> None:
     """Refuse to go on without a package, given by its import name, which ``why`` needs."""
     if not has_package(name):
         raise EnvironmentProblem(f'{why} needs {name}, which is not installed; install it with: '
-                                 f'{install_command(name)}')
+                                 f'{install_command([name])}')
 
 
 def check_environment() -> None:
@@ -106,13 +110,13 @@ def check_environment() -> None:
 def _check_doubles() -> None:
     """Two distributions of one package overwrite each other's files."""
     doubled = {name: found for name in _MM if len(found := installed_distributions(name)) > 1}
+    both = [distribution for found in doubled.values() for distribution in found]
     if doubled:
-        both = [distribution for found in doubled.values() for distribution in found]
         raise EnvironmentProblem(
             f'{" and ".join(both)} are installed side by side and overwrite each other\'s files '
             f'({", ".join(doubled)}); keep the {installed_line()} line with: '
-            + shlex.join(['pip', 'uninstall', '-y', *both]) + ' && '
-            + _install_steps(list(doubled), '--no-cache-dir'))
+            f'{shlex.join(["pip", "uninstall", "-y", *both])} && '
+            f'{install_command(list(doubled), "--no-cache-dir")}')
 
 
 def _check_missing() -> None:
@@ -126,17 +130,7 @@ def _check_missing() -> None:
     if missing:
         raise EnvironmentProblem(
             f'mmips needs {" and ".join(missing.values())}, not installed here; install with: '
-            + _install_steps([name for name in STACK if name in missing]))
-
-
-def _install_steps(names: list[str], *options: str) -> str:
-    """The commands that install some packages, mmcv with its ops where mmdet needs them."""
-    with_ops = 'mmcv' in names and has_package('mmdet')
-    plain = [name for name in names if not (with_ops and name == 'mmcv')]
-    steps = [install_command(*plain, options=options)] if plain else []
-    if with_ops:
-        steps.append(f'pip install addict opencv-python && {ops_command()}')
-    return ' && '.join(steps)
+            + install_command([name for name in STACK if name in missing]))
 
 
 def _warn_untested() -> None:

@@ -1,10 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Registries of mmips.
+"""Registries of mmips: ``type='mmips.X'`` in any config makes mmengine import this module.
 
-``type='mmips.X'`` in any config makes mmengine import this module by itself, so
-the parts work in mmpretrain's, mmseg's and mmdet's own tools with no
-``custom_imports``. The parents are mmengine's roots: a child of mmpretrain's
-registries would be invisible from mmseg and mmdet.
+So the parts work in mmpretrain's, mmseg's and mmdet's own tools with no ``custom_imports``. The
+parents are mmengine's roots: a child of mmpretrain's would be invisible from mmseg and mmdet.
 """
 from mmengine import registry as roots
 from mmengine.registry import Registry

@@ -14,18 +14,15 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from helpers.two_steps import tiny_runner  # noqa: E402
 from hypothesis import settings  # noqa: E402
-from mmengine.config import Config  # noqa: E402
 from mmengine.config import utils as config_utils  # noqa: E402
 from mmengine.dataset import base_dataset  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
 from yapf.yapflib import yapf_api  # noqa: E402
-
-import mmips  # noqa: E402
 
 # Shared cores make single examples slow without being wrong; CI tries the same examples
 # each time, a developer's machine new ones.
@@ -80,17 +77,23 @@ class StopAt(Hook):
             raise InterruptedError
 
 
-@pytest.fixture
-def npz(tmp_path, monkeypatch):
+@pytest.fixture(scope='session')
+def tiny_npz(tmp_path_factory):
     """A tiny data set in the format of the npz configs, 4 classes of 6 and 2 images."""
     rng = np.random.default_rng(0)
-    path = tmp_path / 'tiny.npz'
+    path = tmp_path_factory.mktemp('npz') / 'tiny.npz'
     np.savez(path, images_train=rng.integers(0, 255, (24, 32, 32, 3), np.uint8),
              labels_train=np.repeat(np.arange(4), 6),
              images_test=rng.integers(0, 255, (8, 32, 32, 3), np.uint8),
              labels_test=np.repeat(np.arange(4), 2))
-    monkeypatch.setenv('MMIPS_NPZ', str(path))
     return path
+
+
+@pytest.fixture
+def npz(tiny_npz, monkeypatch):
+    """The same, named to the configs."""
+    monkeypatch.setenv('MMIPS_NPZ', str(tiny_npz))
+    return tiny_npz
 
 
 @pytest.fixture(scope='session')
@@ -112,17 +115,10 @@ def tiny(_tiny, tmp_path, monkeypatch):
 
 @pytest.fixture
 def make_runner(npz, tmp_path):
-    """Runner of a shipped npz config, cut down to 3 epochs of a tiny network."""
+    """Function: a runner of a shipped npz config, made tiny, which may stop as if killed."""
 
     def make(name='ips/resnet-s_ips_npz.py', work_dir='run', stop_at=None, **options):
-        cfg = Config.fromfile(mmips.cfg(name))
-        cfg.merge_from_dict({
-            'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1, 'work_dir':
-            str(tmp_path / work_dir), 'model.backbone.base_channels': 4,
-            'model.backbone.stem_channels': 4, 'model.head.in_channels': 16,
-            'train_dataloader.batch_size': 16, 'default_hooks.logger.interval': 1,
-            'default_hooks.checkpoint.interval': 1, 'experiment_name': work_dir, **options})
-        runner = Runner.from_cfg(cfg)
+        runner = tiny_runner(name, tmp_path / work_dir, **options)
         if stop_at is not None:
             runner.register_hook(StopAt(stop_at))
         return runner

@@ -7,7 +7,6 @@ because mmpretrain checks the checksums of its files.
 import functools
 import os
 import re
-import textwrap
 from pathlib import Path
 from unittest import mock
 
@@ -17,6 +16,7 @@ import mmpretrain
 import numpy as np
 import pytest
 import torch
+from helpers.checkpoints import write_resnet
 from helpers.configs import ROOT, load, names, untrained
 from helpers.labels import Labels
 from helpers.two_steps import check_two_steps, shrink, use_small_network, write_npz
@@ -24,23 +24,16 @@ from mmengine.config import Config
 from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
-import mmips
-from mmips.models.batch_augments import find_patch_swaps
-from mmips.models.classifiers.base_distill_classifier import takes_plain_loss
-
 MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
 CONFIGS = names('ips')
 IPS = [name for name in CONFIGS if '_ips' in name]
 # Those of the paper's CIFAR-100, whose labels may be noisy.
 CIFAR = [name for name in CONFIGS if re.search('_cifar100(-noise)?\\.py$', name)]
-# Configs in which each part of any config is found, numbers aside; those of one part together.
+# Configs in which each part of any config is found, numbers aside.
 TRAINED = [f'ips/{stem}.py' for stem in (
-    'mobilenet-v2_ips_in1k', 'mvitv2-tiny_ips_in1k', 'mvitv2-tiny_hard_in1k', 'resnet50_ips_in1k',
-    'resnet-s_hard_digits', 'resnet-s_ips_digits', 'resnet-s_hard_npz-noise',
-    'resnet-s_ips-prog_npz', 'resnet18-w16_hard_npz', 'resnet50_ips_custom',
-    'resnet18_hard_cub', 'resnet18_ips_cub', 'resnet18_ips_dogs',
-    'resnet18_hard_cifar100', 'resnet18_ips_cifar100', 'resnet18_ls_cifar100-noise',
-    'resnet18_ips_cifar100-noise', 'resnet18_ips-prog-eqcost_cifar100',
+    'mobilenet-v2_ips_in1k', 'mvitv2-tiny_hard_in1k', 'resnet50_ips_in1k', 'resnet-s_hard_digits',
+    'resnet-s_hard_npz-noise', 'resnet-s_ips-prog_npz', 'resnet18-w16_hard_npz',
+    'resnet50_ips_custom', 'resnet18_hard_cub', 'resnet18_ips_dogs', 'resnet18_ls_cifar100-noise',
     'resnet50_cutmix_cifar100', 'resnet50_cutout_cifar100', 'resnet50_mixup_cifar100',
     'resnet50_ips-cutmix_cifar100', 'resnet50_ips-cutout_cifar100', 'resnet50_ips-mixup_cifar100',
     'resnet50_swap-only_cifar100', 'shufflenet-v1_ips-eqcost_cifar100',
@@ -56,8 +49,8 @@ PARAMETERS = {
 MIXING = {'cutmix': 0.1, 'mixup': 0.5, 'cutout': 0.3}
 
 
-def last_word(name):
-    return name.removesuffix('.py').rpartition('_')[2]
+def gpus(name):
+    return GPUS.get(name.removesuffix('.py').rpartition('_')[2], 1)
 
 
 def twin(name):
@@ -89,22 +82,17 @@ def write_imagenet(root):
 def write_cub(root):
     files = [f'{i % 2 + 1:03d}.Bird/{i}.jpg' for i in range(8)]
     write_images(root / 'images', files)
-    columns = {
-        'images': files,
-        'image_class_labels': [i % 2 + 1 for i in range(8)],
-        'train_test_split': [int(i < 4) for i in range(8)],
-    }
-    for file, column in columns.items():
-        lines = (f'{i} {value}\n' for i, value in enumerate(column, 1))
-        (root / f'{file}.txt').write_text(''.join(lines))
+    for file, column in dict(images=files, image_class_labels=[1, 2] * 4,
+                             train_test_split=[1] * 4 + [0] * 4).items():
+        (root / f'{file}.txt').write_text(
+            ''.join(f'{i} {value}\n' for i, value in enumerate(column, 1)))
 
 
 def write_dogs(root):
     for split in ('train', 'test'):
         files = [f'n0{i % 2}-Dog_{i % 2}/{split}{i}.jpg' for i in range(4)]
         write_images(root / 'Images', files)
-        content = dict(file_list=files, labels=[i % 2 + 1 for i in range(4)])
-        mat4py.savemat(str(root / f'{split}_list.mat'), content)
+        mat4py.savemat(str(root / f'{split}_list.mat'), dict(file_list=files, labels=[1, 2] * 2))
 
 
 @pytest.fixture(scope='module')
@@ -133,7 +121,7 @@ def in_data_root(data_root, monkeypatch):
 @pytest.mark.parametrize('name', TRAINED)
 def test_config_builds_takes_two_steps_and_validates(name, tmp_path):
     cfg = load(name)
-    if re.search('mix|cutout|noise|prog', name):
+    if re.search('mix|cutout|noise|prog_npz|swap-only', name):
         use_small_network(cfg)
     check_two_steps(name, cfg, tmp_path)
 
@@ -153,64 +141,22 @@ def network_of(part):
     return sum(value.numel() for value in net.parameters()), tuple(scores.shape)
 
 
-def network(name):
-    model = load(name).model.to_dict()
+@pytest.mark.parametrize('name', CONFIGS)
+def test_network_fits_the_classes_and_has_the_papers_size(name):
+    cfg = load(name)
     size = 32 if re.search('cifar|npz|digits', name) else 224 if 'mvit' in name else 64
-    return network_of(repr(({key: model[key] for key in ('backbone', 'neck', 'head')
-                             if key in model}, size)))
+    model = {key: value for key, value in cfg.model.to_dict().items()
+             if key in ('backbone', 'neck', 'head')}
+    parameters, scores = network_of(repr((model, size)))
+    assert scores == (2, cfg.model.head.num_classes)
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor
+    assert preprocessor.num_classes == cfg.model.head.num_classes
+    if name in CIFAR:
+        millions = PARAMETERS[Path(name).stem.partition('_')[0]]
+        assert parameters / 1e6 == pytest.approx(millions, abs=0.006 if millions > 2 else 0.0006)
 
 
-@pytest.mark.parametrize('net', sorted({re.sub('_.*_', '_*_', name) for name in CONFIGS}))
-def test_head_fits_the_backbone_and_the_classes(net):
-    for name in CONFIGS:
-        if re.sub('_.*_', '_*_', name) == net:
-            cfg = load(name)
-            classes = cfg.model.head.num_classes
-            assert network(name)[1] == (2, classes)
-            preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor
-            assert preprocessor.num_classes == classes
-
-
-@pytest.mark.parametrize('net, millions', PARAMETERS.items())
-def test_cifar_networks_have_the_papers_size(net, millions):
-    number, _ = network(f'ips/{net}_hard_cifar100.py')
-    assert number / 1e6 == pytest.approx(millions, abs=0.006 if millions > 2 else 0.0006)
-
-
-def test_mixing_after_the_swap_trains_too(tmp_path):
-    """As the config's docstring says it."""
-    name = 'ips/resnet50_ips-cutmix_cifar100.py'
-    note = Path(mmips.cfg(name)).read_text().split('"""')[1]
-    text = re.search(r'(?:^    .*\n)+', note, re.MULTILINE).group()
-    (tmp_path / 'after.py').write_text(textwrap.dedent(text))
-    cfg = Config.fromfile(tmp_path / 'after.py')
-    after, = cfg.model.train_cfg.augments
-    before, = load(name).model.train_cfg.augments
-    assert [part.type for part in after.augments] == [
-        part.type for part in before.augments[::-1]]
-    use_small_network(cfg)
-    check_two_steps(name, cfg, tmp_path)
-
-
-def test_one_key_sets_the_swap_probability_of_table_13():
-    cfg = load('ips/resnet50_ips-mixup_cifar100.py')
-    cfg.merge_from_dict({'model.train_cfg.augments.0.augments.1.prob': 0.7})
-    swap, = find_patch_swaps(MODELS.build(cfg.model))
-    assert swap.prob == 0.7
-
-
-def test_there_are_all_three_forms_of_every_cifar_network():
-    forms = ['hard', 'ips', 'ips-eqcost', 'ips-prog', 'ips-prog-eqcost']
-    expected = {f'ips/{net}_{form}_cifar100.py' for net in PARAMETERS for form in forms}
-    expected |= {f'ips/resnet50_{ips}{mix}_cifar100.py' for ips in ('', 'ips-') for mix in MIXING}
-    expected |= {'ips/resnet50_swap-only_cifar100.py', 'ips/resnet18_ls_cifar100.py'}
-    expected |= {f'ips/resnet18_{form}_cifar100-noise.py' for form in ('hard', 'ls', 'ips')}
-    assert expected == set(CIFAR)
-    assert all(twin(name) in CONFIGS for name in IPS)
-
-
-def test_base_names_are_unique():
-    # mim looks a config up by its base name.
+def test_base_names_are_unique():  # mim looks a config up by them
     stems = [path.name for path in (ROOT / 'configs').rglob('*.py')]
     assert sorted(stems) == sorted(set(stems))
 
@@ -218,9 +164,6 @@ def test_base_names_are_unique():
 @pytest.mark.parametrize('name', IPS)
 def test_ips_config_has_every_part_of_the_method(name):
     cfg = load(name)
-    assert cfg.default_scope == 'mmpretrain'
-    assert cfg.model.type == 'mmips.SelfDistillClassifier'
-    assert cfg.train_dataloader.sampler.type == 'mmips.PairedClassSampler'
     augment, = cfg.model.train_cfg.augments
     mix = mixing(name)
     if mix:
@@ -229,15 +172,16 @@ def test_ips_config_has_every_part_of_the_method(name):
         assert pairwise.type == 'mmips.PairwiseBatchAugment'
         assert [pairwise.augment] == load(twin(name)).model.train_cfg.augments
         assert mix in pairwise.augment.type.lower()
-    assert augment.type == 'mmips.IntraClassPatchSwap'
-    coarse = ('resnet50_ips_in1k', 'mobilenet-v2', 'mvitv2', 'digits')
-    assert augment.grid_size == (2 if any(part in name for part in coarse) else 4)
-    assert augment.prob == (MIXING[mix] if mix else 0.5)
-    hooks = ['mmips.EpochSeedHook', 'mmips.SelfDistillMonitor']
-    hooks += ['mmips.PatchSwapSchedule'] if '-prog' in name else []
-    assert [hook.type for hook in cfg.custom_hooks] == hooks
-    mode = 'images' if '-eqcost' in name else 'queries'
-    assert cfg.train_dataloader.sampler.epoch == mode
+    coarse = re.search('resnet50_ips_in1k|mobilenet-v2|mvitv2|digits', name)
+    assert augment == dict(type='mmips.IntraClassPatchSwap', grid_size=2 if coarse else 4,
+                           prob=MIXING.get(mix, 0.5))
+    sampler = cfg.train_dataloader.sampler
+    assert (cfg.default_scope, cfg.model.type, sampler.type, sampler.epoch) == (
+        'mmpretrain', 'mmips.SelfDistillClassifier', 'mmips.PairedClassSampler',
+        'images' if '-eqcost' in name else 'queries')
+    assert [hook.type for hook in cfg.custom_hooks] == [
+        'mmips.EpochSeedHook', 'mmips.SelfDistillMonitor',
+        *['mmips.PatchSwapSchedule'] * ('-prog' in name)]
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -248,7 +192,7 @@ def test_every_config_resumes_exactly_and_scales_its_own_batch(name):
     assert cfg.train_dataloader.persistent_workers is False
     assert cfg.train_dataloader.worker_init_fn.type == 'mmips.seed_worker'
     assert cfg.randomness.seed == 0
-    images = cfg.train_dataloader.batch_size * GPUS.get(last_word(name), 1)
+    images = cfg.train_dataloader.batch_size * gpus(name)
     assert cfg.auto_scale_lr.base_batch_size == images
 
 
@@ -258,51 +202,35 @@ def test_twin_differs_in_the_method_alone(name):
     assert hard['model']['type'] == 'ImageClassifier'
     assert mixing(name) or not (hard['model'].get('train_cfg') or {}).get('augments')
     assert hard['train_dataloader']['sampler']['type'] == 'DefaultSampler'
-    for part in ('backbone', 'neck', 'head'):
-        assert ips['model'][part] == hard['model'][part]
-    same = ['optim_wrapper', 'data_preprocessor', 'val_dataloader', 'val_evaluator', 'randomness',
-            'test_dataloader', 'test_evaluator', 'env_cfg', 'default_scope']
+    same = ['optim_wrapper', 'data_preprocessor', 'train_dataloader', 'val_dataloader',
+            'val_evaluator', 'randomness', 'test_dataloader', 'test_evaluator', 'env_cfg',
+            'default_scope']
     # These have half the epochs of 2N images.
     if not re.search('(_ips_digits|_ips(-prog)?_npz)', name):
         same += ['param_scheduler', 'train_cfg', 'default_hooks']
-    for key in same:
-        assert ips[key] == hard[key], key
     for config in (ips, hard):
-        for key in ('sampler', 'batch_size'):
-            del config['train_dataloader'][key]
-    assert ips['train_dataloader'] == hard['train_dataloader']
+        del config['train_dataloader']['sampler'], config['train_dataloader']['batch_size']
+    assert {key: ips[key] for key in same} == {key: hard[key] for key in same}
+    for part in ('backbone', 'neck', 'head'):
+        assert ips['model'][part] == hard['model'][part]
 
 
-def flat(node, path=''):
-    """Values of a nested dict by dotted key; a list is a value."""
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from flat(value, f'{path}{key}.')
-        else:
-            yield f'{path}{key}', value
-
-
-@pytest.mark.parametrize('first, second, expected', [
+@pytest.mark.parametrize('first, second, change', [
     # IPS with neither KL nor the second image.
-    ('resnet50_ips', 'resnet50_swap-only', {'model.alpha': (None, 0),
-                                            'model.ce_on': (None, 'query')}),
-    ('resnet18_hard', 'resnet18_ls', {
-        'model.head.loss.type': ('CrossEntropyLoss', 'LabelSmoothLoss'),
-        'model.head.loss.label_smooth_val': (None, 0.1)}),
-])
-def test_relatives_differ_in_nothing_else(first, second, expected):
-    one, two = (dict(flat(load(f'ips/{name}_cifar100.py').to_dict())) for name in (first, second))
-    assert {key: (one.get(key), two.get(key)) for key in {*one, *two}
-            if one.get(key) != two.get(key)} == expected
+    ('resnet50_ips', 'resnet50_swap-only', {'model.alpha': 0, 'model.ce_on': 'query'}),
+    ('resnet18_hard', 'resnet18_ls', {'model.head.loss.type': 'LabelSmoothLoss',
+                                      'model.head.loss.label_smooth_val': 0.1})])
+def test_relatives_differ_in_nothing_else(first, second, change):
+    cfg = load(f'ips/{first}_cifar100.py')
+    cfg.merge_from_dict(change)
+    assert cfg.to_dict() == load(f'ips/{second}_cifar100.py').to_dict()
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if '-noise' in name])
 def test_noise_is_in_the_training_labels_alone(name):
     noisy, clean = load(name), load(name.replace('-noise', ''))
-    dataset = noisy.train_dataloader.dataset
-    assert (dataset.type, dataset.rate) == ('mmips.NoisyLabelDataset', 0.2)
-    assert set(dataset) == {'type', 'rate', 'dataset'}
-    noisy.train_dataloader.dataset = dataset.dataset
+    clean.train_dataloader.dataset = dict(type='mmips.NoisyLabelDataset', rate=0.2,
+                                          dataset=clean.train_dataloader.dataset)
     assert noisy.to_dict() == clean.to_dict()
 
 
@@ -312,7 +240,7 @@ def steps_per_epoch(name, size, classes):
     dataset = Labels(number % classes for number in range(size))
     sampler = DATA_SAMPLERS.build(dict(cfg.train_dataloader.sampler),
                                   default_args=dict(dataset=dataset, seed=0))
-    return -(-len(sampler) // (cfg.train_dataloader.batch_size * GPUS.get(last_word(name), 1)))
+    return -(-len(sampler) // (cfg.train_dataloader.batch_size * gpus(name)))
 
 
 @pytest.mark.parametrize('name', CIFAR)
@@ -333,25 +261,22 @@ def test_cifar_recipe_is_the_papers(name):
 
 @pytest.mark.parametrize('name', [name for name in IPS if name.endswith('_in1k.py')])
 def test_imagenet_twins_take_as_many_steps(name):
-    steps = steps_per_epoch(name, 1_281_167, 1000)
-    assert steps == steps_per_epoch(twin(name), 1_281_167, 1000)
-    assert steps == (6673 if 'mvit' in name else 5005)
+    steps = [steps_per_epoch(each, 1_281_167, 1000) for each in (name, twin(name))]
+    assert steps == [6673 if 'mvit' in name else 5005] * 2
 
 
 @pytest.mark.parametrize('name', [name for name in IPS if re.search('npz|digits', name)])
 def test_small_data_twins_see_as_many_images(name):
     seen = []
-    for each in (name, twin(name)):
-        cfg = load(each)
+    for cfg in (load(name), load(twin(name))):
+        epochs = cfg.train_cfg.max_epochs
         doubled = cfg.train_dataloader.sampler.get('epoch') == 'queries'
-        seen.append(cfg.train_cfg.max_epochs * (2 if doubled else 1))
-        cuts = cfg.param_scheduler.get('milestones', [])
-        share = [cut / cfg.train_cfg.max_epochs for cut in cuts]
+        seen.append(epochs * (2 if doubled else 1))
+        cuts = [cut / epochs for cut in cfg.param_scheduler.get('milestones', [])]
         # Half an epoch is as near as whole ones come.
-        near = max(0.01, 0.5 / cfg.train_cfg.max_epochs + 1e-9)
-        assert share == pytest.approx([0.625, 0.75, 0.875][:len(share)], abs=near)
-        assert cfg.param_scheduler.get('T_max', cfg.train_cfg.max_epochs) == \
-            cfg.train_cfg.max_epochs
+        assert cuts == pytest.approx([0.625, 0.75, 0.875][:len(cuts)],
+                                     abs=max(0.01, 0.5 / epochs + 1e-9))
+        assert cfg.param_scheduler.get('T_max', epochs) == epochs
     assert seen[0] == seen[1]
 
 
@@ -359,22 +284,16 @@ def built_labels(cfg, split):
     return Runner.build_dataloader(cfg[f'{split}_dataloader'], seed=0).dataset.get_gt_labels()
 
 
-def test_npz_limits_come_from_the_environment(monkeypatch, tmp_path):
-    path = tmp_path / 'five.npz'
-    images, labels = np.zeros((20, 32, 32, 3), np.uint8), np.arange(20) % 5
-    np.savez(path, images_train=images, labels_train=labels, images_test=images,
-             labels_test=labels)
-    monkeypatch.setenv('MMIPS_NPZ', str(path))
+def test_npz_limits_come_from_the_environment(npz, monkeypatch):
     cfg = load('ips/resnet-s_ips_npz.py')
-    assert (cfg.model.head.num_classes, cfg.data_preprocessor.num_classes) == (5, 5)
+    assert (cfg.model.head.num_classes, cfg.data_preprocessor.num_classes) == (4, 4)
     assert cfg.train_dataloader.dataset.per_class is None
-
     monkeypatch.setenv('MMIPS_MAX_CLASSES', '3')
-    monkeypatch.setenv('MMIPS_PER_CLASS', '2')
+    monkeypatch.setenv('MMIPS_PER_CLASS', '5')
     cfg = load('ips/resnet-s_hard_npz.py')
     assert cfg.model.head.num_classes == 3
-    assert np.bincount(built_labels(cfg, 'train')).tolist() == [2, 2, 2]
-    assert np.bincount(built_labels(cfg, 'val')).tolist() == [4, 4, 4]
+    assert np.bincount(built_labels(cfg, 'train')).tolist() == [5, 5, 5]
+    assert np.bincount(built_labels(cfg, 'val')).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize('name, variable, advice', [
@@ -399,37 +318,32 @@ def test_custom_classes_come_from_the_folders(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('prefix', ['backbone.', 'none'])
 def test_custom_starts_from_a_published_checkpoint(prefix, monkeypatch, tmp_path):
-    narrow = dict(stem_channels=8, base_channels=8)
-    source = MODELS.build(dict(load('ips/resnet50_hard_in1k.py').model.backbone, **narrow))
-    state = {('' if prefix == 'none' else prefix) + key: value
-             for key, value in source.state_dict().items()}
-    torch.save(state, tmp_path / 'published.pth')
+    source = write_resnet(tmp_path / 'published.pth')
+    if prefix == 'none':
+        torch.save(source, tmp_path / 'published.pth')
     monkeypatch.setenv('MMIPS_CKPT', str(tmp_path / 'published.pth'))
     monkeypatch.setenv('MMIPS_CKPT_PREFIX', prefix)
     cfg = load('ips/resnet50_ips_custom.py')
     for each in (cfg, load('ips/resnet50_hard_custom.py')):
         assert 'mmips.CheckPretrained' in [hook.type for hook in each.custom_hooks]
-    backbone = MODELS.build(dict(cfg.model.backbone, **narrow))
+    backbone = MODELS.build(dict(cfg.model.backbone, stem_channels=8, base_channels=8))
     backbone.init_weights()
     loaded = backbone.state_dict()
-    assert all(torch.equal(value, loaded[key]) for key, value in source.state_dict().items())
+    assert all(torch.equal(value, loaded[key]) for key, value in source.items())
 
 
 @pytest.mark.slow
-def test_three_lines_parse_over_every_shipped_config(tmp_path, three_lines):
-    """Those of mmpretrain for ImageNet, CIFAR and CUB that train a plain classifier."""
-    text = f'{three_lines}base_model = _base_.model\n'
-    found, heads = 0, {}
+def test_three_lines_parse_over_every_shipped_network(tmp_path, three_lines):
+    """Over mmpretrain's configs for ImageNet, CIFAR and CUB: the first of each folder and set."""
+    text, found, paths = f'{three_lines}base_model = _base_.model\n', 0, {}
     for path in sorted(MMPRETRAIN.glob('[!_]*/*.py')):
-        if not re.search(r'_(in1k|cifar10|cifar100|cub)\b', path.stem):
-            continue
+        data = re.search(r'_(in1k|cifar10|cifar100|cub)\b', path.stem)
+        # A few inherit from a file of another kind, or have nothing to train on.
+        if data and not re.search('replknet|zeroshot', path.stem):
+            paths.setdefault((path.parent, data.group()), path)
+    for path in paths.values():
         (tmp_path / 'x.py').write_text(re.sub("_base_ = '.*?'", f"_base_ = '{path}'", text))
-        try:
-            cfg = Config.fromfile(tmp_path / 'x.py')
-        except (RuntimeError, TypeError):
-            # A few inherit from a file of another kind, or have nothing to train on.
-            assert re.search('replknet|zeroshot', path.stem)
-            continue
+        cfg = Config.fromfile(tmp_path / 'x.py')
         if cfg.base_model.type != 'ImageClassifier' or 'dataset' not in cfg.train_dataloader:
             continue
         found += 1
@@ -441,10 +355,4 @@ def test_three_lines_parse_over_every_shipped_config(tmp_path, three_lines):
         assert set(sampler) <= {'type', 'shuffle', 'partner', 'epoch'}, path
         assert cfg.train_dataloader.batch_size % 2 == 0, path
         assert cfg.model.backbone == cfg.base_model.backbone, path
-        if cfg.model.get('head'):
-            heads.setdefault(cfg.model.head.type, cfg.model.head)
-    assert found >= 198
-    # What the README says about heads.
-    refused = {kind for kind, head in heads.items() if not takes_plain_loss(MODELS.build(head))}
-    assert refused == {'ConformerHead', 'DeiTClsHead', 'EfficientFormerClsHead', 'LeViTClsHead',
-                       'MultiLabelLinearClsHead'}
+    assert found >= 57

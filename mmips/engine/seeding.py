@@ -11,21 +11,12 @@ from mmips.registry import FUNCTIONS
 __all__ = ['seed_everything', 'seed_worker']
 
 
-def seed_everything(*entropy: int) -> int:
-    """Seed Python, NumPy and torch (every device) from a few integers.
-
-    Args:
-        *entropy (int): Any non-negative integers, for instance seed, rank, epoch. Every
-            combination gives an unrelated state, unlike their sum.
-
-    Returns:
-        int: The seed that was used, below 2^32.
-    """
+def seed_everything(*entropy: int) -> None:
+    """Seed Python, NumPy and torch; every (seed, rank, epoch) gives an unrelated state."""
     seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    return seed
 
 
 @FUNCTIONS.register_module()

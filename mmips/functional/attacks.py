@@ -3,10 +3,8 @@
 
 All maximise the cross entropy with the true label and know nothing of a target class. They take
 
-- ``predict``: a function from images to logits (N, K). Whatever it does first (normalising,
-  padding) is part of what is attacked;
-- ``images``: (N, C, H, W), floating point, within ``bounds``, least and greatest value of a
-  pixel, to which results are clipped; (0, 1) by default;
+- ``predict``: a function from images to logits (N, K), of which all is attacked;
+- ``images``: (N, C, H, W), floating point, within ``bounds``, to which results are clipped;
 - ``labels``: true classes, int64 (N, );
 - ``eps`` and ``step_size``: radius of the ball and size of a step, absolute, in units of the
   images. A tensor (C, 1, 1) gives each channel its own;

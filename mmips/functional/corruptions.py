@@ -28,10 +28,9 @@ SEVERITIES = (1, 2, 3, 4, 5)
 def check_corruption(name: Any, known: Sequence[str] = CORRUPTIONS) -> str:
     """Return a name that is known; else the nearest one is suggested."""
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, 1)
-        raise UserError(f'There is no corruption {name!r}.'
-                        f'{f" Did you mean {near[0]!r}?" if near else ""} Known are '
-                        f'{", ".join(known)}.')
+        near = ''.join(f' Did you mean {match!r}?'
+                       for match in difflib.get_close_matches(str(name), known, 1))
+        raise UserError(f'There is no corruption {name!r}.{near} Known are {", ".join(known)}.')
     return name
 
 

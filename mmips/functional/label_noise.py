@@ -2,10 +2,9 @@
 """Wrong labels, exactly so many in every class (IPS paper, Section 4.5.2 and Table 14).
 
 The paper follows Y. Wang et al., Symmetric cross entropy for robust learning with noisy labels,
-ICCV 2019. That the rate holds in every class, and how a half image is rounded, is inferred.
-
-What happens to a class depends on the seed, the class, its number of images and the number of
-classes alone. What is flipped at a low rate is flipped at a higher one, to the same wrong labels.
+ICCV 2019. That the rate holds in every class, and how a half image is rounded, is inferred. What
+happens to a class depends on the seed, the class, its number of images and the number of classes
+alone. What is flipped at a low rate is flipped at a higher one, to the same wrong labels.
 """
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -33,7 +32,6 @@ def flip_labels(labels: np.ndarray, num_classes: int, rate: float, seed: int = 0
     With a map, by :func:`resolve_class_map`, those of its sources alone, to their targets. Labels
     are integers (N,) from 0 to ``num_classes - 1``; returned int64.
     """
-    check_noise(rate, seed)
     if class_map is None and num_classes < 2:
         raise ValueError(f'Symmetric noise takes at least two classes, but there is {num_classes}.')
     outside = labels[(labels < 0) | (labels >= num_classes)]
@@ -60,43 +58,33 @@ def resolve_class_map(class_map: str | Mapping[str | int, str | int], num_classe
     does so within each superclass of CIFAR-100 (G. Patrini et al., Making deep neural networks
     robust to label noise, CVPR 2017).
     """
-    names = [str(name) for name in classes or ()]
     if class_map == 'next':
-        class_map = {label: (label + 1) % num_classes for label in range(num_classes)}
+        class_map = _circular(range(num_classes))
     elif class_map == 'cifar100':
-        class_map = _cifar100_map(names)
+        class_map = {source: target for group in SUPERCLASSES.values()
+                     for source, target in _circular(group).items()}
     if not isinstance(class_map, Mapping) or not class_map:
         raise ValueError("class_map must be 'next', 'cifar100' or a dict that maps at least one "
                          f'class to another, but got {class_map!r}.')
+    numbers: dict = {number: number for number in range(num_classes)}
+    for number, label in enumerate(classes or ()):
+        numbers.setdefault(str(label), number)
     resolved: dict[int, int] = {}
-    for key, value in class_map.items():
-        source, target = (_class_number(name, num_classes, names) for name in (key, value))
-        if source == target:
-            raise ValueError(f'class_map maps the class {key!r} to itself.')
-        if source in resolved:
-            raise ValueError(f'class_map names the class {key!r} twice, by number and by name.')
-        resolved[source] = target
+    for source, target in class_map.items():
+        unknown = [name for name in (source, target) if name not in numbers]
+        if unknown:
+            known = ', '.join(list(numbers)[num_classes:][:5]) or 'they have none'
+            raise ValueError(f'class_map: the class {unknown[0]!r} does not exist. Give a number '
+                             f'from 0 to {num_classes - 1} or a name: {known} ...')
+        if numbers[source] in resolved or numbers[source] == numbers[target]:
+            raise ValueError(f'class_map must map the class {source!r} once and to another, but '
+                             f'got {class_map!r}.')
+        resolved[numbers[source]] = numbers[target]
     return resolved
 
 
-def _cifar100_map(names: Sequence[str]) -> Mapping:
-    circular = {kind: group[(place + 1) % len(group)]
-                for group in SUPERCLASSES.values() for place, kind in enumerate(group)}
-    odd = sorted(set(names) ^ set(circular))
-    if odd:
-        raise ValueError("class_map='cifar100' needs the 100 class names of CIFAR-100, but got "
-                         f'{len(names)}, and {odd[0]!r} is unknown or missing.')
-    return circular
-
-
-def _class_number(name: str | int, num_classes: int, names: Sequence[str]) -> int:
-    if isinstance(name, str) and name in names:
-        return names.index(name)
-    if isinstance(name, Integral) and not isinstance(name, bool) and 0 <= name < num_classes:
-        return int(name)
-    known = f'the classes are named {", ".join(names[:5])} ...' if names else 'they have no names'
-    raise ValueError(f'class_map: the class {name!r} does not exist. Give a number from 0 to '
-                     f'{num_classes - 1} or a name; {known}.')
+def _circular(group: Sequence) -> dict:
+    return {kind: group[(place + 1) % len(group)] for place, kind in enumerate(group)}
 
 
 def check_noise(rate: float, seed: int) -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['DETACH', 'pair_kl']
+__all__ = ['check_options', 'pair_kl']
 
 DETACH = ('none', 'query', 'partner')
 
@@ -41,18 +41,26 @@ def pair_kl(query: Tensor,
         Tensor: Scalar of dtype float32 (float64 for float64 logits).
 
     Raises:
-        ValueError: For shapes that do not fit, T <= 0 or an unknown ``detach``.
-        TypeError: For a ``valid`` that is not boolean.
+        ValueError: For shapes that do not fit, T <= 0, an unknown ``detach`` or a ``valid`` that
+            is not boolean.
     """
-    _check(query, partner, temperature, detach)
+    check_options(temperature, detach)
+    if query.shape != partner.shape or query.ndim != 2:
+        raise ValueError('pair_kl expects two tensors of one shape (P, K), but got '
+                         f'{tuple(query.shape)} and {tuple(partner.shape)}.')
     if valid is not None:
-        _check_valid(valid, len(query))
+        # Other shapes would broadcast, silently, against the classes.
+        if valid.dtype != torch.bool or valid.shape != query.shape[:1]:
+            raise ValueError(f'valid must be a bool tensor of shape ({len(query)},), one value a '
+                             f'pair, but got {valid.dtype} {tuple(valid.shape)}.')
         # Blank the logits rather than the divergence: backward would turn an infinite
         # logit of an excluded pair into 0 * inf = NaN.
         blank = query.new_zeros(())
         query, partner = (z.where(valid[:, None], blank) for z in (query, partner))
-    log_q = _log_softmax(query.detach() if detach == 'query' else query, temperature)
-    log_p = _log_softmax(partner.detach() if detach == 'partner' else partner, temperature)
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    log_q, log_p = (
+        F.log_softmax((z.detach() if detach == side else z).to(dtype) / temperature, dim=1)
+        for z, side in ((query, 'query'), (partner, 'partner')))
     if symmetric:
         # KL(p||q) + KL(q||p) = sum (p - q)(log p - log q): one pass instead of two.
         total = 0.5 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum()
@@ -63,26 +71,9 @@ def pair_kl(query: Tensor,
     return total / (len(query) if valid is None else valid.sum().clamp(min=1))
 
 
-def _check(query: Tensor, partner: Tensor, temperature: float, detach: str) -> None:
-    if query.shape != partner.shape or query.ndim != 2:
-        raise ValueError('pair_kl expects two tensors of one shape (P, K), but got '
-                         f'{tuple(query.shape)} and {tuple(partner.shape)}.')
+def check_options(temperature: float, detach: str) -> None:
+    """Raise ``ValueError`` for what can be no temperature or no side."""
     if not 0 < temperature < math.inf:
         raise ValueError(f'temperature must be positive and finite, but got {temperature}.')
     if detach not in DETACH:
         raise ValueError(f'detach must be one of {DETACH}, but got {detach!r}.')
-
-
-def _check_valid(valid: Tensor, num_pairs: int) -> None:
-    if valid.dtype != torch.bool:
-        raise TypeError(f'valid must be a bool tensor, but got {valid.dtype}.')
-    # Others would broadcast, silently, against the classes.
-    if valid.shape != (num_pairs, ):
-        raise ValueError(f'valid must have shape ({num_pairs},), one value a pair, but got '
-                         f'{tuple(valid.shape)}.')
-
-
-def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
-    if logits.dtype != torch.float64:
-        logits = logits.float()
-    return F.log_softmax(logits / temperature, dim=1)

@@ -1,11 +1,10 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Swap grid patches between the two images of every pair (IPS, Section 3.2)."""
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmips.structures import check_even, split_pairs
+from mmips.structures import split_pairs
 
 __all__ = ['cell_edges', 'draw_patch_mask', 'swap_patches']
 
@@ -18,20 +17,9 @@ _SLICE_BYTES = 4096
 
 
 def cell_edges(size: int, cells: int) -> list[int]:
-    """Borders of ``cells`` cells along an axis of ``size`` pixels.
+    """Borders, from 0 to ``size``, of cells along an axis; cell i is edges[i] to edges[i + 1].
 
-    Cell i covers pixels edges[i] to edges[i + 1]; sizes differ by at most one pixel and
-    every pixel belongs to exactly one cell.
-
-    Args:
-        size (int): Length of the axis in pixels.
-        cells (int): Number of cells, at most ``size``.
-
-    Returns:
-        list[int]: ``cells + 1`` borders, the first 0, the last ``size``.
-
-    Raises:
-        ValueError: If there would be an empty cell.
+    Sizes differ by at most one pixel and every pixel belongs to exactly one cell.
     """
     if not 1 <= cells <= size:
         raise ValueError(f'Cannot cut {size} pixels into {cells} cells: grid_size counts cells, '
@@ -48,21 +36,12 @@ def draw_patch_mask(num_pairs: int,
                     rng: np.random.Generator) -> Tensor:
     """Draw which cells each pair exchanges.
 
-    A pair takes part with probability ``prob``. One that does exchanges k cells, k uniform
-    in [min_patches, max_patches] and the k cells uniform among all (IPS, Section 3.2:
-    "at least one patch"; the upper bound is inferred).
+    A pair takes part with probability ``prob``. One that does exchanges k cells, k uniform in
+    [min_patches, max_patches] and the k cells uniform among all (IPS, Section 3.2: "at least one
+    patch"; the upper bound, by default all cells but one, is inferred: exchanging all only
+    renames the images).
 
-    Args:
-        num_pairs (int): Number of pairs P.
-        grid_size (tuple[int, int]): Rows and columns of the grid.
-        prob (float): Probability p_r that a pair is swapped.
-        min_patches (int): Smallest k. Default: 1.
-        max_patches (int, optional): Largest k. Default: all cells but one, since
-            exchanging all of them only renames the images.
-        rng (np.random.Generator): Source of randomness.
-
-    Returns:
-        Tensor: Bool, shape (P, rows, cols), on the CPU.
+    Returns bool (P, rows, cols), on the CPU.
     """
     rows, cols = grid_size
     cells = rows * cols
@@ -92,10 +71,11 @@ def swap_patches(x: Tensor, mask: Tensor, inplace: bool = False) -> Tensor:
         Tensor: The swapped images; shape, dtype, device and memory format of ``x``.
 
     Raises:
-        ValueError: For shapes that do not fit.
-        TypeError: For a mask that is not boolean, and images of complex128.
+        ValueError: For shapes that do not fit and a mask that is not boolean.
     """
-    _check(x, mask)
+    if x.ndim != 4 or mask.ndim != 3 or mask.dtype != torch.bool or len(x) != 2 * len(mask):
+        raise ValueError('swap_patches expects images (2P, C, H, W) and a bool mask (P, rows, '
+                         f'cols), but got {tuple(x.shape)} and {mask.dtype} {tuple(mask.shape)}.')
     out = x.detach() if inplace else x.detach().clone()
     edges = [cell_edges(*sizes) for sizes in zip(x.shape[2:], mask.shape[1:])]
     bits = out.view(_BITS[out.element_size()])
@@ -104,19 +84,6 @@ def swap_patches(x: Tensor, mask: Tensor, inplace: bool = False) -> Tensor:
     else:
         _swap_bits(bits, mask)
     return x if inplace else out
-
-
-def _check(x: Tensor, mask: Tensor) -> None:
-    if x.ndim != 4:
-        raise ValueError(f'swap_patches expects images (N, C, H, W), but got {tuple(x.shape)}.')
-    check_even(len(x))
-    if x.element_size() not in _BITS:
-        raise TypeError(f'swap_patches knows elements of up to 8 bytes, but got {x.dtype}.')
-    if mask.dtype != torch.bool:
-        raise TypeError(f'The mask must be a bool tensor, but got {mask.dtype}.')
-    if mask.ndim != 3 or len(mask) != len(x) // 2:
-        raise ValueError(f'The mask must have shape ({len(x) // 2}, rows, cols) for {len(x)} '
-                         f'images, but got {tuple(mask.shape)}.')
 
 
 def _swap_slices(bits: Tensor, mask: Tensor, edges_y: list[int], edges_x: list[int]) -> None:
@@ -133,15 +100,11 @@ def _swap_slices(bits: Tensor, mask: Tensor, edges_y: list[int], edges_x: list[i
 def _swap_bits(bits: Tensor, mask: Tensor) -> None:
     """Masked exclusive or over the whole batch: a fixed number of kernels, no branch."""
     query, partner = split_pairs(bits)
-    row, col = (_cell_of_pixel(size, cells, bits.device)
+    # The cell of each pixel, computed where it is needed.
+    row, col = ((torch.arange(1, size + 1, device=bits.device) * cells - 1) // size
                 for size, cells in zip(bits.shape[2:], mask.shape[1:]))
     # -1 has all bits set, 0 none.
     pixels = mask.to(bits.dtype).neg_()[:, row][:, :, col].unsqueeze(1)
     difference = (query ^ partner).bitwise_and_(pixels)
     query ^= difference
     partner ^= difference
-
-
-def _cell_of_pixel(size: int, cells: int, device: torch.device) -> Tensor:
-    """Index of the cell that holds each pixel, computed where it is needed."""
-    return ((torch.arange(1, size + 1, device=device) * cells - 1) // size)

@@ -10,10 +10,8 @@ ones beside them. Every function takes
 as NumPy arrays, computes in float64, and returns a float. Sample i is predicted to be the
 class of the largest probability (the first of equal ones), its confidence :math:`c_i` is that
 probability, and its error :math:`e_i` is 1 if the prediction is wrong, else 0. Calibration errors
-take ``num_bins``, M, 15 by default. docs/safety.md has units, directions, ties and limits.
-
-No value depends on the order of the samples, beyond float64's rounding. Input that is not of
-this kind raises a ``ValueError``.
+take ``num_bins``, M, 15 by default. docs/safety.md has units, directions, ties and limits. Other
+input raises a ``ValueError``.
 """
 from collections.abc import Callable, Sequence
 
@@ -29,36 +27,32 @@ SUM_TOLERANCE = 1e-3
 
 def check_predictions(probs: np.ndarray, labels: np.ndarray) -> None:
     """Raise ``ValueError`` for anything but N >= 1 rows of probabilities, each with a label."""
-    if probs.ndim != 2 or labels.shape != probs.shape[:1] or probs.size == 0:
-        raise ValueError('Expected probabilities of shape (N, K) and labels of shape (N,), of at '
-                         'least one sample and one class, but got '
-                         f'{probs.shape} and {labels.shape}.')
-    if labels.dtype.kind not in 'iu':
-        raise ValueError(f'Labels must be integers, one class a sample, but got {labels.dtype}.')
+    if (probs.ndim != 2 or probs.size == 0 or labels.shape != probs.shape[:1]
+            or labels.dtype.kind not in 'iu'):
+        raise ValueError('Expected probabilities of shape (N, K) and integer labels of shape (N,), '
+                         'of at least one sample and one class, but got '
+                         f'{probs.shape} and {labels.dtype} {labels.shape}.')
     outside = labels[(labels < 0) | (labels >= probs.shape[1])]
     if outside.size:
         raise ValueError(f'Label {outside[0]} is not one of the {probs.shape[1]} classes that '
                          'have a probability.')
-    infinite = ~np.isfinite(probs).all(axis=1)
-    if infinite.any():
-        raise ValueError(f'{infinite.sum()} of {len(probs)} samples have a probability that is '
-                         'NaN or infinite. Did the training diverge?')
     sums = probs.sum(axis=1, dtype=np.float64)
-    wrong = np.flatnonzero((np.abs(sums - 1) > SUM_TOLERANCE) | (probs < 0).any(axis=1))
+    # Turned round, so that NaN is wrong too.
+    wrong = np.flatnonzero(~((np.abs(sums - 1) <= SUM_TOLERANCE) & (probs >= 0).all(axis=1)))
     if wrong.size:
         row = probs[wrong[0]]
-        raise ValueError(f'{wrong.size} of {len(probs)} samples have no class probabilities: '
-                         f'those of the first are from {row.min():g} to {row.max():g} with sum '
-                         f'{sums[wrong[0]]:g}. Expected the softmax of the logits, in float32.')
+        raise ValueError(f'{wrong.size} of {len(probs)} samples have a probability that is NaN or '
+                         'negative, or a sum that is not 1: the first goes from '
+                         f'{row.min():g} to {row.max():g} with sum {sums[wrong[0]]:g}. Expected '
+                         'the softmax, in float32, of a network that has not diverged.')
 
 
 def check_options(metrics: Sequence[str] = ('ece', ), num_bins: int = 15) -> None:
     """Raise for anything but names of metrics, one or more, and a positive number of bins."""
-    unknown = [name for name in metrics if name not in SAFETY_METRICS]
-    if unknown or not metrics:
+    if not metrics or not set(metrics) <= set(SAFETY_METRICS):
         raise ValueError(f'metrics must be some of {", ".join(SAFETY_METRICS)}, but got '
-                         f'{unknown[0] if unknown else metrics!r}.')
-    if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
+                         f'{metrics!r}.')
+    if type(num_bins) is not int or num_bins < 1:
         raise ValueError(f'num_bins must be a positive integer, but got {num_bins!r}.')
 
 
@@ -87,11 +81,8 @@ def risk_coverage_curve(probs: np.ndarray, labels: np.ndarray,
 
     With the samples in the order of falling confidence, the n-th point has the coverage
     :math:`n / N` and the risk :math:`\frac1n \sum_{i \le n} e_i` (Geifman and El-Yaniv, 2017).
-    Ties: the mean over all orders of samples of equal confidence. The risks' mean is
-    :func:`aurc` / 1000. ``best`` gives the curve of the best order of the same errors, every error
-    after every correct sample.
-
-    Returns coverage and risk, float64 (N,), from 0 to 1.
+    Ties: the mean over all orders of samples of equal confidence. ``best`` gives the curve of the
+    best order of the same errors, all of them last. Returns coverage and risk, float64 (N,).
     """
     confidence, correct = _predict(probs, labels)
     errors = np.sort(1 - correct) if best else _mean_of_ties(confidence, 1 - correct)
@@ -113,6 +104,12 @@ def e_aurc(probs: np.ndarray, labels: np.ndarray) -> float:
     return 1000 * float(risk.mean() - best.mean())
 
 
+def _right_and_wrong(probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences of the right predictions, in rising order, and of the wrong ones."""
+    confidence, correct = _predict(probs, labels)
+    return np.sort(confidence[correct == 1]), confidence[correct == 0]
+
+
 def fpr95(probs: np.ndarray, labels: np.ndarray) -> float:
     r"""False positive rate at 95 % true positive rate, x100 as in Table 10. Lower is better.
 
@@ -120,13 +117,11 @@ def fpr95(probs: np.ndarray, labels: np.ndarray) -> float:
     correct predictions; the value is the percentage of the wrong ones with :math:`c_i \ge t`.
     NaN if no prediction is wrong or none is right: there is nothing to tell apart.
     """
-    confidence, correct = _predict(probs, labels)
-    right, wrong = np.sort(confidence[correct == 1])[::-1], confidence[correct == 0]
+    right, wrong = _right_and_wrong(probs, labels)
     if not len(right) or not len(wrong):
         return float('nan')
     # In integers: 0.95 has no exact binary form, and a rounding would move the threshold.
-    needed = -(-95 * len(right) // 100)
-    return 100 * float(np.mean(wrong >= right[needed - 1]))
+    return 100 * float(np.mean(wrong >= right[len(right) // 20]))
 
 
 def auroc(probs: np.ndarray, labels: np.ndarray) -> float:
@@ -135,13 +130,12 @@ def auroc(probs: np.ndarray, labels: np.ndarray) -> float:
     The probability that a correct prediction has a higher confidence than a wrong one
     (Hendrycks and Gimpel, 2017), a tie counting one half. NaN as for :func:`fpr95`.
     """
-    confidence, correct = _predict(probs, labels)
-    _, group = np.unique(confidence, return_inverse=True)
-    right, wrong = np.bincount(group, correct), np.bincount(group, 1 - correct)
-    if not right.any() or not wrong.any():
+    right, wrong = _right_and_wrong(probs, labels)
+    if not len(right) or not len(wrong):
         return float('nan')
-    wrong_below = np.cumsum(wrong) - wrong / 2
-    return 100 * float(right @ wrong_below / (right.sum() * wrong.sum()))
+    # Twice the right ones below each wrong one.
+    below = right.searchsorted(wrong, 'left') + right.searchsorted(wrong, 'right')
+    return 100 * float((len(right) - below / 2).sum() / (len(right) * len(wrong)))
 
 
 def _bin(values: np.ndarray, hits: np.ndarray, num_bins: int) -> tuple[np.ndarray, ...]:
@@ -151,8 +145,7 @@ def _bin(values: np.ndarray, hits: np.ndarray, num_bins: int) -> tuple[np.ndarra
     edges = np.arange(num_bins + 1) / num_bins
     # Bins are open below and closed above; 0 belongs to the first, a rounded-up 1 to the last.
     bins = np.searchsorted(edges, values, side='left').clip(1, num_bins) - 1
-    return (edges, np.bincount(bins, minlength=num_bins), np.bincount(bins, hits, num_bins),
-            np.bincount(bins, values, num_bins))
+    return edges, *(np.bincount(bins, weights, num_bins) for weights in (None, hits, values))
 
 
 def _calibration_error(values: np.ndarray, hits: np.ndarray, num_bins: int) -> float:
@@ -166,11 +159,8 @@ def reliability_bins(probs: np.ndarray, labels: np.ndarray,
     r"""Accuracy and mean confidence in equal-width bins of the confidence, the empty ones too.
 
     The bins are :math:`B_b = (\frac{b-1}{M}, \frac{b}{M}]`; their gaps between the two, weighted
-    by their size, sum up to :func:`ece` / 100. The edges are compared in float64, so float32's
-    0.2, which is a little more, lies above an edge of 0.2.
-
-    Returns ``edges`` (M + 1,), ``counts``, ``accuracy`` and ``confidence`` (M,), the latter two
-    NaN where a bin is empty.
+    by their size, sum up to :func:`ece` / 100. Returns ``edges`` (M + 1,), ``counts``,
+    ``accuracy`` and ``confidence`` (M,), the latter two NaN where a bin is empty.
     """
     edges, counts, hits, sums = _bin(*_predict(probs, labels), num_bins)
     with np.errstate(invalid='ignore'):
@@ -205,8 +195,7 @@ def classwise_ece(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> 
 
     :math:`\frac{100}{K} \sum_k \sum_b \frac{|B_{bk}|}{N} |freq_k(B_{bk}) - mean_k(B_{bk})|`: for
     each class, its probability over all N samples is binned as in :func:`ece`, and its mean in
-    the bin compared with how often the class is the true one (Kull et al., 2019). Probability 0
-    belongs to the first bin. From 0 to 100.
+    the bin compared with how often the class is the true one (Kull et al., 2019). From 0 to 100.
     """
     probs, labels = _checked(probs, labels)
     return 100 * float(np.mean([
@@ -247,21 +236,7 @@ BINNED = ('ece', 'adaptive_ece', 'classwise_ece')
 def safety_scores(probs: np.ndarray, labels: np.ndarray,
                   metrics: Sequence[str] = tuple(SAFETY_METRICS),
                   num_bins: int = 15) -> dict[str, float]:
-    """Several metrics of one set of predictions.
-
-    Args:
-        probs (np.ndarray): Class probabilities, shape (N, K).
-        labels (np.ndarray): True classes, shape (N,).
-        metrics (Sequence[str]): Keys of :data:`SAFETY_METRICS`. Default: all.
-        num_bins (int): Bins of the calibration errors. Default: 15.
-
-    Returns:
-        dict[str, float]: Values by name, in the order asked for and the unit of each function.
-
-    Raises:
-        ValueError: For an unknown name, and see :func:`check_predictions`.
-    """
+    """Several metrics of one set of predictions by name, in the order asked for; default: all."""
     check_options(metrics)
-    return {name: SAFETY_METRICS[name](probs, labels,
-                                       **({'num_bins': num_bins} if name in BINNED else {}))
+    return {name: SAFETY_METRICS[name](probs, labels, *((num_bins, ) if name in BINNED else ()))
             for name in metrics}

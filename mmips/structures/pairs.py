@@ -1,9 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The pair layout of a batch: query, partner, query, partner, ...
-
-This is the only module that knows the layout. The sampler emits it, the augment
-and the classifier read it, and all of them go through these functions.
-"""
+"""The pair layout of a batch: query, partner, query, partner, ...; no other module knows it."""
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -22,14 +18,7 @@ T = TypeVar('T', bound=Tensor | np.ndarray | Sequence)
 
 
 def check_even(num_images: int) -> None:
-    """Raise if a batch cannot consist of pairs.
-
-    Args:
-        num_images (int): Number of images in the batch.
-
-    Raises:
-        UserError: If the number is odd or zero.
-    """
+    """Raise unless a batch of so many images can consist of pairs."""
     if num_images < 2 or num_images % 2:
         raise UserError(
             f'A batch of pairs needs an even number of images, but got {num_images}. Use '
@@ -38,30 +27,13 @@ def check_even(num_images: int) -> None:
 
 
 def split_pairs(batch: T) -> tuple[T, T]:
-    """Split a batch into its queries and its partners.
-
-    Args:
-        batch (Tensor | np.ndarray | Sequence): 2P items along the first dimension.
-
-    Returns:
-        tuple: (queries, partners), P items each. Of a tensor or array they are views, so
-        writing to them writes to the batch.
-
-    Raises:
-        ValueError: If the number of items is odd or zero.
-    """
+    """Split 2P items into queries and partners; of a tensor or array they are views."""
     check_even(len(batch))
     return batch[0::2], batch[1::2]  # type: ignore[return-value]
 
 
 def join_pairs(query: Tensor, partner: Tensor) -> Tensor:
-    """Join queries and partners, each of shape (P, ...), to a batch (2P, ...).
-
-    The inverse of :func:`split_pairs`; the result is a new tensor.
-    """
-    if query.shape != partner.shape:
-        raise ValueError('Queries and partners need the same shape, but got '
-                         f'{tuple(query.shape)} and {tuple(partner.shape)}.')
+    """Join queries and partners, each (P, ...), to a new batch (2P, ...)."""
     return torch.stack((query, partner), dim=1).flatten(0, 1)
 
 
@@ -71,11 +43,10 @@ def join_index_pairs(query: np.ndarray, partner: np.ndarray) -> np.ndarray:
 
 
 def fold_pairs(batch: Tensor) -> Tensor:
-    """Lay the two members of every pair side by side along dimension 1.
+    """Lay the two members of every pair side by side: (2P, C, ...) becomes (P, 2C, ...).
 
-    (2P, C, ...) becomes (P, 2C, ...): images become one image of twice the channels,
-    scores (2P, K) become (P, 2K). What treats all channels of an image alike, such as
-    CutMix, then treats both members alike. A view where the memory layout allows it.
+    What treats all channels of an image alike, such as CutMix, then treats both members alike.
+    A view where the memory layout allows it.
     """
     check_even(len(batch))
     return batch.reshape(len(batch) // 2, 2 * batch.shape[1], *batch.shape[2:])
@@ -83,21 +54,11 @@ def fold_pairs(batch: Tensor) -> Tensor:
 
 def unfold_pairs(folded: Tensor) -> Tensor:
     """Undo :func:`fold_pairs`: (P, 2C, ...) becomes (2P, C, ...)."""
-    if folded.ndim < 2 or folded.shape[1] % 2:
-        raise ValueError('Folded pairs have an even size in dimension 1, but got shape '
-                         f'{tuple(folded.shape)}.')
     return folded.reshape(2 * len(folded), folded.shape[1] // 2, *folded.shape[2:])
 
 
 def pairs_match(target: Tensor) -> Tensor:
-    """Tell which pairs have one label.
-
-    Args:
-        target (Tensor): Labels (2P,) or scores (2P, K).
-
-    Returns:
-        Tensor: Bool of shape (P,), on the device of ``target``.
-    """
+    """Which pairs have one label, or the same scores (2P, K): bool (P,), on the target's device."""
     query, partner = split_pairs(target)
     same = query == partner
     return same if same.ndim == 1 else same.flatten(1).all(1)

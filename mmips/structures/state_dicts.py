@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from mmips.errors import MissingFileError, UserError
 
 __all__ = ['Differences', 'check_state', 'choose_weights', 'compare', 'read_checkpoint',
@@ -17,13 +19,12 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     It unpickles Python objects, as every tool of OpenMMLab does: read only files that you trust.
     """
     from mmengine.runner import CheckpointLoader
-    from torch import Tensor
     advice = 'Give a .pth file that a training run has saved.'
     try:
         content = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
         content = content if 'state_dict' in content else {'state_dict': content}
         state = {key: value for key, value in content['state_dict'].items()
-                 if isinstance(value, Tensor)}
+                 if isinstance(value, torch.Tensor)}
     except Exception as error:  # Whatever a file that is no checkpoint makes of itself.
         kind = MissingFileError if isinstance(error, FileNotFoundError) else UserError
         raise kind(f'{path} cannot be read as a checkpoint: {type(error).__name__}: {error}. '
@@ -66,31 +67,38 @@ def choose_weights(checkpoint: Mapping, which: str = 'auto') -> tuple[dict[str, 
 @dataclass(frozen=True)
 class Differences:
     """Names of the tensors by which a file and a model differ; false where there are none."""
+
     missing: list[str]
     unexpected: list[str]
     #: Name -> '(shape in the file) instead of (shape in the model)'.
     reshaped: dict[str, str]
+    #: Of another value, where that was asked for.
+    changed: list[str]
 
     def __len__(self) -> int:
-        return len(self.missing) + len(self.unexpected) + len(self.reshaped)
+        return sum(map(len, (self.missing, self.unexpected, self.reshaped, self.changed)))
 
     def text(self, model: str) -> str:
         """A line for each kind with its first names; ``model`` says whose the wanted ones are."""
         reshaped = [f'{key} {shapes}' for key, shapes in self.reshaped.items()]
         kinds = {'missing in the file': self.missing, f'unknown to the {model}': self.unexpected,
-                 'of another shape': reshaped}
+                 'of another shape': reshaped, 'of another value than in the file': self.changed}
         return '\n'.join(
             f'  {len(keys)} {kind}: {", ".join(keys[:3])}{" ..." if len(keys) > 3 else ""}'
             for kind, keys in kinds.items() if keys)
 
 
-def compare(wanted: Mapping[str, Any], given: Mapping[str, Any]) -> Differences:
+def compare(wanted: Mapping[str, Any], given: Mapping[str, Any],
+            values: bool = False) -> Differences:
     """Compare a model's state dict with a file's; counters (no floats) may be missing."""
+    shared = {key: (value, given[key]) for key, value in wanted.items() if key in given}
+    reshaped = {key: f'{tuple(theirs.shape)} instead of {tuple(ours.shape)}'
+                for key, (ours, theirs) in shared.items() if ours.shape != theirs.shape}
     return Differences(
         [key for key, value in wanted.items() if key not in given and value.is_floating_point()],
-        [key for key in given if key not in wanted],
-        {key: f'{tuple(given[key].shape)} instead of {tuple(value.shape)}'
-         for key, value in wanted.items() if key in given and given[key].shape != value.shape})
+        [key for key in given if key not in wanted], reshaped,
+        [key for key, (ours, theirs) in shared.items() if values and key not in reshaped
+         and not torch.equal(ours.cpu(), theirs.to(ours.dtype))])
 
 
 def check_state(path: str, state: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -39,10 +39,6 @@ class Step:
         """Which pairs have one label, bool (P,) on the device of ``target``."""
         return pairs_match(self.target)
 
-    def with_logits(self, logits: Tensor) -> 'Step':
-        """The same step with other logits (N, K)."""
-        return replace(self, logits=logits)
-
     def detach(self) -> 'Step':
         """Without gradients, and without features, which would hold memory to the next step."""
         return replace(self, logits=self.logits.detach(), features=())

@@ -1,208 +1,121 @@
-"""The pair KL against sums written out by hand in float64."""
+"""The pair KL against torch's own divergence of distributions, in float64."""
 import itertools
 import math
 
-import numpy as np
 import pytest
 import torch
+from torch.distributions import Categorical, kl_divergence
 
 from mmips.functional import pair_kl
 
-
-def softmax(z: np.ndarray, temperature: float) -> np.ndarray:
-    e = np.exp(z / temperature - (z / temperature).max())
-    return e / e.sum()
+VALID = torch.tensor([True, False, True, False])
 
 
-def kl(p: np.ndarray, q: np.ndarray) -> float:
-    return sum(float(a) * math.log(float(a) / float(b)) for a, b in zip(p, q))
+def reference(query, partner, temperature=4.0, scale_by_t2=True, detach='none', symmetric=True,
+              valid=None):
+    """Eq. 2 of the paper, pair by pair."""
+    q, p = (Categorical(logits=(z.detach() if detach == side else z) / temperature)
+            for z, side in ((query, 'query'), (partner, 'partner')))
+    each = kl_divergence(p, q)
+    each = (each + kl_divergence(q, p)) / 2 if symmetric else each
+    each = each if valid is None else each[valid]
+    return each.mean() * (temperature**2 if scale_by_t2 else 1)
 
 
-def reference(z1, z2, temperature=4.0, scale_by_t2=True, symmetric=True, valid=None) -> float:
-    """Eq. 2 of the paper, pair by pair and class by class."""
-    kept = range(len(z1)) if valid is None else [i for i, v in enumerate(valid) if v]
-    total = 0.0
-    for i in kept:
-        p1, p2 = softmax(z1[i], temperature), softmax(z2[i], temperature)
-        total += (kl(p1, p2) + kl(p2, p1)) / 2 if symmetric else kl(p2, p1)
-    total = total / max(len(kept), 1)
-    return total * temperature**2 if scale_by_t2 else total
+def logits(*shape, scale=3.0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    return [(scale * torch.randn(shape, generator=generator, dtype=torch.float64)).to(dtype)
+            .requires_grad_() for _ in range(2)]
 
 
-def reference_gradients(z1, z2, temperature, scale_by_t2, detach, symmetric):
-    """Derivatives by hand: with s(p, r) = p * (r - sum(p * r)), d KL(p||q) / d p's logits is
-    s(p, log(p / q)) / T, and d KL(p||q) / d q's logits is (q - p) / T."""
-    first, second = np.zeros_like(z1), np.zeros_like(z2)
-    for i in range(len(z1)):
-        p1, p2 = softmax(z1[i], temperature), softmax(z2[i], temperature)
-        ratio = np.log(p1) - np.log(p2)
-        to_first = p1 - p2
-        to_second = -p2 * (ratio - (p2 * ratio).sum())
-        if symmetric:
-            to_first = (to_first + p1 * (ratio - (p1 * ratio).sum())) / 2
-            to_second = (to_second + p2 - p1) / 2
-        first[i], second[i] = to_first, to_second
-    scale = (temperature if scale_by_t2 else 1 / temperature) / len(z1)
-    return (first * scale * (detach != 'query'), second * scale * (detach != 'partner'))
+def value_and_gradients(function, pair, **options):
+    loss = function(*pair, **options)
+    return loss.detach(), *torch.autograd.grad(loss, pair, materialize_grads=True)
 
 
-def logits(*shape, scale=3.0, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(0, scale, shape), rng.normal(0, scale, shape)
+def check(pair, **options):
+    """Value and gradients are the reference's; returns them."""
+    found = value_and_gradients(pair_kl, pair, **options)
+    expected = value_and_gradients(reference, pair, **options)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
+    return found
 
 
-def leaves(*arrays):
-    return [torch.tensor(a, requires_grad=True) for a in arrays]
-
-
-SETTINGS = list(itertools.product(
-    [1.0, 4.0, 0.5], [True, False], ['none', 'query', 'partner'], [True, False]))
-
-
-@pytest.mark.parametrize(('temperature', 'scale_by_t2', 'detach', 'symmetric'), SETTINGS)
+@pytest.mark.parametrize(('temperature', 'scale_by_t2', 'detach', 'symmetric'), itertools.product(
+    [4.0, 0.5], [True, False], ['none', 'query', 'partner'], [True, False]))
 def test_value_and_gradient(temperature, scale_by_t2, detach, symmetric):
-    arrays = logits(5, 7)
-    query, partner = leaves(*arrays)
-    loss = pair_kl(query, partner, temperature, scale_by_t2, detach, symmetric)
-    expected = reference(*arrays, temperature, scale_by_t2, symmetric)
+    loss, *gradients = check(logits(5, 7), temperature=temperature, scale_by_t2=scale_by_t2,
+                             detach=detach, symmetric=symmetric)
     assert loss.dtype == torch.float64 and loss.shape == ()
-    assert loss.item() == pytest.approx(expected, rel=1e-12)
-    loss.backward()
-    gradients = reference_gradients(*arrays, temperature, scale_by_t2, detach, symmetric)
-    for leaf, gradient in zip((query, partner), gradients):
-        found = np.zeros_like(gradient) if leaf.grad is None else leaf.grad.numpy()
-        np.testing.assert_allclose(found, gradient, rtol=1e-10, atol=1e-14)
+    assert [bool(gradient.any()) for gradient in gradients] == [
+        detach != side for side in ('query', 'partner')]
 
 
-def test_defaults_are_the_paper_s():
-    arrays = logits(4, 6, seed=1)
-    loss = pair_kl(*map(torch.tensor, arrays))
-    assert loss.item() == pytest.approx(reference(*arrays, 4.0, True, True), rel=1e-12)
-
-
-def test_reference_gradients_agree_with_finite_differences():
-    """The hand-written derivative is itself checked, by values alone."""
-    z1, z2 = logits(2, 3, scale=1., seed=2)
-    for symmetric in (True, False):
-        hand = reference_gradients(z1, z2, 4.0, True, 'none', symmetric)
-        for side, position in itertools.product((0, 1), np.ndindex(2, 3)):
-            step = np.zeros_like(z1)
-            step[position] = 1e-5
-            values = [reference(z1 + s * step * (side == 0), z2 + s * step * (side == 1),
-                                symmetric=symmetric) for s in (1, -1)]
-            slope = (values[0] - values[1]) / 2e-5
-            assert hand[side][position] == pytest.approx(slope, rel=1e-6, abs=1e-9)
-
-
-def test_one_sided_form_is_cs_kd_s():
+def test_one_sided_form_is_cs_kd_s_and_defaults_are_the_paper_s():
     """CS-KD, Eq. 1: KL(partner, constant || query) * T^2, as torch's kl_div has it."""
-    query, partner = leaves(*logits(6, 9))
-    ours = pair_kl(query, partner, 4.0, detach='partner', symmetric=False)
-    theirs = torch.nn.functional.kl_div(
-        (query / 4).log_softmax(1), (partner / 4).softmax(1).detach(), reduction='batchmean') * 16
-    torch.testing.assert_close(ours, theirs)
-    (gradient, ) = torch.autograd.grad(ours, query)
-    torch.testing.assert_close(gradient, torch.autograd.grad(theirs, query)[0])
-    # The student follows its teacher: it gains where the teacher is more certain.
-    gain = (partner / 4).softmax(1) > (query / 4).softmax(1)
-    assert (gradient[gain] < 0).all() and (gradient[~gain] > 0).all()
+    query, partner = logits(6, 9)
+    theirs = torch.nn.functional.kl_div((query / 4).log_softmax(1), (partner / 4).softmax(1),
+                                        reduction='batchmean') * 16
+    torch.testing.assert_close(pair_kl(query, partner, detach='partner', symmetric=False), theirs)
+    check([query, partner])
 
 
-class TestValid:
-    mask = torch.tensor([True, False, True, False])
+@pytest.mark.parametrize('symmetric', [True, False])
+def test_mean_over_the_valid_pairs(symmetric):
+    for gradient in check(logits(4, 5), symmetric=symmetric, valid=VALID)[1:]:
+        assert gradient[VALID].any() and not gradient[~VALID].any()
 
-    @pytest.mark.parametrize('symmetric', [True, False])
-    def test_mean_over_the_valid_pairs(self, symmetric):
-        arrays = logits(4, 5)
-        query, partner = leaves(*arrays)
-        loss = pair_kl(query, partner, symmetric=symmetric, valid=self.mask)
-        expected = reference(*arrays, symmetric=symmetric, valid=self.mask.tolist())
-        assert loss.item() == pytest.approx(expected, rel=1e-12)
-        loss.backward()
-        kept = [a[self.mask.numpy()] for a in arrays]
-        gradients = reference_gradients(*kept, 4.0, True, 'none', symmetric)
-        for leaf, gradient in zip((query, partner), gradients):
-            assert not leaf.grad[~self.mask].any()
-            np.testing.assert_allclose(leaf.grad[self.mask].numpy(), gradient, rtol=1e-10)
 
-    @pytest.mark.parametrize('bad', [math.inf, -math.inf, math.nan])
-    @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32])
-    @pytest.mark.parametrize('symmetric', [True, False])
-    def test_what_is_excluded_cannot_poison_the_rest(self, bad, dtype, symmetric):
-        arrays = logits(4, 5)
-        clean = pair_kl(*(torch.tensor(a).to(dtype) for a in arrays), symmetric=symmetric,
-                        valid=self.mask)
-        query, partner = (torch.tensor(a).to(dtype) for a in arrays)
-        query[1], partner[3, 2] = bad, bad
-        query.requires_grad_(), partner.requires_grad_()
-        loss = pair_kl(query, partner, symmetric=symmetric, valid=self.mask)
-        assert torch.equal(loss, clean)
-        loss.backward()
-        for leaf in (query, partner):
-            assert leaf.grad.isfinite().all() and not leaf.grad[~self.mask].any()
-            assert leaf.grad[self.mask].any()
+@pytest.mark.parametrize('bad', [math.inf, math.nan])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize('symmetric', [True, False])
+def test_what_is_excluded_cannot_poison_the_rest(bad, dtype, symmetric):
+    pair = logits(4, 5, dtype=dtype)
+    clean = value_and_gradients(pair_kl, pair, symmetric=symmetric, valid=VALID)
+    with torch.no_grad():
+        pair[0][1], pair[1][3, 2] = bad, -bad
+    found = value_and_gradients(pair_kl, pair, symmetric=symmetric, valid=VALID)
+    assert all(torch.equal(one, other) for one, other in zip(found, clean))
 
-    def test_no_valid_pair_is_zero_with_zero_gradient(self):
-        query, partner = leaves(*logits(4, 5))
-        loss = pair_kl(query, partner, valid=torch.zeros(4, dtype=torch.bool))
-        loss.backward()
-        assert loss.item() == 0
-        assert not query.grad.any() and not partner.grad.any()
+
+def test_no_valid_pair_is_zero_with_zero_gradient():
+    found = value_and_gradients(pair_kl, logits(4, 5), valid=torch.zeros(4, dtype=torch.bool))
+    assert not any(part.any() for part in found)
+
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_float32(dtype):
-    query, partner = (torch.tensor(a).to(dtype) for a in logits(6, 50, scale=2.))
-    expected = reference(query.double().numpy(), partner.double().numpy())
-    query.requires_grad_()
-    loss = pair_kl(query, partner)
-    assert loss.dtype == torch.float32
+    pair = logits(6, 50, scale=2., dtype=dtype)
+    doubles = [z.detach().double().requires_grad_() for z in pair]
+    loss, *gradients = value_and_gradients(pair_kl, pair)
+    expected, *exact = value_and_gradients(reference, doubles)
     # Half precision would be off by 1e-3, bfloat16 by 1e-2.
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-    loss.backward()
-    assert query.grad.dtype == dtype
-    gradient, _ = reference_gradients(query.detach().double().numpy(), partner.double().numpy(),
-                                      4.0, True, 'none', True)
-    rounding = torch.finfo(dtype).eps
-    np.testing.assert_allclose(query.grad.double().numpy(), gradient, rtol=rounding, atol=1e-6)
+    assert loss.dtype == torch.float32 and loss.item() == pytest.approx(float(expected), rel=1e-5)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(pair_kl(*pair), loss)
+    for found, gradient in zip(gradients, exact):
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), gradient, rtol=torch.finfo(dtype).eps, atol=1e-6)
 
 
 def test_large_half_logits_do_not_overflow():
     query = torch.tensor([[60000., 0.], [0., 0.]], dtype=torch.float16, requires_grad=True)
-    loss = pair_kl(query, torch.zeros(2, 2, dtype=torch.float16))
-    loss.backward()
-    assert loss.isfinite() and query.grad.isfinite().all()
+    found = value_and_gradients(pair_kl, [query, torch.zeros_like(query, requires_grad=True)])
+    assert all(part.isfinite().all() for part in found)
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize('symmetric', [True, False])
-def test_autocast_changes_nothing(dtype, symmetric):
-    z = [torch.tensor(a).to(dtype) for a in logits(6, 50)]
-    plain = pair_kl(*z, symmetric=symmetric)
-    with torch.autocast('cpu', torch.bfloat16):
-        mixed = pair_kl(*z, symmetric=symmetric)
-    assert mixed.dtype == torch.float32
-    assert torch.equal(mixed, plain)
+Z = torch.zeros(3, 4)
 
 
-class TestMessages:
-    query = partner = torch.zeros(3, 4)
-
-    @pytest.mark.parametrize(('args', 'error', 'message'), [
-        ((torch.zeros(3, 4), torch.zeros(3, 5)), ValueError, r'one shape \(P, K\), but got \('),
-        ((torch.zeros(4), torch.zeros(4)), ValueError, r'one shape \(P, K\), but got \('),
-        ((query, query, 4., True, 'both'), ValueError, "'none', 'query', 'partner'.*got 'both'"),
-        ((query, query, 4., True, 'none', True, torch.ones(3, dtype=torch.int64)), TypeError,
-         'bool tensor, but got torch.int64')])
-    def test_refuses(self, args, error, message):
-        with pytest.raises(error, match=message):
-            pair_kl(*args)
-
-    @pytest.mark.parametrize('temperature', [0, -1.0, math.nan, math.inf])
-    def test_temperature(self, temperature):
-        with pytest.raises(ValueError, match=f'positive and finite, but got {temperature}'):
-            pair_kl(self.query, self.partner, temperature)
-
-    @pytest.mark.parametrize('shape', [(1, ), (3, 1), (4, ), ()])
-    def test_valid_that_would_broadcast(self, shape):
-        with pytest.raises(ValueError, match=r'shape \(3,\), one value a pair, but got \('):
-            pair_kl(self.query, self.partner, valid=torch.ones(shape, dtype=torch.bool))
+@pytest.mark.parametrize('partner, options, message', [
+    (torch.zeros(3, 5), {}, r'one shape \(P, K\), but got \(3, 4\) and \(3, 5\)'),
+    (Z, dict(detach='both'), "'none', 'query', 'partner'.*got 'both'"),
+    (Z, dict(valid=torch.ones(3, dtype=torch.int64)), r'bool tensor.*got torch.int64 \(3,\)'),
+    *((Z, dict(temperature=value), f'positive and finite, but got {value}')
+      for value in (0, -1.0, math.nan, math.inf)),
+    # These would broadcast.
+    *((Z, dict(valid=torch.ones(shape, dtype=torch.bool)), r'shape \(3,\), one value a pair')
+      for shape in ((1, ), (3, 1), (4, ), ()))])
+def test_refuses(partner, options, message):
+    with pytest.raises(ValueError, match=message):
+        pair_kl(Z, partner, **options)

@@ -1,12 +1,13 @@
 """The safety metrics against other packages and against their definitions, written out."""
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from mmips.functional import safety
 from mmips.functional.safety import SAFETY_METRICS, safety_scores
@@ -14,9 +15,7 @@ from mmips.functional.safety import SAFETY_METRICS, safety_scores
 
 def predict(probs, labels):
     """Confidences and errors, sample by sample."""
-    winners = [max(range(len(row)), key=lambda k: row[k]) for row in probs.tolist()]
-    return ([row[k] for row, k in zip(probs.tolist(), winners)],
-            [int(k != y) for k, y in zip(winners, labels.tolist())])
+    return probs.max(1).tolist(), (probs.argmax(1) != labels).astype(int).tolist()
 
 
 def area(errors):
@@ -40,36 +39,25 @@ def e_aurc_reference(probs, labels):
 
 
 def fpr95_reference(probs, labels):
-    """Every confidence is tried as the threshold."""
     confidence, errors = predict(probs, labels)
-    right = [c for c, e in zip(confidence, errors) if not e]
-    wrong = [c for c, e in zip(confidence, errors) if e]
-    if not right or not wrong:
+    if len(set(errors)) < 2:
         return math.nan
-    fitting = [t for t in confidence if 100 * sum(c >= t for c in right) >= 95 * len(right)]
-    return 100 * sum(c >= max(fitting) for c in wrong) / len(wrong)
+    wrong, right, _ = roc_curve([1 - e for e in errors], confidence, drop_intermediate=False)
+    return 100 * wrong[right >= 0.95 - 1e-12][0]
 
 
 def auroc_reference(probs, labels):
     confidence, errors = predict(probs, labels)
-    pairs = [(a, b) for a, e in zip(confidence, errors) if not e
-             for b, f in zip(confidence, errors) if f]
-    if not pairs:
-        return math.nan
-    return 100 * sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
+    return math.nan if len(set(errors)) < 2 else 100 - 100 * roc_auc_score(errors, confidence)
 
 
 def binned_gap(values, hits, num_bins):
     total = 0.0
     for b in range(num_bins):
         low, high = b / num_bins, (b + 1) / num_bins
-        inside = [i for i, v in enumerate(values)
-                  if low < v <= high or (b == 0 and v <= 0) or (b == num_bins - 1 and v > 1)]
-        if inside:
-            accuracy = sum(hits[i] for i in inside) / len(inside)
-            mean = sum(values[i] for i in inside) / len(inside)
-            total += len(inside) / len(values) * abs(accuracy - mean)
-    return 100 * total
+        total += abs(sum(v - h for v, h in zip(values, hits) if low < v <= high
+                         or (b == 0 and v <= 0) or (b == num_bins - 1 and v > 1)))
+    return 100 * total / len(values)
 
 
 def ece_reference(probs, labels, num_bins=15):
@@ -78,9 +66,8 @@ def ece_reference(probs, labels, num_bins=15):
 
 
 def classwise_ece_reference(probs, labels, num_bins=15):
-    classes = range(probs.shape[1])
-    return sum(binned_gap(probs[:, k].tolist(), (labels == k).tolist(), num_bins)
-               for k in classes) / len(classes)
+    return np.mean([binned_gap(column, labels == k, num_bins)
+                    for k, column in enumerate(probs.astype(float).T)])
 
 
 def adaptive_ece_reference(probs, labels, num_bins=15):
@@ -89,22 +76,18 @@ def adaptive_ece_reference(probs, labels, num_bins=15):
     kept = sorted(confidence, reverse=True)
     total, start = 0.0, 0
     for b in range(num_bins):
-        end = start + len(kept) // num_bins + (b < len(kept) % num_bins)
-        run = kept[start:end]
-        if run:
-            total += len(run) * abs(np.mean([mean[c] for c in run]) - np.mean(run))
-        start = end
+        run = kept[start:start + len(kept) // num_bins + (b < len(kept) % num_bins)]
+        total += abs(sum(mean[c] - c for c in run))
+        start += len(run)
     return 100 * total / len(kept)
 
 
 def brier_reference(probs, labels):
-    return 100 * sum((p - (k == y))**2 for row, y in zip(probs.tolist(), labels.tolist())
-                     for k, p in enumerate(row)) / len(probs)
+    return 100 * ((probs - np.eye(probs.shape[1])[labels])**2).sum() / len(probs)
 
 
 def nll_reference(probs, labels):
-    chosen = [row[y] for row, y in zip(probs.tolist(), labels.tolist())]
-    return sum(-math.log(p) if p else math.inf for p in chosen) / len(chosen)
+    return np.mean([-math.log(row[y]) if row[y] else math.inf for row, y in zip(probs, labels)])
 
 
 REFERENCES = {name: globals()[f'{name}_reference'] for name in SAFETY_METRICS}
@@ -124,13 +107,12 @@ def predictions(draw, max_samples):
     return weights / weights.sum(axis=1, keepdims=True), np.array(labels)
 
 
-def random_predictions(samples=500, classes=7, seed=0, scale=3.0):
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(samples, classes)) * scale
-    probs = np.exp(logits)
-    others = rng.integers(0, classes, samples)
-    labels = np.where(rng.random(samples) < 0.4, logits.argmax(1), others)
-    return probs / probs.sum(axis=1, keepdims=True), labels
+def random_predictions(samples, classes=7):
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.full(classes, .3), samples)
+    labels = np.where(rng.random(samples) < 0.4, probs.argmax(1),
+                      rng.integers(0, classes, samples))
+    return probs, labels
 
 
 @pytest.mark.parametrize('name', SAFETY_METRICS)
@@ -151,73 +133,32 @@ def test_metrics_and_bins_are_chosen():
     for name in safety.BINNED:
         assert found[name] == pytest.approx(REFERENCES[name](*data, num_bins=4), abs=1e-9)
         assert found[name] != pytest.approx(SAFETY_METRICS[name](*data), abs=1e-6)
-    with pytest.raises(ValueError, match="aurc, e_aurc, .* but got 'fpr'"):
-        safety_scores(*data, metrics=('ece', 'fpr'))
-    with pytest.raises(ValueError, match=r'but got \(\)'):
-        safety_scores(*data, metrics=())
+    for names in (('ece', 'fpr'), ()):
+        with pytest.raises(ValueError, match=f'aurc, e_aurc, .* but got {re.escape(repr(names))}'):
+            safety_scores(*data, metrics=names)
 
 
-@pytest.mark.parametrize('digits', [12, 2])
-def test_other_packages(digits):
-    probs, labels = random_predictions()
-    # Few digits make ties.
-    probs = probs.round(digits)
-    probs /= probs.sum(axis=1, keepdims=True)
-    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
-    found = safety_scores(probs, labels)
-    assert found['auroc'] == pytest.approx(100 * roc_auc_score(correct, confidence), abs=1e-6)
-    fpr, tpr, _ = roc_curve(correct, confidence, drop_intermediate=False)
-    assert found['fpr95'] == pytest.approx(100 * fpr[tpr >= 0.95 - 1e-12][0], abs=1e-6)
-    truth = np.eye(7)[labels]
-    assert found['brier'] == pytest.approx(100 * ((probs - truth)**2).sum() / 500, abs=1e-6)
-    if probs[np.arange(500), labels].all():
-        assert found['nll'] == pytest.approx(log_loss(labels, probs, labels=range(7)), abs=1e-6)
+SHARP, THIRDS = np.eye(3), np.array([[0.6, 0.3, 0.1]] * 6)
+#: Predictions that metrics are known to stumble over; few enough to try all orders.
+CASES = {
+    'two ties': (np.concatenate([THIRDS[:3], np.array([[0.9, 0.1, 0]] * 3)]), [0, 1, 2, 0, 1, 1]),
+    'a tie of classes': (np.array([[0.5, 0.5], [0.5, 0.5], [0.4, 0.6]]), [0, 1, 1]),
+    'perfect and sure': (SHARP[[0, 1, 2, 2]], [0, 1, 2, 2]),
+    'all wrong and sure': (SHARP[[0, 0, 1]], [1, 2, 2]),
+    'edges of bins': (np.array([[b / 15, 1 - b / 15] for b in (0, 1, 6, 9, 12, 15)]),
+                      [0, 1, 0, 1, 0, 0]),
+    'float32': (np.float32([[0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]), [1, 1, 0]),
+}
 
 
-def test_calibration_errors_are_torchmetrics():
-    calibration = pytest.importorskip('torchmetrics.functional.classification')
-    from torch import from_numpy
-    # Away from the edges, where torchmetrics' bins are closed below, with one bin more for 1.0.
-    probs, labels = random_predictions()
-    p, y = from_numpy(probs), from_numpy(labels)
-    # It sums in float32: 1e-7 of a value from 0 to 1.
-    assert safety.ece(probs, labels) == pytest.approx(100 * float(
-        calibration.multiclass_calibration_error(p, y, num_classes=7, n_bins=15)), abs=1e-5)
-    classwise = [float(calibration.binary_calibration_error(column, (y == k).long(), n_bins=15))
-                 for k, column in enumerate(p.T.contiguous())]
-    assert safety.classwise_ece(probs, labels) == pytest.approx(100 * np.mean(classwise), abs=1e-5)
-
-
-def adversarial():
-    """Predictions that metrics are known to stumble over; few enough to try all orders."""
-    sharp, flat = np.eye(3), np.full((6, 4), 0.25)
-    thirds = np.array([[0.6, 0.3, 0.1]] * 6)
-    ninth = np.array([[0.9, 0.1, 0]] * 3 + [[0.1, 0.9, 0]] * 3)
-    return {
-        'ties of right and wrong': (thirds, [0, 0, 1, 2, 0, 1]),
-        'two ties': (np.concatenate([thirds[:3], ninth[1:4]]), [0, 1, 2, 0, 1, 1]),
-        'a tie of classes': (np.array([[0.5, 0.5], [0.5, 0.5], [0.4, 0.6]]), [0, 1, 1]),
-        'uniform': (flat, [0, 1, 2, 3, 0, 0]),
-        'one class of many': (ninth, [0] * 6),
-        'a single class': (np.ones((5, 1)), [0] * 5),
-        'perfect and sure': (sharp[[0, 1, 2, 2]], [0, 1, 2, 2]),
-        'perfect and unsure': (thirds - [[0, 0.01 * k, -0.01 * k] for k in range(6)], [0] * 6),
-        'all wrong and sure': (sharp[[0, 0, 1]], [1, 2, 2]),
-        'all wrong and unsure': (thirds, [1, 2, 2, 1, 1, 2]),
-        'surest is wrong': (np.array([[1, 0], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), [1, 0, 0, 0]),
-        'one sample': (np.array([[0.2, 0.5, 0.3]]), [1]),
-        'edges of bins': (np.array([[b / 15, 1 - b / 15] for b in (0, 1, 6, 9, 12, 15)]),
-                          [0, 1, 0, 1, 0, 0]),
-        'float32': (np.float32([[0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]), [1, 1, 0]),
-    }
-
-
-@pytest.mark.parametrize('case', adversarial())
+@pytest.mark.parametrize('case', CASES)
 def test_adversarial_predictions(case):
-    probs, labels = map(np.array, adversarial()[case])
-    assert safety_scores(probs, labels) == pytest.approx(
+    probs, labels = map(np.array, CASES[case])
+    found = safety_scores(probs, labels)
+    assert found == pytest.approx(
         {name: reference(probs, labels) for name, reference in REFERENCES.items()},
         abs=1e-6, nan_ok=True)
+    assert math.copysign(1, found['nll']) == 1  # Never printed as -0.
 
 
 def test_reliability_bins_by_hand():
@@ -231,18 +172,13 @@ def test_reliability_bins_by_hand():
     np.testing.assert_allclose(bins['confidence'], [np.nan, np.nan, 1.9 / 3, 1])
 
 
-@pytest.mark.parametrize('right, threshold_at', [(20, 19), (100, 95), (101, 96), (1, 1), (60, 57)])
-def test_fpr_keeps_just_95_percent(right, threshold_at):
+@pytest.mark.parametrize('right, kept', [(20, 18), (100, 94), (101, 95), (1, 0), (59, 56)])
+def test_fpr_keeps_just_95_percent(right, kept):
     # As many wrong ones as right ones, one just below each: kept are those above the threshold.
     levels = 1 - np.arange(right) / 1000
     top = np.concatenate([levels, levels - 0.0005])
     probs = np.stack([top, 1 - top], axis=1)
-    labels = np.repeat([0, 1], right)
-    assert safety.fpr95(probs, labels) == pytest.approx(100 * (threshold_at - 1) / right)
-
-
-def test_a_perfect_likelihood_is_not_minus_zero():
-    assert math.copysign(1, safety.nll(np.eye(2), np.array([0, 1]))) == 1
+    assert safety.fpr95(probs, np.repeat([0, 1], right)) == pytest.approx(100 * kept / right)
 
 
 @pytest.mark.parametrize('confidence', [1.0, np.nextafter(np.float32(1), np.float32(2))])
@@ -252,8 +188,9 @@ def test_full_confidence_is_in_the_last_bin(confidence):
     assert safety.ece(probs, np.array([1, 0])) == pytest.approx(100 * 0.95 / 2, abs=1e-4)
 
 
-def test_every_edge_belongs_to_the_bin_below():
-    for edge, num_bins in ((e, m) for m in (12, 15) for e in range(2, m)):
+@pytest.mark.parametrize('num_bins', [12, 15])
+def test_every_edge_belongs_to_the_bin_below(num_bins):
+    for edge in range(2, num_bins):
         # Beside a sample inside that bin, whose gap has the other sign.
         top = np.array([edge / num_bins, edge / num_bins - 0.01])
         probs = np.stack([top, *[(1 - top) / 14] * 14], axis=1)
@@ -261,15 +198,14 @@ def test_every_edge_belongs_to_the_bin_below():
             100 * abs(1 - top.sum()) / 2, abs=1e-9)
 
 
-@pytest.mark.parametrize('dtype, tolerance', [(np.float32, 1e-3), (np.float16, 2)])
-def test_computed_in_float64(dtype, tolerance):
+@pytest.mark.parametrize('dtype', [np.float32, np.float16])
+def test_computed_in_float64(dtype):
     probs, labels = random_predictions(2000)
     low = probs.astype(dtype)
     before = low.copy()
     found = safety_scores(low, labels.astype(np.int32))
     assert found == pytest.approx(safety_scores(low.astype(float), labels), abs=1e-12)
     assert all(type(value) is float for value in found.values())
-    assert found == pytest.approx(safety_scores(probs, labels), abs=tolerance)
     assert np.array_equal(low, before)
 
 
@@ -278,16 +214,16 @@ GOOD = np.array([[0.7, 0.3], [0.4, 0.6]])
 
 @pytest.mark.parametrize('probs, labels, message', [
     (np.array([[np.nan, 0.3], [0.4, 0.6]]), [0, 1], '1 of 2 samples .* NaN'),
+    (np.array([[np.inf, 0.3], [0.4, 0.6]]), [0, 1], 'to inf with sum inf'),
     (np.array([[7.0, 3.0], [0.4, 0.6]]), [0, 1], r'from 3 to 7 with sum 10\. .*softmax'),
     (np.array([[0.7, 0.3], [-0.5, 1.5]]), [0, 1], 'from -0.5 to 1.5'),
     (np.array([[0.7, 0.3], [0.4, 0.602]]), [0, 1], 'sum 1.002'),
     (GOOD, [0, 2], 'Label 2 is not one of the 2 classes'),
     (GOOD, [-1, 0], 'Label -1 is not'),
-    (GOOD, [0.0, 1.0], 'integers.* float64'),
-    (GOOD, [0], r'\(2, 2\) and \(1,\)'),
-    (GOOD[0], [0, 1], r'\(2,\) and \(2,\)'),
+    (GOOD, [0.0, 1.0], 'integer labels.* float64'),
+    (GOOD, [0], r'\(2, 2\) and int64 \(1,\)'),
+    (GOOD[0], [0, 1], r'\(2,\) and int64 \(2,\)'),
     (np.zeros((0, 2)), np.zeros(0, int), 'at least one sample'),
-    (np.zeros((2, 0)), [0, 0], 'at least one sample and one class'),
 ])
 def test_refused(probs, labels, message):
     functions = *SAFETY_METRICS.values(), safety.reliability_bins, safety.risk_coverage_curve

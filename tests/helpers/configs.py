@@ -54,3 +54,16 @@ def untrained(trained, every):
     """Parts of the configs that no trained one has, and one config for each."""
     seen = set().union(*map(parts, trained))
     return {part: name for name in every for part in parts(name) - seen}
+
+
+def narrow(model):
+    """Make a config with a ResNet-50 an eighth as wide, for tests in a tenth of the time."""
+    if model.backbone.depth != 50:
+        return
+    model.backbone.update(stem_channels=8, base_channels=8)
+    for part in ('decode_head', 'auxiliary_head', 'neck', 'bbox_head'):
+        for key in ('in_channels', 'channels', 'c1_in_channels', 'c1_channels', 'out_channels'):
+            width = (model.get(part) or {}).get(key)
+            if width:
+                model[part][key] = ([each // 8 for each in width]
+                                    if isinstance(width, (list, tuple)) else width // 8)

@@ -7,7 +7,7 @@ from helpers.configs import load
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-__all__ = ['check_two_steps', 'load', 'shrink', 'use_arrays', 'use_small_network',
+__all__ = ['check_two_steps', 'load', 'shrink', 'tiny_runner', 'use_arrays', 'use_small_network',
            'write_npz']
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -19,6 +19,18 @@ def write_npz(path):
     labels = np.array([0, 1, 0, 1])
     np.savez(path, images_train=images, labels_train=labels, images_test=images,
              labels_test=labels)
+
+
+def tiny_runner(name, work_dir, **options):
+    """Runner of a shipped npz config, cut down to 3 epochs of a tiny network."""
+    cfg = load(name)
+    cfg.merge_from_dict({
+        'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1, 'work_dir': str(work_dir),
+        'experiment_name': Path(work_dir).name, 'model.backbone.base_channels': 4,
+        'model.backbone.stem_channels': 4, 'model.head.in_channels': 16,
+        'train_dataloader.batch_size': 16, 'default_hooks.logger.interval': 1,
+        'default_hooks.checkpoint.interval': 1, **options})
+    return Runner.from_cfg(cfg)
 
 
 def innermost(dataset):

@@ -1,17 +1,16 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 import fnmatch
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
-import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
 from mmips.errors import UserError
 from mmips.registry import HOOKS
 from mmips.structures.state_dicts import compare, read_checkpoint
+
+from .monitor import bare_model
 
 __all__ = ['CheckPretrained']
 
@@ -49,11 +48,11 @@ class CheckPretrained(Hook):
         """Refuse a prefix that the file lacks, which mmengine would meet with an assertion."""
         if not isinstance(getattr(runner, '_train_loop', None), BaseLoop):
             return  # A test or a validation: the loop for training stays a config.
-        backbone = _backbone(runner)
+        backbone = getattr(bare_model(runner), 'backbone', nn.Module())
         config = _pretrained(backbone)
         path, prefix = config['checkpoint'], config.get('prefix')
         tensors, state = read_checkpoint(path)['state_dict'], _floats(backbone.state_dict())
-        self._source = _select(tensors, prefix)
+        self._source = _floats(_select(tensors, prefix))
         for name in self.allow:
             if not fnmatch.filter([*state, *self._source], name):
                 raise UserError(f'CheckPretrained(allow=...): {name!r} is the name of no tensor '
@@ -62,35 +61,35 @@ class CheckPretrained(Hook):
         self._file = f'{path} (prefix={prefix!r})'
         self._cause = _guess_cause(set(state), tensors, prefix)
         if not self._source:
-            self._refuse('no key of the file has this prefix; its first is '
-                         f'{next(iter(tensors))!r}')
+            self._check(state)
 
     def before_train(self, runner: Runner) -> None:
         """Compare the weights with the file, and let go of the file."""
-        source, self._source = self._source, {}
         if runner.iter or getattr(runner, '_has_loaded', False):
             runner.logger.info('CheckPretrained: the weights are those of a checkpoint of the '
                                'whole run, so the backbone is not compared with its init_cfg.')
-            return
-        whole = _floats(_backbone(runner).state_dict())
-        allowed = {key for name in self.allow for key in fnmatch.filter([*whole, *source], name)}
-        problems = _problems(*({key: value for key, value in state.items() if key not in allowed}
-                               for state in (whole, source)))
-        if problems:
-            self._refuse('; '.join(problems))
-        excepted = [key for key in whole if key in allowed]
-        but = (f', but for {len(excepted)} that are allowed not to, the first is '
-               f'{excepted[0]!r}' if excepted else '')
-        runner.logger.info(f'CheckPretrained: all {len(whole)} tensors of the backbone come from '
-                           f'its checkpoint{but}.')
+        else:
+            state = _floats(bare_model(runner).backbone.state_dict())
+            excepted = self._check(state)
+            but = (f', but for {len(excepted)} that are allowed not to, the first is '
+                   f'{excepted[0]!r}' if excepted else '')
+            runner.logger.info(f'CheckPretrained: all {len(state)} tensors of the backbone come '
+                               f'from its checkpoint{but}.')
+        self._source = {}
 
-    def _refuse(self, problem: str) -> NoReturn:
-        raise UserError(f'The backbone is not the one in {self._file}: {problem}. {self._cause}')
-
-
-def _backbone(runner: Runner) -> nn.Module:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return getattr(model, 'backbone', None) or nn.Module()
+    def _check(self, state: dict[str, Tensor]) -> list[str]:
+        """Compare with the file; returns what of the backbone is allowed to differ."""
+        parts = {key.partition('.')[0] for key in state}
+        allowed = {key for name in self.allow
+                   for key in fnmatch.filter([*state, *self._source], name)}
+        ours, theirs = ({key: value for key, value in tensors.items()
+                         if key not in allowed and key.partition('.')[0] in parts}
+                        for tensors in (state, self._source))
+        found = compare(ours, theirs, values=True)
+        if found:
+            raise UserError(f'The backbone is not the one in {self._file}. Of its tensors are\n'
+                            f'{found.text("backbone")}\n{self._cause}')
+        return [key for key in state if key in allowed]
 
 
 def _pretrained(backbone: nn.Module) -> dict:
@@ -115,20 +114,6 @@ def _select(tensors: dict[str, Tensor], prefix: str | None) -> dict[str, Tensor]
     start = 'module.' if prefix is None else f'{prefix.rstrip(".")}.'
     return {key.removeprefix(start): value for key, value in tensors.items()
             if prefix is None or key.startswith(start)}
-
-
-def _problems(state: dict[str, Tensor], source: dict[str, Tensor]) -> list[str]:
-    parts = {key.partition('.')[0] for key in state}
-    found = compare(state, {key: value for key, value in _floats(source).items()
-                            if key.partition('.')[0] in parts})
-    changed = [key for key, value in state.items() if key in source and key not in found.reshaped
-               and not torch.equal(value.cpu(), source[key].to(value.dtype))]
-    kinds: dict[str, list] = {
-        'missing in the file': found.missing, 'of another shape': list(found.reshaped),
-        'too many in the file': found.unexpected, 'of another value than in the file': changed}
-    return [f'{len(keys)} tensors are {kind}, the first is {keys[0]!r}'
-            + (f' ({found.reshaped[keys[0]]})' if keys[0] in found.reshaped else '')
-            for kind, keys in kinds.items() if keys]
 
 
 def _guess_cause(keys: set[str], tensors: dict[str, Tensor], prefix: str | None) -> str:

@@ -1,22 +1,22 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+import fnmatch
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook, LoggerHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from mmips.registry import HOOKS
 
-__all__ = ['GradientMonitor', 'check_intervals', 'find_intervals', 'log_scalars']
+from .monitor import Monitor, bare_model
+
+__all__ = ['GradientMonitor']
 
 
 @HOOKS.register_module()
-class GradientMonitor(Hook):
+class GradientMonitor(Monitor):
     """Log how large the gradients of the convolutions are: Figure 4 of IPS.
 
     Adds ``grad/<layer>`` to the training log, the mean absolute gradient of the weight of each
@@ -45,9 +45,6 @@ class GradientMonitor(Hook):
             optimisers.
     """
 
-    # After the step, before LoggerHook (BELOW_NORMAL) writes the line.
-    priority = 'NORMAL'
-
     def __init__(self,
                  layers: Sequence[str] = ('*', ),
                  interval: int | None = None,
@@ -55,16 +52,13 @@ class GradientMonitor(Hook):
         if isinstance(layers, str) or not layers:
             raise ValueError(f"layers must be a list of names such as ['backbone.*'], got "
                              f'{layers!r}.')
-        check_intervals(interval=interval, sample_interval=sample_interval)
+        super().__init__(interval, sample_interval)
         self.layers = tuple(layers)
-        self.interval = interval
-        self.sample_interval = sample_interval
 
     def before_train(self, runner: Runner) -> None:
         """Find the layers, and listen to the optimiser."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._weights = find_conv_weights(model, self.layers)
-        self._interval, self._every = find_intervals(runner, self.interval, self.sample_interval)
+        super().before_train(runner)
+        self._weights = find_conv_weights(bare_model(runner), self.layers)
         self._sum: Tensor | None = None
         self._due = False
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
@@ -101,22 +95,18 @@ class GradientMonitor(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Write the means where a log line is due."""
-        loader = runner.train_dataloader
-        due = self.every_n_inner_iters(batch_idx, self._interval)
-        if due or self.end_of_epoch(loader, batch_idx):
-            means = self._read()
-            # As LoggerHook's: the rest of an epoch has no line, unless it is all of it.
-            if means and (due or len(loader) <= self._interval):
-                # Straight to the backends: the console's lines would be many times longer.
-                runner.visualizer.add_scalars(
-                    dict(means, epoch=runner.epoch + 1, iter=runner.iter + 1), runner.iter + 1)
+        means = self._read() if self.is_due(runner, batch_idx) else {}
+        # As LoggerHook's: the rest of an epoch has no line, unless it is all of it.
+        if means and (self.every_n_inner_iters(batch_idx, self._interval)
+                      or len(runner.train_dataloader) <= self._interval):
+            # Straight to the backends: the console's lines would be many times longer.
+            runner.visualizer.add_scalars(
+                dict(means, epoch=runner.epoch + 1, iter=runner.iter + 1), runner.iter + 1)
 
     def _read(self) -> dict[str, float]:
-        if self._sum is None:
-            return {}
+        total, self._sum = self._sum, None
         # Ranks agree: DistributedDataParallel has averaged the gradients.
-        *sums, samples = self._sum.tolist()
-        self._sum = None
+        *sums, samples = [0.] if total is None else total.tolist()
         return {f'grad/{name}': value / samples
                 for name, value in zip(self._weights, sums) if samples}
 
@@ -125,44 +115,17 @@ def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict
     """The weights of the convolutions that are trained, by name, in the model's order."""
     found = {name: module.weight for name, module in model.named_modules()
              if isinstance(module, _ConvNd) and module.weight.requires_grad}
-    if not found:
-        raise ValueError(f'GradientMonitor found no convolution to train in '
-                         f'{type(model).__name__}. Remove the hook.')
     for layer in layers:
-        if not any(fnmatchcase(name, layer) for name in found):
+        if not fnmatch.filter(found, layer):
             raise ValueError(f'GradientMonitor(layers=...): {layer!r} is the name of none of the '
-                             f'{len(found)} convolutions to train: {", ".join(found)}.')
+                             f'{len(found)} convolutions to train in {type(model).__name__}: '
+                             f'{", ".join(found)}. Correct it, or remove the hook.')
     return {name: weight for name, weight in found.items()
-            if any(fnmatchcase(name, layer) for layer in layers)}
+            if any(fnmatch.fnmatchcase(name, layer) for layer in layers)}
 
 
 def _mean_abs(weight: Tensor) -> Tensor:
     if weight.grad is None:  # A layer that this step did not use.
         return torch.zeros((), device=weight.device)
     dtype = torch.promote_types(weight.grad.dtype, torch.float32)
-    norm = torch.linalg.vector_norm(weight.grad, 1, dtype=dtype)
-    return (norm / weight.grad.numel()).float()
-
-
-def check_intervals(**intervals: int | None) -> None:
-    """Raise ``ValueError`` for an interval that is given and below 1."""
-    for name, value in intervals.items():
-        if value is not None and value < 1:
-            raise ValueError(f'{name} must be at least 1, but got {value}.')
-
-
-def find_intervals(runner: Runner, interval: int | None,
-                   sample_interval: int | None) -> tuple[int, int]:
-    """Iterations between two log lines (as the run's LoggerHook), and between two samples."""
-    loggers = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
-    interval = interval or next(iter(loggers), 10)
-    return interval, sample_interval or max(1, interval // 10)
-
-
-def log_scalars(runner: Runner, scalars: Mapping[str, float | None]) -> None:
-    """Hand scalars to the training log; None takes one out that would be out of date."""
-    for name, value in scalars.items():
-        if value is None:
-            runner.message_hub.log_scalars.pop(f'train/{name}', None)
-        else:
-            runner.message_hub.update_scalar(f'train/{name}', value)
+    return (torch.linalg.vector_norm(weight.grad, 1, dtype=dtype) / weight.grad.numel()).float()

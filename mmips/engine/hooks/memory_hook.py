@@ -3,12 +3,13 @@ from typing import Any
 
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmips.models.memory import Memory, find_memories
 from mmips.registry import HOOKS
+
+from .monitor import bare_model
 
 __all__ = ['MemoryHook']
 
@@ -35,8 +36,7 @@ class MemoryHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Find the memories before a checkpoint is loaded."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._memories: dict[str, Memory] = dict(find_memories(model))
+        self._memories: dict[str, Memory] = dict(find_memories(bare_model(runner)))
         self._common: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -52,18 +52,17 @@ class MemoryHook(Hook):
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Remember the step."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        step = bare_model(runner).last_step
         for memory in self._memories.values():
-            memory.update(model.last_step)
+            memory.update(step)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Add up over the ranks what each has changed."""
-        if get_world_size() == 1:
-            return
-        for name, buffer in self._buffers().items():
-            change = buffer - self._common[name]
+        buffers = self._buffers()
+        for name, common in self._common.items():
+            change = buffers[name] - common
             all_reduce(change)
-            buffer.copy_(self._common[name] + change)
+            buffers[name].copy_(common + change)
         self._common = self._copy()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -77,8 +76,8 @@ class MemoryHook(Hook):
             return
         saved = checkpoint.get(KEY, {})
         for name, buffer in self._buffers().items():
-            if name not in saved or saved[name].shape != buffer.shape:
-                found = tuple(saved[name].shape) if name in saved else 'nothing'
+            found = tuple(saved[name].shape) if name in saved else 'nothing'
+            if found != tuple(buffer.shape):
                 raise ValueError(f'The checkpoint remembers {found} for {name}, but the model '
                                  f'{tuple(buffer.shape)}: resume from one of the same config and '
                                  'data, or start anew.')
@@ -90,5 +89,5 @@ class MemoryHook(Hook):
 
     def _copy(self) -> dict[str, Tensor]:
         # Only several ranks have anything to compare with.
-        return ({name: buffer.clone() for name, buffer in self._buffers().items()}
-                if get_world_size() > 1 else {})
+        return {name: buffer.clone() for name, buffer in self._buffers().items()
+                if get_world_size() > 1}

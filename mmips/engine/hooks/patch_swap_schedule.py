@@ -16,10 +16,9 @@ __all__ = ['PatchSwapSchedule']
 class PatchSwapSchedule(Hook):
     """Raise (or lower) the swap probability p_r step by step: the progressive rows of IPS.
 
-    The defaults are the paper's schedule, boundaries at epochs 30, 80 and 120 of 240, as
-    fractions of the run, so that it scales with ``max_epochs``. Its ends, 0.1 and 0.5, are
-    stated; 0.2 and 0.3 between them are a guess. The probability depends on the position in
-    the run alone, hence it is right after a resume.
+    The defaults are the paper's schedule, boundaries at epochs 30, 80 and 120 of 240, as fractions
+    of the run, so that it scales with ``max_epochs``. Its ends, 0.1 and 0.5, are stated; 0.2 and
+    0.3 between them are a guess. It depends on the position in the run alone, as resuming needs.
 
     Args:
         milestones (Sequence[int | float]): Increasing boundaries: integers are epochs (or
@@ -38,19 +37,15 @@ class PatchSwapSchedule(Hook):
                  milestones: Sequence[int | float] = (30 / 240, 80 / 240, 120 / 240),
                  values: Sequence[float] = (0.1, 0.2, 0.3, 0.5),
                  by_epoch: bool = True) -> None:
-        if len(values) != len(milestones) + 1:
-            raise ValueError('values must be one more than milestones, but got '
-                             f'{len(values)} values for {len(milestones)} milestones.')
-        if any(not 0 <= value <= 1 for value in values):
-            raise ValueError(f'values are probabilities in [0, 1], but got {list(values)}.')
+        if len(values) != len(milestones) + 1 or any(not 0 <= value <= 1 for value in values):
+            raise ValueError('values are probabilities in [0, 1], one more than milestones, but '
+                             f'got {list(values)} for {len(milestones)} milestones.')
         if any(m <= 0 or (isinstance(m, float) and m >= 1) for m in milestones):
             raise ValueError('milestones are positive integers, or fractions of the run between '
                              f'0 and 1, but got {list(milestones)}.')
         self.milestones = list(milestones)
         self.values = list(values)
         self.by_epoch = by_epoch
-        self._borders: list[float] = []
-        self._prob: float | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Find the augments and turn fractions into epochs or iterations."""
@@ -70,25 +65,13 @@ class PatchSwapSchedule(Hook):
             unit = 'epochs' if self.by_epoch else 'iterations'
             raise ValueError(f'milestones must increase, but {self.milestones} of {length} {unit} '
                              f'gives {self._borders}.')
-        self._prob = None
-        self._apply(runner)
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Set the probability of this epoch."""
-        if self.by_epoch:
-            self._apply(runner)
 
     def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Set the probability of this iteration."""
-        if not self.by_epoch:
-            self._apply(runner)
-
-    def _apply(self, runner: Runner) -> None:
+        """Set the probability of this epoch or iteration."""
         position = runner.epoch if self.by_epoch else runner.iter
         prob = self.values[bisect_right(self._borders, position)]
-        if prob != self._prob:
+        if any(swap.prob != prob for swap in self._swaps):
             for swap in self._swaps:
                 swap.prob = prob
             runner.logger.info(f'Patch swap probability is {prob} from '
                                f'{"epoch" if self.by_epoch else "iteration"} {position} on.')
-            self._prob = prob

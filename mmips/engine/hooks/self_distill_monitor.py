@@ -1,11 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-
+from dataclasses import replace
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -13,13 +11,13 @@ from mmips.models.batch_augments import find_patch_swaps
 from mmips.registry import HOOKS
 from mmips.structures import Step, split_pairs
 
-from .gradient_monitor import check_intervals, find_intervals, log_scalars
+from .monitor import Monitor, bare_model
 
 __all__ = ['SelfDistillMonitor']
 
 
 @HOOKS.register_module()
-class SelfDistillMonitor(Hook):
+class SelfDistillMonitor(Monitor):
     """Log what goes on between the images of the pairs.
 
     Adds to the training log, over all ranks and since the last log line:
@@ -38,9 +36,9 @@ class SelfDistillMonitor(Hook):
       above; the first time it is not 0 there is a warning, unless the model has
       ``allow_mismatch=True``.
 
-    They are counted on the device, from the step that the classifier and the mask that the
-    swap leave behind, and read at the log interval, so that training never waits for them
-    (cost: ``benchmarks/run.py monitor``).
+    They are counted on the device, from the step that the classifier and the mask that the swap
+    leave behind, and read at the log interval, so that training never waits for them (cost:
+    ``benchmarks/run.py monitor``).
 
     Args:
         interval (int, optional): Iterations between two readings. Default: None, the
@@ -53,17 +51,10 @@ class SelfDistillMonitor(Hook):
             interval below 1.
     """
 
-    # After the step, before LoggerHook (BELOW_NORMAL) writes the line.
-    priority = 'NORMAL'
-
-    def __init__(self, interval: int | None = None, sample_interval: int | None = None) -> None:
-        check_intervals(interval=interval, sample_interval=sample_interval)
-        self.interval = interval
-        self.sample_interval = sample_interval
-
     def before_train(self, runner: Runner) -> None:
         """Find what to read, and how often."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        super().before_train(runner)
+        model = bare_model(runner)
         if not hasattr(model, 'distill') or not hasattr(model, 'last_step'):
             raise ValueError('SelfDistillMonitor reads mmips.SelfDistillClassifier, but the model '
                              f'is {type(model).__name__}. Remove the hook or set model.type.')
@@ -71,7 +62,6 @@ class SelfDistillMonitor(Hook):
         self._swaps = find_patch_swaps(model)
         self._warned = False
         self._counts: Tensor | None = None
-        self._interval, self._every = find_intervals(runner, self.interval, self.sample_interval)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Forget the last masks: of several augments only one has its turn in a batch."""
@@ -86,46 +76,44 @@ class SelfDistillMonitor(Hook):
             distill = self._model.distill if batch_idx % self._every == 0 else None
             counts = count_pairs(step, masks, distill)
             self._counts = counts if self._counts is None else self._counts.add_(counts)
-        due = self.every_n_inner_iters(batch_idx, self._interval)
-        if due or self.end_of_epoch(runner.train_dataloader, batch_idx):
-            log = self._read()
-            log_scalars(runner, log)
-            if log.get('mismatch_rate') and not (self._warned or self._model.allow_mismatch):
-                self._warned = True
-                runner.logger.warning(
-                    f'{log["mismatch_rate"]:.1%} of the last pairs have two different labels and '
-                    'were left out of the KL. If that is not meant, check the sampler and the '
-                    'batch augments.')
+        if not self.is_due(runner, batch_idx):
+            return
+        log = self._read()
+        for name, value in log.items():
+            if value is None:  # What was logged last would be out of date.
+                runner.message_hub.log_scalars.pop(f'train/{name}', None)
+            else:
+                runner.message_hub.update_scalar(f'train/{name}', value)
+        if log.get('mismatch_rate') and not (self._warned or self._model.allow_mismatch):
+            self._warned = True
+            runner.logger.warning(
+                f'{log["mismatch_rate"]:.1%} of the last pairs have two different labels and were '
+                'left out of the KL. If that is not meant, check the sampler and the batch '
+                'augments.')
 
     def _read(self) -> dict[str, float | None]:
         counts, self._counts = self._counts, None
         if counts is None:
             return {}
         all_reduce(counts)
-        (pairs, matched, swapped, seen), raw, swap = counts.tolist()
+        (pairs, matched, swapped, seen), *groups = counts.tolist()
+        whole = [sum(values) for values in zip(*groups)]
         log: dict[str, float | None] = dict(
-            conf_gap=(raw[1] + swap[1]) / max(matched, 1), mismatch_rate=1 - matched / pairs)
-        if seen:
-            log['swap_rate'] = swapped / seen
-        log['kd_grad'] = _mean(raw[2] + swap[2], raw[3] + swap[3])
-        for name, (number, gap, samples, grad) in dict(swapped=swap, raw=raw).items():
-            log |= {f'conf_gap_{name}': _mean(number, gap), f'kd_grad_{name}': _mean(samples, grad)}
+            mismatch_rate=1 - matched / pairs, swap_rate=_mean(seen, swapped))
+        for name, (number, gap, samples, grad) in zip(('', '_raw', '_swapped'), (whole, *groups)):
+            log[f'conf_gap{name}'] = _mean(number, gap)
+            log[f'kd_grad{name}'] = _mean(samples, grad)
         return log
 
 
 @torch.no_grad()
 def count_pairs(step: Step, masks: list[Tensor], distill: Any = None) -> Tensor:
-    """What a step adds to the log, float32 (3, 4) on its device.
+    """What a detached step adds to the log, float32 (3, 4) on its device.
 
-    Args:
-        step (Step): Detached.
-        masks (list[Tensor]): Of the patch swaps that had their turn, bool (P, rows, cols).
-        distill (nn.Module, optional): Pair loss whose gradient is wanted. Default: None.
-
-    Returns:
-        Tensor: First row pairs, pairs of one label, pairs swapped, pairs that a swap saw. Then a
-        row for raw and one for swapped pairs of one label: their number, the sum of their
-        confidence gaps, the number of those with a gradient, the sum of its L1 norms.
+    ``masks`` are those of the patch swaps that had their turn, bool (P, rows, cols), ``distill``
+    is the pair loss whose gradient is wanted. First row: pairs, pairs of one label, pairs swapped,
+    pairs that a swap saw. Then a row for raw and one for swapped pairs of one label: their number,
+    the sum of their confidence gaps, the number of those with a gradient, the sum of its L1 norms.
     """
     matched = step.matched
     query, partner = split_pairs(_confidence(step))
@@ -152,7 +140,7 @@ def _gradient(step: Step, distill: Any, matched: Tensor) -> Tensor:
     """L1 norm of the pair loss's gradient for every image, (N,), times the pairs in its mean."""
     with torch.enable_grad():
         logits = step.logits.float().requires_grad_()
-        gradient, = torch.autograd.grad(distill(step.with_logits(logits)), logits)
+        gradient, = torch.autograd.grad(distill(replace(step, logits=logits)), logits)
     return gradient.abs().sum(1) * matched.sum()
 
 

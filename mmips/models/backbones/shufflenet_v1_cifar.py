@@ -1,17 +1,13 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""ShuffleNetV1 for 32 x 32 images."""
 from typing import Any
 
 from mmcv.cnn import ConvModule
 from mmpretrain.models import ShuffleNetV1
-from mmpretrain.models.backbones.shufflenet_v1 import ShuffleUnit
 from torch import nn
 
 from mmips.registry import MODELS
 
 __all__ = ['ShuffleNetV1_CIFAR']
-
-STEM_CHANNELS = 24  # at width 1
 
 
 @MODELS.register_module()
@@ -34,23 +30,16 @@ class ShuffleNetV1_CIFAR(ShuffleNetV1):
 
     def __init__(self, groups: int = 3, widen_factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(groups=groups, widen_factor=widen_factor, **kwargs)
-        self.conv1 = ConvModule(
-            3,
-            int(STEM_CHANNELS * widen_factor),
-            kernel_size=1,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+        # 24 channels at width 1.
+        self.conv1 = ConvModule(3, int(24 * widen_factor), 1, conv_cfg=self.conv_cfg,
+                                norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.maxpool = nn.Identity()
 
     def make_layer(self, out_channels: int, num_blocks: int,
                    first_block: bool = False) -> nn.Sequential:
         """A stage of mmpretrain's with the first unit's bottleneck narrowed, see the class."""
         layer = super().make_layer(out_channels, num_blocks, first_block)
-        self._narrow(layer[0])
-        return layer
-
-    def _narrow(self, unit: ShuffleUnit) -> None:
+        unit = layer[0]
         # `unit.out_channels` is what the unit adds to the channels it passes on.
         width = unit.out_channels // 4
         width -= width % self.groups
@@ -62,3 +51,4 @@ class ShuffleNetV1_CIFAR(ShuffleNetV1):
             width, width, 3, stride=2, padding=1, groups=width, act_cfg=None, **cfgs)
         unit.g_conv_1x1_expand = ConvModule(
             width, unit.out_channels, 1, groups=self.groups, act_cfg=None, **cfgs)
+        return layer

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""ShuffleNetV2 for 32 x 32 images."""
 from typing import Any
 
 from mmcv.cnn import ConvModule
@@ -9,8 +8,6 @@ from torch import nn
 from mmips.registry import MODELS
 
 __all__ = ['ShuffleNetV2_CIFAR']
-
-STEM_CHANNELS = 24  # at every width
 
 
 @MODELS.register_module()
@@ -31,11 +28,7 @@ class ShuffleNetV2_CIFAR(ShuffleNetV2):
 
     def __init__(self, widen_factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(widen_factor=widen_factor, **kwargs)
-        self.conv1 = ConvModule(
-            3,
-            STEM_CHANNELS,
-            kernel_size=1,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+        # So many channels at every width.
+        self.conv1 = ConvModule(3, 24, 1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg,
+                                act_cfg=self.act_cfg)
         self.maxpool = nn.Identity()

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""VGG for 32 x 32 images."""
 from typing import Any
 
 from mmpretrain.models import VGG
@@ -8,8 +7,6 @@ from torch import nn
 from mmips.registry import MODELS
 
 __all__ = ['VGG_CIFAR']
-
-POOLED_STAGES = 3
 
 
 @MODELS.register_module()
@@ -32,21 +29,16 @@ class VGG_CIFAR(VGG):
             ``norm_eval``, ``init_cfg``, ... ``num_classes`` is not among them.
 
     Raises:
-        ValueError: For another depth, or with ``num_classes``.
+        ValueError: With ``num_classes``.
     """
 
     def __init__(self, depth: int, norm_cfg: dict | None = None, **kwargs: Any) -> None:
-        if depth not in self.arch_settings:
-            raise ValueError(f'depth must be one of {list(self.arch_settings)}, got {depth!r}.')
         if kwargs.get('num_classes', -1) > 0:
             raise ValueError(f'VGG_CIFAR has no classifier of its own, got num_classes='
                              f"{kwargs['num_classes']}. Set num_classes in the head.")
         super().__init__(depth, norm_cfg=norm_cfg or dict(type='BN'), **kwargs)
-        for start, end in self.range_sub_modules[POOLED_STAGES:]:
-            self._drop_pool(range(start, end))
-
-    def _drop_pool(self, indices: range) -> None:
-        for index in indices:
-            if isinstance(self.features[index], nn.MaxPool2d):
-                # A placeholder, so that the layers behind keep their numbers.
-                self.features[index] = nn.Identity()
+        for start, end in self.range_sub_modules[3:]:
+            for index in range(start, end):
+                if isinstance(self.features[index], nn.MaxPool2d):
+                    # A placeholder, so that the layers behind keep their numbers.
+                    self.features[index] = nn.Identity()

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ class CutOut:
     """
 
     def __init__(self, length: int = 8, fill: float = 0.0, seed: int | None = None) -> None:
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        if type(length) is not int or length < 1:
             raise ValueError(f'length must be a positive number of pixels, but got {length!r}.')
         self.length = length
         self.fill = fill
@@ -39,15 +38,14 @@ class CutOut:
     @torch.no_grad()
     def __call__(self, batch_input: Tensor, batch_score: Tensor) -> tuple[Tensor, Tensor]:
         """Blank squares of images (N, C, H, W) in place; labels (N, K) become floats."""
-        height, width = batch_input.shape[-2:]
-        rng, count = self._rng(), len(batch_input)
-        inside_y = self._inside(rng.integers(height, size=count), height, batch_input)
-        inside_x = self._inside(rng.integers(width, size=count), width, batch_input)
+        rng = self._rng()
+        inside_y, inside_x = (
+            self._inside(rng.integers(size, size=len(batch_input)), size, batch_input.device)
+            for size in batch_input.shape[-2:])
         box = (inside_y[:, :, None] & inside_x[:, None, :])[:, None]
-        batch_input.masked_fill_(box, self.fill)
-        return batch_input, batch_score.float()
+        return batch_input.masked_fill_(box, self.fill), batch_score.float()
 
-    def _inside(self, centre: np.ndarray, size: int, like: Tensor) -> Tensor:
-        start = torch.from_numpy(centre - self.length // 2).to(like.device, non_blocking=True)
-        pixel = torch.arange(size, device=like.device)
-        return (pixel >= start[:, None]) & (pixel < start[:, None] + self.length)
+    def _inside(self, centre: np.ndarray, size: int, device: torch.device) -> Tensor:
+        start = torch.from_numpy(centre - self.length // 2).to(device, non_blocking=True)[:, None]
+        pixel = torch.arange(size, device=device)
+        return (pixel >= start) & (pixel < start + self.length)

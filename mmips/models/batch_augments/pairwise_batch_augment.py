@@ -7,7 +7,6 @@ from torch import Tensor
 from mmips.registry import BATCH_AUGMENTS
 from mmips.structures import fold_pairs, unfold_pairs
 
-from .building import build_augment
 from .intra_class_patch_swap import IntraClassPatchSwap
 
 __all__ = ['PairwiseBatchAugment']
@@ -17,11 +16,10 @@ __all__ = ['PairwiseBatchAugment']
 class PairwiseBatchAugment:
     """Apply a batch augment to whole pairs instead of single images.
 
-    The two images of a pair are laid on top of each other along the channels, so that the
-    augment sees P images of 2C channels: pairs are mixed with pairs, by one permutation,
-    one box and one lambda for both members. A mixed pair still has one (soft) label and
-    counts as a pair. Needed to combine IPS with CutMix, Mixup or CutOut (Table 13); used on
-    single images they would tear pairs apart.
+    The two images of a pair are laid on top of each other along the channels, so that the augment
+    sees P images of 2C channels: pairs are mixed with pairs, by one permutation, one box and one
+    lambda for both members, and a mixed pair still has one (soft) label. Needed to combine IPS
+    with CutMix, Mixup or CutOut (Table 13); used on single images they would tear pairs apart.
 
     Args:
         augment (dict | Callable): Config of any batch augment, mmpretrain's or ours, that
@@ -30,13 +28,10 @@ class PairwiseBatchAugment:
     Raises:
         TypeError: For what is neither a config nor callable.
         ValueError: For the patch swap, which works on pairs by itself.
-
-    Example:
-        >>> dict(type='mmips.PairwiseBatchAugment', augment=dict(type='CutMix', alpha=1.0))
     """
 
     def __init__(self, augment: dict | Callable) -> None:
-        self.augment = build_augment(augment)
+        self.augment = augment if callable(augment) else BATCH_AUGMENTS.build(augment)
         if isinstance(self.augment, IntraClassPatchSwap):
             raise ValueError(
                 'PairwiseBatchAugment would swap patches between different pairs, not inside them. '

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-
 import numpy as np
 import torch
 from mmengine.dist import get_rank
@@ -10,10 +9,9 @@ __all__ = ['RankRng']
 class RankRng:
     """A NumPy generator that differs between ranks and follows torch's seed.
 
-    Every rank of a run gets the same global seed, so draws from the global generators
-    would be the same everywhere. Whenever torch is seeded anew (as
-    ``mmips.EpochSeedHook`` does each epoch) the stream starts anew too, which is what
-    makes a resumed run repeat the masks of one that was never interrupted.
+    Every rank of a run gets the same global seed, so draws from the global generators would be
+    the same everywhere. Whenever torch is seeded anew (as ``mmips.EpochSeedHook`` does each
+    epoch) the stream starts anew too: a resumed run repeats the masks of an uninterrupted one.
 
     Args:
         seed (int, optional): Fixed seed. Default: None, ``torch.initial_seed()``.
@@ -33,9 +31,7 @@ class RankRng:
     def __call__(self) -> np.random.Generator:
         """The generator of this rank, at its present position."""
         seed = torch.initial_seed() if self.seed is None else self.seed
-        key = (seed % 2**64, get_rank(), *self.stream.encode())
-        if self.place:
-            key += (self.place, )
+        key = (seed % 2**64, get_rank(), *self.stream.encode(), *filter(None, [self.place]))
         if key != self._key:
             self._key = key
             self._rng = np.random.default_rng(key)

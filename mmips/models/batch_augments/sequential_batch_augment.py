@@ -6,7 +6,6 @@ from torch import Tensor
 
 from mmips.registry import BATCH_AUGMENTS
 
-from .building import build_augment
 from .rank_rng import RankRng
 
 __all__ = ['SequentialBatchAugment']
@@ -23,17 +22,12 @@ class SequentialBatchAugment:
         augments (Sequence[dict | Callable]): The augments, first to last.
 
     Raises:
-        ValueError: If there is none.
-        TypeError: If they are not a list, or one is neither a config nor callable.
+        TypeError: If one of them is neither a config nor callable.
     """
 
     def __init__(self, augments: Sequence[dict | Callable]) -> None:
-        if not isinstance(augments, (list, tuple)):
-            raise TypeError('augments must be a list of batch augments, augments=[dict(type=...)], '
-                            f'but got {augments!r}.')
-        if not augments:
-            raise ValueError(f'augments must name at least one augment, but got {augments!r}.')
-        self.augments = [build_augment(a) for a in augments]
+        self.augments = [augment if callable(augment) else BATCH_AUGMENTS.build(augment)
+                         for augment in augments]
         seen: Counter[str] = Counter()
         for augment in self.augments:
             rng = getattr(getattr(augment, 'augment', augment), '_rng', None)

@@ -29,25 +29,27 @@ class BaseDistillClassifier(ImageClassifier):
         self.last_step: Step | None = None
         head = self.head
         # ImageClassifier allows no head, for features alone: `loss` is refused there.
-        if head is None:
-            return
-        if not takes_plain_loss(head):
+        if head is not None and not takes_plain_loss(head):
             raise TypeError(
                 f'{type(head).__name__} does not compute its loss from one logit tensor alone, or '
                 f'has a second classifier for a teacher. {type(self).__name__} needs a head like '
                 "dict(type='LinearClsHead', ...).")
-        if head.cal_acc and self.data_preprocessor.batch_augments is not None:
+        if getattr(head, 'cal_acc', False) and self.data_preprocessor.batch_augments is not None:
             # mmpretrain refuses it beside batch augments, since labels arrive as scores.
             print_log('Training accuracy (cal_acc) is switched off beside batch augments.',
                       logger='current')
             head.cal_acc = False
 
+    @torch.compiler.disable
     def make_step(self, logits: Tensor, data_samples: Sequence[DataSample],
                   features: tuple = ()) -> Step:
         """The Step of a batch; ``logits`` (N, K), one sample an image."""
-        epoch, max_epochs = _progress()
-        return Step(logits, stack_targets(data_samples), features, _sample_idx(data_samples),
-                    epoch, max_epochs)
+        numbers = [sample.get('sample_idx') for sample in data_samples]
+        # mmengine's RuntimeInfoHook keeps the progress.
+        hub = MessageHub.get_current_instance()
+        return Step(logits, stack_targets(data_samples), features,
+                    None if None in numbers else torch.tensor(numbers),
+                    hub.get_info('epoch', 0), hub.get_info('max_epochs', 0))
 
     @torch.compiler.disable
     def leave(self, step: Step) -> None:
@@ -59,8 +61,8 @@ def takes_plain_loss(head: Any) -> bool:
     """Whether a head's loss is that of one logit tensor, which is what pairs are made of.
 
     Heads with a loss of their own (ArcFace needs the target for its margin) would be trained
-    without it, and those with a classifier for a teacher (distilled DeiT, LeViT,
-    EfficientFormer) would have it trained by labels.
+    without it, those with a classifier for a teacher (distilled DeiT, LeViT) have it trained by
+    labels.
     """
     if not isinstance(head, ClsHead) or type(head)._get_loss is not ClsHead._get_loss:
         return False
@@ -76,16 +78,3 @@ def stack_targets(data_samples: Sequence[DataSample]) -> Tensor:
     if 'gt_score' in data_samples[0]:
         return torch.stack([sample.gt_score for sample in data_samples])
     return torch.cat([sample.gt_label for sample in data_samples])
-
-
-@torch.compiler.disable
-def _progress() -> tuple[int, int]:
-    """Epoch and number of epochs, which mmengine's RuntimeInfoHook keeps."""
-    hub = MessageHub.get_current_instance()
-    return hub.get_info('epoch', 0) or 0, hub.get_info('max_epochs', 0) or 0
-
-
-@torch.compiler.disable
-def _sample_idx(data_samples: Sequence[DataSample]) -> Tensor | None:
-    numbers = [sample.get('sample_idx') for sample in data_samples]
-    return None if None in numbers else torch.tensor(numbers)

@@ -1,6 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from typing import Any
-
 from mmdet.models import SSDHead as MMDetSSDHead
 
 from mmips.registry import MODELS
@@ -21,7 +19,4 @@ class SSDHead(MMDetSSDHead):
     Arguments and checkpoints are those of the parent.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not hasattr(self, 'loss_cls'):
-            self.loss_cls = None
+    loss_cls = None

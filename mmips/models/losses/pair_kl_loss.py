@@ -1,10 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-import math
-
 from torch import Tensor, nn
 
 from mmips.functional import pair_kl
-from mmips.functional.pair_kl import DETACH
+from mmips.functional.pair_kl import check_options
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -25,16 +23,10 @@ class PairKLLoss(nn.Module):
         ValueError: For a temperature that is not positive or an unknown ``detach``.
     """
 
-    def __init__(self,
-                 temperature: float = 4.0,
-                 scale_by_t2: bool = True,
-                 detach: str = 'none',
+    def __init__(self, temperature: float = 4.0, scale_by_t2: bool = True, detach: str = 'none',
                  symmetric: bool = True) -> None:
         super().__init__()
-        if not 0 < temperature < math.inf:
-            raise ValueError(f'temperature must be positive and finite, but got {temperature}.')
-        if detach not in DETACH:
-            raise ValueError(f'detach must be one of {DETACH}, but got {detach!r}.')
+        check_options(temperature, detach)
         self.temperature = temperature
         self.scale_by_t2 = scale_by_t2
         self.detach = detach

@@ -58,6 +58,7 @@ def test_ranks_add_up_what_each_has_changed(hook, monkeypatch):
     memory.after_train_iter(runner)
     memory.after_train_epoch(runner)
     assert runner.model.target.seen.tolist() == [2, 2, 2, 1, 1, 2]
+    assert runner.model.target.sums.sum() == pytest.approx(4 + 4 + 16)
 
 
 @pytest.mark.parametrize('saved, told', [

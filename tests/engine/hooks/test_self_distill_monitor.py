@@ -1,10 +1,10 @@
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.gpu import never_waiting
 from mmengine.hooks import Hook
 from torch import nn
 
@@ -12,96 +12,68 @@ from mmips.engine.hooks import SelfDistillMonitor
 from mmips.engine.hooks.self_distill_monitor import count_pairs
 from mmips.models.batch_augments import find_patch_swaps
 from mmips.models.losses import PairKLLoss
+from mmips.runs.logs import read_records
 from mmips.structures import Step
 
 
-def log_of(runner):
-    lines = (Path(runner.log_dir) / 'vis_data' / 'scalars.json').read_text().splitlines()
-    return [line for line in map(json.loads, lines) if 'loss_kd' in line]
-
-
-def test_logs_gap_and_rates(make_runner):
-    runner = make_runner(**{'model.train_cfg.augments.0.prob': 1.0, 'train_cfg.max_epochs': 1})
+def run(make_runner, prob, interval=1, prepare=lambda runner: None, **options):
+    """An epoch of six steps; the lines of its log."""
+    runner = make_runner(**{
+        'model.train_cfg.augments.0.prob': prob, 'train_cfg.max_epochs': 1,
+        'train_dataloader.batch_size': 8, 'default_hooks.logger.interval': interval, **options})
+    prepare(runner)
     runner.train()
-    lines = log_of(runner)
-    assert len(lines) == 3
-    for line in lines:
-        assert 0 < line['conf_gap'] < 1
-        assert line['swap_rate'] == 1 and line['mismatch_rate'] == 0
-        assert line['loss'] == pytest.approx(line['loss_ce'] + line['loss_kd'], rel=1e-4)
-
-
-def test_reads_at_the_interval_and_at_the_end_of_an_epoch(make_runner):
-    runner = make_runner(**{'model.train_cfg.augments.0.prob': 0.0, 'train_cfg.max_epochs': 1,
-                            'default_hooks.logger.interval': 2})
-    reads = []
-    runner.train_loop  # noqa: B018  (builds hooks' surroundings)
-    monitor = next(h for h in runner.hooks if isinstance(h, SelfDistillMonitor))
-    read = monitor._read
-    monitor._read = lambda: reads.append(runner.iter) or read()
-    runner.train()
-    assert reads == [1, 2]
-    assert log_of(runner)[-1]['swap_rate'] == 0
-
-
-def run(make_runner, prob, **options):
-    runner = make_runner(**{'model.train_cfg.augments.0.prob': prob, 'train_cfg.max_epochs': 1,
-                            'train_dataloader.batch_size': 8, **options})
-    runner.train()
-    return log_of(runner)
+    lines = read_records(Path(runner.log_dir) / 'vis_data' / 'scalars.json')
+    return [line for line in lines if 'loss_kd' in line]
 
 
 def test_swapped_and_raw_pairs_make_up_all(make_runner):
-    lines = run(make_runner, 0.5, **{'default_hooks.logger.interval': 2})
+    lines = run(make_runner, 0.5, interval=2)
     assert len(lines) == 3
     for line in lines:
         rate = line['swap_rate']
-        assert 0 < rate < 1
+        assert 0 < rate < 1 and 0 < line['conf_gap'] < 1 and line['mismatch_rate'] == 0
+        assert line['loss'] == pytest.approx(line['loss_ce'] + line['loss_kd'], rel=1e-4)
         for name in ('conf_gap', 'kd_grad'):
             swapped, raw = line[f'{name}_swapped'], line[f'{name}_raw']
             assert line[name] == pytest.approx(rate * swapped + (1 - rate) * raw, rel=1e-4)
             assert swapped > 0 and raw > 0 and abs(swapped - raw) > 1e-6 * raw
 
 
-@pytest.mark.parametrize(('prob', 'there', 'missing'), [(0., 'raw', 'swapped'),
-                                                        (1., 'swapped', 'raw')])
-def test_without_swapped_or_raw_pairs_all_are_the_others(make_runner, prob, there, missing):
-    for line in run(make_runner, prob):
+def test_what_has_no_pairs_any_more_is_not_repeated(make_runner):
+
+    class Stop(Hook):
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            swap, = find_patch_swaps(runner.model)
+            assert swap.last_mask is None  # It may have no turn in this batch.
+            swap.prob = float(batch_idx < 3)
+
+    lines = run(make_runner, 1.0, prepare=lambda runner: runner.register_hook(Stop()))
+    for number, line in enumerate(lines):
+        there, missing = ('swapped', 'raw') if number < 3 else ('raw', 'swapped')
+        assert line['swap_rate'] == (number < 3)
         for name in ('conf_gap', 'kd_grad'):
             assert line[f'{name}_{there}'] == pytest.approx(line[name], rel=1e-5)
             assert f'{name}_{missing}' not in line
 
 
-def test_what_has_no_pairs_any_more_is_not_repeated(make_runner):
-    runner = make_runner(**{'model.train_cfg.augments.0.prob': 1.0, 'train_cfg.max_epochs': 1,
-                            'train_dataloader.batch_size': 8})
-    swap, = find_patch_swaps(runner.model)
+def test_reads_and_samples_at_intervals_and_reads_at_the_end_of_an_epoch(make_runner):
+    reads, calls = [], []
 
-    class Stop(Hook):
+    def prepare(runner):
+        monitor = next(hook for hook in runner.hooks if isinstance(hook, SelfDistillMonitor))
+        monitor.sample_interval = 4
+        read = monitor._read
+        monitor._read = lambda: reads.append(runner.iter) or read()
+        runner.model.distill.register_forward_hook(lambda *args: calls.append(runner.iter))
 
-        def before_train_iter(self, runner, batch_idx, data_batch=None):
-            swap.prob = float(batch_idx < 3)
-
-    runner.register_hook(Stop())
-    runner.train()
-    lines = log_of(runner)
-    assert ['conf_gap_swapped' in line for line in lines] == [True] * 3 + [False] * 3
-    assert ['kd_grad_raw' in line for line in lines] == [False] * 3 + [True] * 3
-
-
-def test_samples_the_gradient_of_the_kl(make_runner):
-    runner = make_runner(**{'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 8,
-                            'default_hooks.logger.interval': 2})
-    monitor = next(h for h in runner.hooks if isinstance(h, SelfDistillMonitor))
-    monitor.sample_interval = 4
-    calls = []
-    runner.model.distill.register_forward_hook(lambda *args: calls.append(runner.iter))
-    runner.train()
+    lines = run(make_runner, 0.0, 4, prepare)
+    assert reads == [3, 5]
     assert calls == [0, 0, 1, 2, 3, 4, 4, 5]  # one more, for the monitor, in steps 0 and 4
-    assert ['kd_grad' in line for line in log_of(runner)] == [True, False, True]
+    assert lines[-1]['swap_rate'] == 0 and 'kd_grad' in lines[-1]
 
 
-SETTINGS = dict(temperature=2., detach='partner', symmetric=False, scale_by_t2=False)
 LABELS = (0, 0, 2, 1, 1, 1, 2, 2)  # the second pair has two labels
 
 
@@ -110,7 +82,7 @@ def mask(*pairs):
 
 
 @pytest.mark.parametrize('distill', [
-    PairKLLoss(), PairKLLoss(**SETTINGS),
+    PairKLLoss(), PairKLLoss(temperature=2., detach='partner', symmetric=False),
     lambda step: (step.pairs[0] - step.pairs[1]).square().sum(1)[step.matched].mean()])
 def test_swapped_and_raw_pairs_are_counted_apart(distill):
     step = Step(torch.randn(8, 3), torch.tensor(LABELS))
@@ -145,11 +117,8 @@ def test_an_infinite_pair_does_not_spoil_the_other_group():
 @pytest.mark.gpu
 def test_counting_never_waits_for_the_gpu():
     step = Step(torch.randn(8, 3).cuda(), torch.tensor(LABELS).cuda())
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with never_waiting():
         count_pairs(step, [mask(False, True, True, False).cuda()], PairKLLoss())
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
 
 
 def test_sums_over_the_ranks(monkeypatch):
@@ -165,19 +134,19 @@ def test_sums_over_the_ranks(monkeypatch):
 
 
 def test_warns_once_about_pairs_of_different_labels(make_runner, caplog):
+
+    def prepare(runner):
+        runner.model._checked = True  # as after a first batch that happened to match
+        runner.logger.addHandler(caplog.handler)
+
     plain = dict(_delete_=True, type='DefaultSampler', shuffle=True)
-    runner = make_runner(**{'train_cfg.max_epochs': 1, 'train_dataloader.sampler': plain})
-    runner.model._checked = True  # as after a first batch that happened to match
-    runner.logger.addHandler(caplog.handler)
-    runner.train()
+    lines = run(make_runner, 0.5, prepare=prepare, **{'train_dataloader.sampler': plain})
     assert caplog.text.count('have two different labels') == 1
-    assert log_of(runner)[-1]['mismatch_rate'] > 0
+    assert lines[-1]['mismatch_rate'] > 0
 
 
 def test_refuses():
     with pytest.raises(ValueError, match='interval must be at least 1, but got 0'):
         SelfDistillMonitor(interval=0)
-    with pytest.raises(ValueError, match='sample_interval must be at least 1, but got 0'):
-        SelfDistillMonitor(sample_interval=0)
     with pytest.raises(ValueError, match='the model is Linear. Remove the hook'):
         SelfDistillMonitor().before_train(SimpleNamespace(model=nn.Linear(1, 1), hooks=[]))

@@ -1,10 +1,10 @@
 """CutOut: size, place and distribution of the squares."""
-
 import numpy as np
 import pytest
 import torch
+from helpers.gpu import never_waiting
 
-from mmips.models.batch_augments import CutOut, rank_rng
+from mmips.models.batch_augments import CutOut
 
 
 def blanked(number=2000, size=(9, 12), length=4, **kwargs):
@@ -25,27 +25,22 @@ def box(mask):
     return int(top), int(bottom), int(left), int(right)
 
 
-@pytest.mark.parametrize('length', [1, 3, 4, 8])
+@pytest.mark.parametrize('length', [1, 3, 4, 8, 100])
 def test_one_square_an_image_cut_only_at_the_border(length):
-    whole = 0
     for mask in blanked(300, length=length):
         top, bottom, left, right = box(mask)
         # The centre lies inside the image, so no side is cut by more than half.
         for start, end, size in ((top, bottom, 9), (left, right, 12)):
             assert end - start == length or start == 0 or end == size
             assert end - start >= min(length // 2, size)
-        whole += bottom - top == right - left == length
-    assert whole > 0
 
 
 @pytest.mark.parametrize('length', [3, 4])
 def test_centre_is_uniform_over_the_image(length):
     """Share of images that lose a pixel: the share of centres that reach it."""
     share = blanked(20000, length=length).double().mean(0)
-    axes = []
-    for size in (9, 12):
-        reach = [[0 <= p - (c - length // 2) < length for p in range(size)] for c in range(size)]
-        axes.append(np.mean(reach, 0))
+    axes = [np.mean([[0 <= p - (c - length // 2) < length for p in range(size)]
+                     for c in range(size)], 0) for size in (9, 12)]
     np.testing.assert_allclose(share.numpy(), np.outer(*axes), atol=.016)
 
 
@@ -57,19 +52,10 @@ def test_fill_dtype_and_memory_format(dtype):
     assert set(out.float().unique().tolist()) == {-2., 1.}
 
 
-def test_square_larger_than_the_image_blanks_it():
-    assert blanked(10, length=100).all()
-
-
-def test_repeats_under_one_seed_and_differs_on_another_rank(monkeypatch):
-    torch.manual_seed(3)
-    first = blanked(50)
-    torch.manual_seed(3)
-    assert torch.equal(blanked(50), first)
-    assert torch.equal(blanked(50, seed=1), blanked(50, seed=1))
-    assert not torch.equal(blanked(50, seed=1), blanked(50, seed=2))
-    monkeypatch.setattr(rank_rng, 'get_rank', lambda: 1)
-    assert not torch.equal(blanked(50), first)
+def test_has_a_seed_of_its_own():
+    first = blanked(50, seed=1)
+    assert torch.equal(blanked(50, seed=1), first)
+    assert not torch.equal(blanked(50, seed=2), first)
 
 
 @pytest.mark.parametrize('length', [0, -3, 2.5, '8', None, True])
@@ -83,10 +69,6 @@ def test_cuda_gives_the_cpu_s_squares_and_never_waits():
     expected, _ = CutOut(3, seed=0)(torch.ones(8, 3, 9, 9), torch.eye(8))
     augment, images, scores = CutOut(3, seed=0), torch.ones(8, 3, 9, 9).cuda(), torch.eye(8).cuda()
     CutOut(3, seed=1)(images.clone(), scores)
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with never_waiting():
         out, _ = augment(images, scores)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
     assert torch.equal(out.cpu(), expected)

@@ -3,7 +3,8 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from helpers.gpu import never_waiting
+from mmengine.optim import OptimWrapper
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -26,43 +27,37 @@ def build(type='mmips.SelfDistillClassifier', **kwargs):
 
 def batch(labels=(0, 0, 2, 2, 1, 1)):
     images = torch.randn(len(labels), 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    return images, [DataSample().set_gt_label(label) for label in labels]
+    samples = [DataSample().set_gt_label(label) for label in labels]
+    for number, sample in enumerate(samples):
+        sample.set_metainfo(dict(sample_idx=number, num_classes=3))
+    return images, samples
 
 
-def raw_batch(labels=(0, 0, 2, 2, 1, 1)):
-    """A batch as the loader gives it; the preprocessor asks it for the number of classes."""
-    images, samples = batch(labels)
-    for sample in samples:
-        sample.set_field(3, 'num_classes')
-    return dict(inputs=images, data_samples=samples)
+def steps(model, count, labels=(0, 0, 2, 2, 1, 1)):
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1))
+    return [model.train_step(dict(zip(('inputs', 'data_samples'), batch(labels))), wrapper)
+            for _ in range(count)]
 
 
-@pytest.fixture
-def logits():
-    """A classifier whose logits are a parameter, for exact expectations."""
-
-    def make(**kwargs):
-        model = build(**kwargs)
-        model.table = nn.Parameter(torch.randn(6, 3))
-        model.extract_feat = lambda inputs: (inputs.flatten(1)[:, :1].long(), )
-        model.head.forward = lambda feats: model.table[feats[0].flatten()]
-        return model, torch.arange(6.).view(6, 1, 1, 1).expand(6, 3, 8, 8)
-
-    return make
+def logits(**kwargs):
+    """A classifier whose logits are a parameter, for exact expectations, and its images."""
+    model = build(**kwargs)
+    model.table = nn.Parameter(torch.randn(6, 3))
+    model.extract_feat = lambda inputs: (inputs.flatten(1)[:, :1].long(), )
+    model.head.forward = lambda feats: model.table[feats[0].flatten()]
+    return model, torch.arange(6.).view(6, 1, 1, 1).expand(6, 3, 8, 8)
 
 
-def test_loss_is_weighted_cross_entropy_and_kl(logits):
+def test_loss_is_weighted_cross_entropy_and_kl():
     model, images = logits(alpha=0.5, gamma=2.0)
-    _, samples = batch()
-    losses = model.loss(images, samples)
+    losses = model.loss(images, batch()[1])
     labels = torch.tensor([0, 0, 2, 2, 1, 1])
     assert sorted(losses) == ['loss_ce', 'loss_kd']
-    expected = [F.cross_entropy(model.table[half::2], labels[half::2]) for half in (0, 1)]
-    assert torch.allclose(losses['loss_ce'], 2.0 * sum(expected) / 2)
+    assert torch.allclose(losses['loss_ce'], 2.0 * F.cross_entropy(model.table, labels))
     assert torch.allclose(losses['loss_kd'], 0.5 * pair_kl(model.table[0::2], model.table[1::2]))
 
 
-def test_query_half_alone_without_kl_is_the_swap_ablation(logits):
+def test_query_half_alone_without_kl_is_the_swap_ablation():
     model, images = logits(alpha=0.0, ce_on='query')
     losses = model.loss(images, batch()[1])
     assert torch.allclose(losses['loss_ce'],
@@ -72,33 +67,19 @@ def test_query_half_alone_without_kl_is_the_swap_ablation(logits):
     assert (model.table.grad[0::2] != 0).all() and (model.table.grad[1::2] == 0).all()
 
 
-def test_distill_settings_reach_the_loss(logits):
-    settings = dict(type='mmips.PairKLLoss', temperature=2., detach='partner', symmetric=False,
-                    scale_by_t2=False)
-    model, images = logits(distill=settings, gamma=0.0)
-    losses = model.loss(images, batch()[1])
-    expected = pair_kl(model.table[0::2], model.table[1::2], 2., False, 'partner', False)
-    assert torch.allclose(losses['loss_kd'], expected)
-    sum(losses.values()).backward()
-    assert (model.table.grad[1::2] == 0).all()
-
-
-def test_mismatched_pairs_stay_out_of_the_kl(logits):
+def test_mismatched_pairs_stay_out_of_the_kl():
     model, images = logits(allow_mismatch=True)
     losses = model.loss(images, batch((0, 0, 2, 1, 1, 1))[1])
     expected = pair_kl(model.table[[0, 4]], model.table[[1, 5]])
     assert torch.allclose(losses['loss_kd'], expected)
 
 
-def test_any_loss_of_a_step_distils_and_the_step_is_left_behind(logits):
+def test_any_loss_of_a_step_distils_and_the_step_is_left_behind():
     model, images = logits()
     steps = []
     del model.distill  # a plain function is no child module
     model.distill = lambda step: steps.append(step) or step.logits.square().mean()
-    samples = batch()[1]
-    for number, sample in enumerate(samples):
-        sample.set_field(number, 'sample_idx', field_type='metainfo')
-    assert model.loss(images, samples)['loss_kd'] == model.table.square().mean()
+    assert model.loss(images, batch()[1])['loss_kd'] == model.table.square().mean()
     step, = steps
     assert step.sample_idx.tolist() == [0, 1, 2, 3, 4, 5] and step.matched.all()
     assert torch.equal(step.features[0], torch.arange(6)[:, None])
@@ -107,7 +88,7 @@ def test_any_loss_of_a_step_distils_and_the_step_is_left_behind(logits):
 
 
 @pytest.mark.parametrize('ce_on', ['both', 'query'])
-def test_a_target_takes_the_labels_place(logits, ce_on):
+def test_a_target_takes_the_labels_place(ce_on):
     model, images = logits(ce_on=ce_on, gamma=2.0)
     soft = torch.tensor([[.7, .3, 0]]).expand(6, 3)
     del model.target
@@ -117,13 +98,13 @@ def test_a_target_takes_the_labels_place(logits, ce_on):
     assert torch.allclose(model.loss(images, batch()[1])['loss_ce'], expected)
 
 
-def test_soft_labels(logits):
-    model, images = logits()
+def test_soft_labels_and_settings_of_the_loss():
+    model, images = logits(distill=dict(type='mmips.PairKLLoss', temperature=2.))
     scores = torch.tensor([[.7, .3, 0], [0, .5, .5], [1, 0, 0]]).repeat_interleave(2, 0)
     samples = [DataSample().set_gt_score(score) for score in scores]
     losses = model.loss(images, samples)
     assert torch.allclose(losses['loss_ce'], F.cross_entropy(model.table, scores))
-    assert torch.allclose(losses['loss_kd'], pair_kl(model.table[0::2], model.table[1::2]))
+    assert torch.allclose(losses['loss_kd'], pair_kl(model.table[0::2], model.table[1::2], 2.))
 
 
 def test_joint_and_separate_forward_differ_by_batch_statistics_alone():
@@ -139,7 +120,7 @@ def test_joint_and_separate_forward_differ_by_batch_statistics_alone():
 
 def test_checkpoint_features_and_predictions_are_mmpretrains():
     ours, plain = build(train_cfg=SWAP), build('ImageClassifier')
-    ours.train_step(raw_batch(), OptimWrapper(torch.optim.SGD(ours.parameters(), 0.1)))
+    steps(ours, 1)
     assert list(ours.state_dict()) == list(plain.state_dict())
     plain.load_state_dict(ours.state_dict())
     ours.eval(), plain.eval()
@@ -150,56 +131,27 @@ def test_checkpoint_features_and_predictions_are_mmpretrains():
     assert torch.equal(ours.extract_feat(images)[0], plain.extract_feat(images)[0])
 
 
-def steps(model, wrapper, count=3, labels=(0, 0, 2, 2, 1, 1)):
-    return [model.train_step(raw_batch(labels), wrapper) for _ in range(count)]
-
-
-def test_training_lowers_the_loss():
-    model = build(train_cfg=SWAP)
-    logs = steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 30)
-    assert logs[-1]['loss'] < 0.3 * logs[0]['loss']
-    assert set(logs[0]) == {'loss', 'loss_ce', 'loss_kd'}
-
-
 def test_amp_keeps_the_kl_in_float32():
     model = build(train_cfg=SWAP)
     seen = []
     model.distill.register_forward_hook(
         lambda module, args, out: seen.append((args[0].logits.dtype, out.dtype)))
     with torch.autocast('cpu', torch.bfloat16):
-        losses = model(**model.data_preprocessor(raw_batch(), True), mode='loss')
+        steps(model, 1)
     assert seen == [(torch.bfloat16, torch.float32)]
-    assert losses['loss_kd'].dtype == torch.float32
 
 
 @pytest.mark.gpu
 def test_a_step_never_waits_for_the_gpu():
     model = build(train_cfg=SWAP).cuda()
-    wrapper = AmpOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), 0.1))
-    steps(model, wrapper, 1)  # the check of the first step may wait
-    data = model.data_preprocessor.cast_data(raw_batch())
-    samples = data['data_samples']
+    steps(model, 1)  # the check of the first step may wait
+    inputs, samples = model.data_preprocessor.cast_data(batch())
     scores = F.one_hot(torch.tensor([0, 0, 2, 2, 1, 1]), 3).cuda()
-    torch.cuda.set_sync_debug_mode('error')
-    try:
-        inputs, scores = model.data_preprocessor.batch_augments(data['inputs'], scores)
+    with never_waiting():
+        inputs, scores = model.data_preprocessor.batch_augments(inputs, scores)
         for sample, score in zip(samples, scores):
             sample.set_gt_score(score)
         sum(model.loss(inputs, samples).values()).backward()
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
-
-
-def test_accumulating_a_batch_twice_equals_one_step_on_it():
-    weights = []
-    for counts in (1, 2):
-        model = build()
-        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1), accumulative_counts=counts)
-        wrapper.initialize_count_status(model, 0, counts)
-        steps(model, wrapper, counts)
-        weights.append(model.head.fc.weight.detach())
-    assert torch.allclose(*weights, atol=1e-7)
-    assert not torch.equal(weights[0], build().head.fc.weight)
 
 
 def test_compiled_train_step_gives_the_same_losses():
@@ -208,26 +160,26 @@ def test_compiled_train_step_gives_the_same_losses():
     results = []
     for model in (eager, compiled):
         torch.manual_seed(0)
-        results.append(steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 4))
+        results.append(steps(model, 2))
     for a, b in zip(*results):
         assert torch.allclose(a['loss_kd'], b['loss_kd'], rtol=1e-4)
     assert len(compiled.last_step.matched) == 3
 
 
-@pytest.mark.parametrize('backbone,neck,head,size', [
+MOBILE = dict(type='MobileNetV2', widen_factor=0.25)
+
+
+@pytest.mark.parametrize('backbone,head', [
     (dict(type='VisionTransformer', img_size=32, patch_size=8,
-          arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)), None,
-     dict(type='VisionTransformerClsHead', in_channels=16), 32),
-    (dict(type='MobileNetV2', widen_factor=0.25), dict(type='GlobalAveragePooling'),
-     dict(type='LinearClsHead', in_channels=1280), 32),
-    (dict(type='MobileNetV2', widen_factor=0.25), dict(type='GlobalAveragePooling'),
-     dict(type='EfficientFormerClsHead', in_channels=1280, distillation=False), 32),
-    (dict(type='PoolFormer', arch='s12'), dict(type='GlobalAveragePooling'),
-     dict(type='StackedLinearClsHead', in_channels=512, mid_channels=[8]), 32),
-])
-def test_other_backbones_and_heads(backbone, neck, head, size):
+          arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)),
+     dict(type='VisionTransformerClsHead', in_channels=16)),
+    (MOBILE, dict(type='LinearClsHead', in_channels=1280)),
+    (MOBILE, dict(type='EfficientFormerClsHead', in_channels=1280, distillation=False)),
+    (MOBILE, dict(type='StackedLinearClsHead', in_channels=1280, mid_channels=[8]))])
+def test_other_backbones_and_heads(backbone, head):
+    neck = PLAIN['neck'] if backbone is MOBILE else None
     model = build(backbone=backbone, neck=neck, head=dict(num_classes=3, **head))
-    losses = model.loss(torch.randn(4, 3, size, size), batch((1, 1, 0, 0))[1])
+    losses = model.loss(torch.randn(4, 3, 32, 32), batch((1, 1, 0, 0))[1])
     sum(losses.values()).backward()
     assert all(torch.isfinite(loss) for loss in losses.values())
 
@@ -243,7 +195,7 @@ def test_unpaired_batch_is_refused_before_any_weight_changes():
     model = build(train_cfg=SWAP)
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(ValueError, match='2 of 3 pairs .* different labels.*PairedClassSampler'):
-        steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 1, (0, 1, 2, 2, 0, 1))
+        steps(model, 1, (0, 1, 2, 2, 0, 1))
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
 
@@ -261,17 +213,14 @@ def test_only_the_first_step_waits_for_the_check():
     (dict(ce_on='partner'), ValueError, "ce_on must be 'both' or 'query', but got 'partner'"),
     (dict(distill=dict(type='mmips.PairKLLoss', temperature=0)), ValueError,
      'positive and finite, but got 0'),
-    (dict(head=dict(type='ConformerHead', num_classes=3, in_channels=[8, 8])), TypeError,
-     "ConformerHead does not compute .* dict\\(type='LinearClsHead'"),
-    (dict(head=dict(type='ArcFaceClsHead', num_classes=3, in_channels=8)), TypeError,
-     'ArcFaceClsHead does not compute'),
-    (dict(head=dict(type='LeViTClsHead', num_classes=3, in_channels=8)), TypeError,
-     'LeViTClsHead .* second classifier for a teacher'),
-    (dict(head=dict(type='DeiTClsHead', num_classes=3, in_channels=8)), TypeError,
-     'DeiTClsHead .* second classifier'),
-    (dict(head=dict(type='EfficientFormerClsHead', num_classes=3, in_channels=8)), TypeError,
-     'EfficientFormerClsHead .* second classifier'),
-])
+    (dict(distill=dict(type='mmips.PairKLLoss', detach=None)), ValueError,
+     "'none', 'query', 'partner'., but got None"),
+    *((dict(head=dict(type=head, num_classes=3, in_channels=8)), TypeError, message)
+      for head, message in {
+          'ArcFaceClsHead': "does not compute .* dict\\(type='LinearClsHead'",
+          'LeViTClsHead': 'second classifier for a teacher', 'DeiTClsHead': 'second classifier',
+          'MultiLabelLinearClsHead': 'does not compute',
+          'EfficientFormerClsHead': 'second classifier'}.items())])
 def test_refuses(kwargs, error, message):
     with pytest.raises(error, match=message):
         build(**kwargs)
@@ -281,7 +230,7 @@ def test_training_accuracy_is_switched_off_beside_augments():
     head = dict(PLAIN['head'], cal_acc=True)
     assert build(head=head).head.cal_acc is True
     model = build(head=head, train_cfg=SWAP)
-    assert 'loss_ce' in steps(model, OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), 1)[0]
+    assert 'loss_ce' in steps(model, 1)[0]
 
 
 def test_without_a_head_it_gives_features():
