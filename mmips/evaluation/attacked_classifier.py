@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmips.errors import UserError
-from mmips.evaluation.attacks import AttackSettings
+from mmips.evaluation.attack_settings import AttackSettings
 from mmips.evaluation.predictions import check_labels
 from mmips.functional.attacks import Bounds, fgsm, i_fgsm, pgd
 

@@ -12,8 +12,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from mmips.evaluation.attack_settings import ATTACKS, AttackSettings
 from mmips.evaluation.attacked_classifier import AttackedClassifier
-from mmips.evaluation.attacks import ATTACKS, AttackSettings
 
 # Far from each other, so that channels in the wrong order show.
 MEAN, STD = [125., 100., 60.], [70., 35., 50.]

@@ -10,8 +10,9 @@ from helpers.tiny_classifier import request
 
 from mmips.errors import UserError
 from mmips.evaluation import predictions
+from mmips.evaluation.attack_settings import AttackSettings
 from mmips.evaluation.attacked_classifier import AttackedClassifier
-from mmips.evaluation.attacks import AttackSettings, evaluate_attacks, to_text
+from mmips.evaluation.attacks import evaluate_attacks, to_text
 
 ALL = ('fgsm', 'i-fgsm', 'pgd')
 

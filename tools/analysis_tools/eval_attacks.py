@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
-from mmips.evaluation.attacks import ATTACKS, SPACES, evaluate_attacks
+from mmips.evaluation.attack_settings import ATTACKS, SPACES
+from mmips.evaluation.attacks import evaluate_attacks
 from mmips.evaluation.predictions import Request
 from mmips.runs import cli
 
