@@ -38,10 +38,9 @@ def local_rank() -> int:
 
 
 def prepare_distributed(cfg: Any) -> None:
-    """Make a distributed config run on what this machine has.
+    """Make a distributed config run on what this machine has; with GPUs only count them.
 
-    With GPUs, only their number is checked. Without, the gloo process group is made here, and
-    the model's wrapper replaced by one that turns SyncBN, which refuses CPU tensors, into BN.
+    Without, the gloo process group is made here, and SyncBN, which refuses CPU tensors, made BN.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':

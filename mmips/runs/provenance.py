@@ -6,7 +6,7 @@ Everything returned is plain, without paths of the machine.
 import math
 import os.path as osp
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmips.config.colours import network_order
@@ -26,6 +26,7 @@ _FACTS = ('config', 'dataset', 'epoch', 'iter', 'seed', 'source', 'weights', 'ba
 
 def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[str]]:
     """Facts of a checkpoint's ``meta``, the stored config, and notes about what is missing."""
+    from mmengine.config import Config
     meta = checkpoint.get('meta') or {}
     facts = {key: meta[key] for key in _FACTS if meta.get(key) is not None}
     if not facts.get('epoch'):
@@ -34,7 +35,12 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
     classes = (meta.get('dataset_meta') or {}).get('classes')
     if classes:
         facts['classes'] = [str(name) for name in classes]
-    config, notes = _read_config(meta.get('cfg'))
+    config: Any = {}
+    notes = []
+    try:
+        config = Config.fromstring(meta.get('cfg') or '', '.py')
+    except Exception as error:  # It is a Python file, and may import what is not here.
+        notes.append(f'the stored config cannot be read ({type(error).__name__}: {error})')
     facts.update(_from_config(config))
     named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))
     if named:
@@ -45,22 +51,13 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
     return facts, config, notes
 
 
-def _read_config(text: str | None) -> tuple[Any, list[str]]:
-    """The config that mmengine has stored as text, and a note where it cannot be read."""
-    from mmengine.config import Config
-    try:
-        return Config.fromstring(text or '', '.py'), []
-    except Exception as error:  # It is a Python file, and may import what is not here.
-        return {}, [f'the stored config cannot be read ({type(error).__name__}: {error})']
-
-
 def _from_config(config: Any) -> dict[str, Any]:
     facts = _find_input(config)
     backbone = (config.get('model') or {}).get('backbone')
     if backbone:  # But for the settings that hold paths of the machine it was trained on.
         facts['backbone'] = {key: value for key, value in backbone.items()
                              if key not in ('init_cfg', 'pretrained')}
-    _, data = next(_datasets(config, 'train'), ('', {}))
+    data = next(iter(_datasets(config, 'train')), {})
     if type_name(data):
         facts['dataset'] = type_name(data)
     preprocessor = find_preprocessor(config)
@@ -72,23 +69,21 @@ def _from_config(config: Any) -> dict[str, Any]:
     return plain(facts)
 
 
-def _datasets(config: Any, split: str) -> Iterator[tuple[str, dict]]:
-    return iter_datasets((config.get(f'{split}_dataloader') or {}).get('dataset'), '')
+def _datasets(config: Any, split: str) -> list[dict]:
+    loader = config.get(f'{split}_dataloader') or {}
+    return [data for _, data in iter_datasets(loader.get('dataset'), '')]
 
 
 def _find_input(config: Any) -> dict[str, Any]:
     """Height and width of a classifier's test image, the share its crop takes, how it is scaled."""
-    found: dict[str, Any] = {}
-    edge, interpolation = 0, 'bilinear'
-    for _, data in list(_datasets(config, 'val')) or _datasets(config, 'test'):
-        for step in data.get('pipeline') or ():
-            size = step.get('crop_size', step.get('scale'))
-            if type_name(step) == 'ResizeEdge' and isinstance(size, int):
-                edge, interpolation = size, step.get('interpolation', 'bilinear')
-            elif type_name(step) == 'CenterCrop' and isinstance(size, int):
-                found.update(input_size=[size, size], interpolation=interpolation)
-                found.update(dict(crop_pct=round(size / edge, 4)) if edge else {})
-    return found
+    datasets = _datasets(config, 'val') or _datasets(config, 'test')
+    steps = {type_name(step): step for data in datasets for step in data.get('pipeline') or ()}
+    edge, crop = steps.get('ResizeEdge', {}), steps.get('CenterCrop', {}).get('crop_size')
+    if not isinstance(crop, int):
+        return {}
+    share = dict(crop_pct=round(crop / edge['scale'], 4)) if edge.get('scale') else {}
+    return dict(input_size=[crop, crop], interpolation=edge.get('interpolation', 'bilinear'),
+                **share)
 
 
 def find_top1(checkpoint: Mapping, config: Any, log: str | None = None

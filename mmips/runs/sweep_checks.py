@@ -9,7 +9,7 @@ from typing import Any
 
 from mmips.config import loading, sources
 from mmips.config.options import merge_options
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import UserError, explained
 from mmips.runs.sweep_recipes import Recipe, Sweep
 
 __all__ = ['check_recipes', 'data_files', 'load_recipe']
@@ -64,7 +64,7 @@ def load_recipe(sweep: Sweep, recipe: Recipe, cfg: Any = None,
 
 def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:
     """The files that a config's numbers depend on: of its data, and what it starts from."""
-    return [*filter(None, [cfg.get('npz_file')]), *([str(checkpoint)] if checkpoint else [])]
+    return [str(path) for path in (cfg.get('npz_file'), checkpoint) if path]
 
 
 def _check_kind(sweep: Sweep, recipe: Recipe, cfg: Any) -> None:
@@ -80,16 +80,11 @@ def _check_kind(sweep: Sweep, recipe: Recipe, cfg: Any) -> None:
 
 def _download(cfg: Any, fields: tuple[str, ...]) -> None:
     """Fetch data sets that fetch themselves, once: runs side by side would get in their way."""
-    from mmengine.registry import DATASETS, init_default_scope
+    from mmengine.registry import DATASETS
     pending = sources.pending_downloads(cfg, fields)
-    if pending:
-        init_default_scope(cfg.get('default_scope', 'mmengine'))
-    for _, data, _ in pending:
-        try:
-            DATASETS.build(copy.deepcopy(data))
-        except Exception as error:
-            raise MissingFileError(f'{sources.advise(pending)}\n  (the download failed: '
-                                   f'{error})') from error
+    with explained('The data cannot be prepared', sources.advise(pending)):
+        for _, data, _ in pending:
+            DATASETS.build({'_scope_': cfg.get('default_scope'), **copy.deepcopy(data)})
 
 
 def _check_metric(recipe: Recipe, cfg: Any, metric: str) -> None:

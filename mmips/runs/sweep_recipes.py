@@ -73,20 +73,18 @@ class Change(Node):
     start: str = ''
     #: What is tabulated of it, where that is not the sweep's metric.
     metric: str = ''
+    #: Where it stands on the axes, by the names of its values.
+    axes: dict[Label, Annotated[str, BeforeValidator(as_text)]] = {}
 
     def then(self, other: 'Change') -> 'Change':
         """This one with another's changes on top."""
         return other.but(
             config=other.config or self.config, options={**self.options, **other.options},
-            start=other.start or self.start, metric=other.metric or self.metric)
+            start=other.start or self.start, metric=other.metric or self.metric,
+            axes={**self.axes, **other.axes})
 
 
-class Placed(Change):
-    #: Where it stands on the axes, by the names of its values.
-    axes: dict[Label, Annotated[str, BeforeValidator(as_text)]] = {}
-
-
-class Recipe(Placed):
+class Recipe(Change):
     """One configuration of a sweep."""
 
     name: str
@@ -131,7 +129,7 @@ class Settings(Node):
 class Sweep(Settings):
     """What a YAML file describes, with its recipes in full."""
 
-    recipes: tuple[Recipe, ...]
+    recipes: Annotated[tuple[Recipe, ...], Some]
     #: Names of the values of each axis, in order.
     axes: dict[str, list[str]] = {}
 
@@ -141,9 +139,9 @@ class Sweep(Settings):
 
     def waves(self, recipes: Sequence[Recipe]) -> list[list[Recipe]]:
         """Recipes in groups that need the weights of earlier groups alone."""
-        depths = [len(self._starts(recipe)) for recipe in recipes]
-        return [[recipe for recipe, own in zip(recipes, depths) if own == depth]
-                for depth in sorted(set(depths))]
+        depths = {recipe.name: len(self._starts(recipe)) for recipe in recipes}
+        return [[recipe for recipe in recipes if depths[recipe.name] == depth]
+                for depth in sorted(set(depths.values()))]
 
     def _starts(self, recipe: Recipe) -> list[str]:
         """The recipes that must be trained before this one."""
@@ -169,21 +167,20 @@ def table_place(sweep: Sweep, recipe: Recipe) -> tuple[tuple[str, ...], tuple[st
 
 def choose_recipes(sweep: Sweep, only: Sequence[str]) -> list[Recipe]:
     """The recipes of a command line's ``--only``, in their order."""
-    named: set[str] = set()
+    named = set(only).intersection(
+        name for recipe in sweep.recipes for name in (recipe.name, recipe.folder))
     places: dict[str, set[str]] = {}
     for text in only:
-        found = {recipe.name for recipe in sweep.recipes if text in (recipe.name, recipe.folder)}
         axis, _, value = text.partition('=')
-        if not found and value not in sweep.axes.get(axis, ()):
+        if text not in named and value not in sweep.axes.get(axis, ()):
             axes = '; '.join(f'{name}={" ".join(values)}' for name, values in sweep.axes.items())
             raise UserError(f'--only: no recipe is called {text!r}. There are the recipes '
                             f'{"; ".join(recipe.name for recipe in sweep.recipes)} and the axes '
                             f'{axes or "none"}.')
-        named |= found
-        if not found:
+        if text not in named:
             places.setdefault(axis, set()).add(value)
-    chosen = [recipe for recipe in sweep.recipes if not only or recipe.name in named or (
-        places and all(recipe.axes.get(axis) in values for axis, values in places.items()))]
+    chosen = [recipe for recipe in sweep.recipes if not only or named & {recipe.name, recipe.folder}
+              or (places and all(recipe.axes.get(axis) in places[axis] for axis in places))]
     if not chosen:
         raise UserError(f'--only: no recipe has {" and ".join(only)}.')
     return chosen

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmips.runs.logs import read_records
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBED = """
@@ -34,7 +33,8 @@ class Probe(Hook):
 
 def check_both_ranks_are_counted(lines):
     """The log is that of all pairs, and each rank has drawn masks of its own."""
-    ranks = [read_records(f'{rank}.jsonl') for rank in range(2)]
+    ranks = [[json.loads(line) for line in Path(f'{rank}.jsonl').read_text().splitlines()]
+             for rank in range(2)]
     assert len(lines) == len(ranks[0]) == len(ranks[1]) == 4
     for line, *both in zip(lines, *ranks):
         (counts, masks), (others, other_masks) = both
