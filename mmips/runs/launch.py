@@ -15,7 +15,7 @@ from mmips.errors import UserError
 
 __all__ = ['local_rank', 'prepare_distributed', 'rank']
 
-#: Registered with mmengine's MODEL_WRAPPERS by :func:`_register_cpu_wrapper`.
+#: Registered with mmengine's MODEL_WRAPPERS by :func:`_use_cpu_wrapper`.
 CPU_WRAPPER = 'CPUDistributedDataParallel'
 # What torch.distributed reads, and what stands for it under the other launchers.
 _VARIABLES = {
@@ -57,8 +57,7 @@ def prepare_distributed(cfg: Any) -> None:
                 f'shows {torch.cuda.device_count()} GPU(s). Start as many processes as GPUs, or '
                 'set CUDA_VISIBLE_DEVICES=-1 to rehearse on CPUs.')
         return
-    cfg.model_wrapper_cfg = _cpu_wrapper_cfg(cfg)
-    _register_cpu_wrapper()
+    _use_cpu_wrapper(cfg)
     if not torch.distributed.is_initialized():
         _set_torch_variables(launcher)
         # Half an hour is torch's default for gloo.
@@ -66,21 +65,18 @@ def prepare_distributed(cfg: Any) -> None:
         torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=seconds))
 
 
-def _cpu_wrapper_cfg(cfg: Any) -> dict:
-    """The config's own wrapper with its options, but for CPUs."""
+def _use_cpu_wrapper(cfg: Any) -> None:
+    """Put a wrapper for CPUs into the place of the config's own, with its options."""
+    from mmengine.logging import print_log
+    from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+    from mmengine.registry import MODEL_WRAPPERS
     wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))
     kind = wrapper.pop('type', 'MMDistributedDataParallel')
     if kind not in ('MMDistributedDataParallel', 'DistributedDataParallel', CPU_WRAPPER):
         raise UserError(f'model_wrapper_cfg.type={kind!r} cannot run without a GPU. Remove '
                         'model_wrapper_cfg to rehearse on CPUs, or run where GPUs are.')
-    return {**wrapper, 'type': CPU_WRAPPER, 'device_ids': None}
-
-
-def _register_cpu_wrapper() -> None:
-    from mmengine.logging import print_log
-    from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
-    from mmengine.registry import MODEL_WRAPPERS
+    cfg.model_wrapper_cfg = {**wrapper, 'type': CPU_WRAPPER, 'device_ids': None}
 
     class CPUDistributedDataParallel(MMDistributedDataParallel):
         """mmengine's wrapper for a model without SyncBN layers."""

@@ -96,13 +96,12 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     buffer = (hub.get('log_scalars') or {}).get(f'val/{_TOP1}')
     history = [float(score) for score in buffer.data[0]] if buffer is not None else []
-    info = hub.get('runtime_info') or {}
-    named = [re.search(r'_(epoch|iter)_(\d+)\.pth$', str(info[key]))
-             for key in info if key.startswith('best_ckpt')]
-    is_best = any(best and meta.get(best.group(1)) == int(best.group(2)) for best in named)
-    own = history[-1:] if is_best else []
+    best = [str(path) for key, path in (hub.get('runtime_info') or {}).items()
+            if key.startswith('best_ckpt')]
+    is_own = any(path.endswith(f'_{unit}_{meta.get(unit)}.pth')
+                 for path in best for unit in ('epoch', 'iter'))
     if log is None:
-        return (own[0], 'checkpoint') if own else None
+        return (history[-1], 'checkpoint') if history and is_own else None
     logger = (config.get('default_hooks') or {}).get('logger') or {}
     unit = 'epoch' if logger.get('log_metric_by_epoch', True) and meta.get('epoch') else 'iter'
     if not osp.isfile(log):
@@ -113,10 +112,9 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
         raise UserError(f'--log {log}: it holds {len(found)} values of {_TOP1} for {unit} '
                         f'{meta.get(unit)}, but for {sorted({at for at, _ in scores})}. Give the '
                         'scalars.json of the run that saved the checkpoint, or --top1.')
-    earlier = {score for at, score in scores if at < meta[unit]}
-    known, logged = (own, found) if own else (history, earlier)
-    if known and logged and not any(
-            math.isclose(a, b, abs_tol=1e-4) for a in known for b in logged):
+    logged = found if is_own else {score for at, score in scores if at < meta[unit]}
+    if history and logged and not any(
+            math.isclose(history[-1], score, abs_tol=1e-4) for score in logged):
         raise UserError(f'--log {log} is of another run: its scores are not those that the '
                         f'checkpoint knows ({[round(score, 4) for score in history]}).')
     return found.pop(), 'log'

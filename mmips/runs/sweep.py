@@ -4,13 +4,14 @@
 A sweep has a folder; a run of it is in ``RECIPE/seedK``, with what :mod:`mmips.runs.training`
 keeps and the checkpoints ``epoch_N.pth``.
 """
+import argparse
 import contextlib
 import functools
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,40 +29,38 @@ __all__ = ['Recipe', 'Results', 'Sweep', 'check_failures', 'choose_recipes', 'co
            'train_recipes', 'use_npz']
 
 
-def use_npz(npz: Path | None, max_classes: int | None, per_class: int | None) -> None:
-    """Tell the npz configs, here and in other processes, what to read."""
-    given = dict(NPZ=npz and npz.resolve(), MAX_CLASSES=max_classes, PER_CLASS=per_class)
-    os.environ.update({f'MMIPS_{name}': str(value) for name, value in given.items()
-                       if value is not None})
+def use_npz(args: argparse.Namespace) -> None:
+    """Tell the npz configs, here and in other processes, what a command line says."""
+    for name in ('npz', 'max_classes', 'per_class'):
+        if getattr(args, name) is not None:
+            os.environ[f'MMIPS_{name.upper()}'] = str(getattr(args, name))
 
 
-def run_sweep(sweep: Path, work_dir: Path, engine: str = 'local', *, slurm: Mapping = {},
-              jobs: int | None = None, devices: Sequence[str] | None = None,
-              jobs_per_device: int = 1, seeds: Sequence[int] | None = None,
-              only: Sequence[str] = (), cfg_options: Mapping = {}, retry_failed: bool = False,
-              fresh: bool = False, list: bool = False, collect: bool = False) -> None:
+def run_sweep(args: argparse.Namespace) -> None:
     """What ``tools/analysis_tools/sweep.py`` does; its help tells the arguments."""
-    found = read_sweep(sweep)
+    use_npz(args)
+    found, options = read_sweep(args.sweep), args.cfg_options or {}
     found = found.but(
-        seeds=tuple(dict.fromkeys(seeds or found.seeds)),
-        recipes=tuple(recipe.but(options={**recipe.options, **cfg_options})
+        seeds=tuple(dict.fromkeys(args.seeds or found.seeds)),
+        recipes=tuple(recipe.but(options={**recipe.options, **options})
                       for recipe in found.recipes))
-    recipes = choose_recipes(found, only)
-    if list:
+    recipes = choose_recipes(found, args.only)
+    if args.list:
         check_recipes(found, recipes, data=False)
         print('\n'.join(f'{recipe.name}   ({recipe.folder})' for recipe in recipes))
         return
-    if not collect:
-        run: Engine
-        if engine == 'slurm':
-            options = {**slurm, **({'array_parallelism': jobs} if jobs else {})}
-            run = functools.partial(scheduling.run_slurm, folder=work_dir / 'slurm',
-                                    options=options)
-        else:
-            run = functools.partial(scheduling.run_local,
-                                    **scheduling.local_places(devices, jobs, jobs_per_device))
-        train_recipes(found, recipes, work_dir, run, retry_failed, fresh)
-    report(found, recipes, work_dir)
+    if not args.collect:
+        train_recipes(found, recipes, args.work_dir, _engine(args), args.retry_failed, args.fresh)
+    report(found, recipes, args.work_dir)
+
+
+def _engine(args: argparse.Namespace) -> Engine:
+    if args.engine == 'local':
+        return functools.partial(scheduling.run_local, **scheduling.local_places(
+            args.devices, args.jobs, args.jobs_per_device))
+    parallel = dict(array_parallelism=args.jobs) if args.jobs else {}
+    return functools.partial(scheduling.run_slurm, folder=args.work_dir / 'slurm',
+                             options={**args.slurm, **parallel})
 
 
 def folder_of(work_dir: Path, recipe: Recipe, seed: int) -> Path:

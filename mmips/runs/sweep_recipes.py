@@ -7,7 +7,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
@@ -45,17 +44,15 @@ Names = Annotated[tuple[str, ...], Listed]
 Some = Field(min_length=1)
 
 
-class Node(BaseModel):
+class Node(BaseModel, extra='forbid', frozen=True):
     """A mapping of the file; nothing in the place of a value is its default."""
-
-    model_config = ConfigDict(extra='forbid', frozen=True)
 
     @model_validator(mode='before')
     @classmethod
     def _leave_out_nothing(cls, node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: value for key, value in node.items() if value is not None}
-        return {} if node is None else node
+        node = {} if node is None else node
+        return {key: value for key, value in node.items() if value is not None
+                } if isinstance(node, dict) else node
 
     def but(self, **changes: Any) -> Any:
         """A copy in which something differs."""
@@ -170,15 +167,14 @@ def choose_recipes(sweep: Sweep, only: Sequence[str]) -> list[Recipe]:
     named = set(only).intersection(
         name for recipe in sweep.recipes for name in (recipe.name, recipe.folder))
     places: dict[str, set[str]] = {}
-    for text in only:
+    for text in (text for text in only if text not in named):
         axis, _, value = text.partition('=')
-        if text not in named and value not in sweep.axes.get(axis, ()):
+        if value not in sweep.axes.get(axis, ()):
             axes = '; '.join(f'{name}={" ".join(values)}' for name, values in sweep.axes.items())
             raise UserError(f'--only: no recipe is called {text!r}. There are the recipes '
                             f'{"; ".join(recipe.name for recipe in sweep.recipes)} and the axes '
                             f'{axes or "none"}.')
-        if text not in named:
-            places.setdefault(axis, set()).add(value)
+        places.setdefault(axis, set()).add(value)
     chosen = [recipe for recipe in sweep.recipes if not only or named & {recipe.name, recipe.folder}
               or (places and all(recipe.axes.get(axis) in places[axis] for axis in places))]
     if not chosen:

@@ -39,13 +39,13 @@ def check_folder(folder: Path, mark: dict) -> None:
 
 def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[str] = (),
               evaluate: Sequence[str] = (), labels: tuple[str, str] | None = None) -> dict:
-    """Train one config in this process, or go on with it; its output goes to ``train.log``.
+    """Train one config, epoch-based and changed in place, or go on; its output goes to a log.
 
-    The config, epoch-based and with validation, is changed in place. ``metric`` is what is kept
-    of each validation; on the splits of ``evaluate`` the last weights are evaluated by the
-    ``test_evaluator``; ``files`` are those of :func:`fingerprint`; ``labels``, sweep and recipe,
-    those of :func:`label_backends`.
+    ``metric`` is kept of each validation, ``files`` are those of :func:`fingerprint`, on the
+    splits of ``evaluate`` the ``test_evaluator`` judges the last weights, ``labels`` are sweep
+    and recipe.
     """
+    from mmengine.logging import MMLogger
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / 'train.log', 'a') as log, contextlib.redirect_stdout(log), \
             contextlib.redirect_stderr(log):
@@ -57,7 +57,12 @@ def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[st
         try:
             return _train(cfg, folder, seed, metric, evaluate)
         finally:
-            _close_logs()
+            # mmengine's logger outlives its Runner, and would write the next run's first lines
+            # to this one's closed log.
+            logger = MMLogger.get_current_instance()
+            for handler in logger.handlers:
+                handler.close()
+            logger.handlers.clear()
 
 
 def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
@@ -77,16 +82,6 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
                             'tags': {**tags, **(backend.get('tags') or {})}})
 
 
-def _close_logs() -> None:
-    # mmengine's logger outlives its Runner, and would write the next run's first lines to
-    # this one's closed log.
-    from mmengine.logging import MMLogger
-    logger = MMLogger.get_current_instance()
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
-
-
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:
     from mmengine.runner import Runner
     start, path, checkpoint = time.time(), folder / 'scores.json', last_checkpoint(folder)
@@ -103,14 +98,14 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
     epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
               runner.max_epochs]
     per_epoch = len(runner.train_dataloader.sampler)
-    metrics = {split: _evaluate(runner, cfg, split) for split in evaluate}
+    metrics = {split: _evaluate(runner, cfg, split, metric) for split in evaluate}
     return dict(
         seed=seed, epochs=runner.max_epochs, images=[epoch * per_epoch for epoch in epochs],
         scores=[scores[epoch] for epoch in epochs], **metrics,
         seconds=round(time.time() - start, 1), resumed=cfg.resume)
 
 
-def _evaluate(runner: Any, cfg: Any, split: str) -> dict[str, float]:
+def _evaluate(runner: Any, cfg: Any, split: str, metric: str) -> dict[str, float]:
     """The metrics of a trained model on a split; training images in the test pipeline."""
     from mmengine.runner import TestLoop
     cfg = copy.deepcopy(cfg)
@@ -118,7 +113,14 @@ def _evaluate(runner: Any, cfg: Any, split: str) -> dict[str, float]:
     settings = {key: value for key, value in (cfg.get('test_cfg') or {}).items() if key != 'type'}
     loop = TestLoop(runner, dataloader=loaders.build_loader(cfg, split),
                     evaluator=runner.build_evaluator(cfg.test_evaluator), **settings)
-    return {key: float(value) for key, value in loop.run().items()}
+    return _with(metric, loop.run())
+
+
+def _with(metric: str, metrics: dict) -> dict[str, float]:
+    """Metrics among which this one is."""
+    if metric not in metrics:
+        raise UserError(f'There is no metric {metric!r} among {sorted(metrics)}.')
+    return {key: float(value) for key, value in metrics.items()}
 
 
 def _read_scores(path: Path) -> dict[int, float]:
@@ -143,10 +145,8 @@ def _score_keeper(path: Path, metric: str) -> Any:
                 runner.val_loop.run()
 
         def after_val_epoch(self, runner: Any, metrics: dict | None = None) -> None:
-            metrics = metrics or {}
-            if metric not in metrics:
-                raise ValueError(f'There is no metric {metric!r} among {sorted(metrics)}.')
-            write_json(path, {**_read_scores(path), runner.epoch: float(metrics[metric])})
+            score = _with(metric, metrics or {})[metric]
+            write_json(path, {**_read_scores(path), runner.epoch: score})
 
     return ScoreKeeper()
 

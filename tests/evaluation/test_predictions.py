@@ -120,7 +120,7 @@ def test_training_images_are_neither_shuffled_nor_augmented(predict, tmp_path):
 @pytest.mark.parametrize('extra, message', [
     (['--names', 'a'], 'a name for each of the 2 checkpoints'),
     (['--names', 'a', 'a'], 'must differ'),
-    (['--max-images', '0'], '--max-images must be at least 1, got 0'),
+    (['--max-images', '0'], '--max-images: must be at least 1, got 0'),
 ])
 def test_options_that_cannot_be_are_refused(options, capsys, extra, message):
     with pytest.raises(SystemExit):

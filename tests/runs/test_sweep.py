@@ -69,9 +69,8 @@ def test_curves_need_validations(read):
     ({'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=3)},
      "recipe lr=0.1 .*'IterBasedTrainLoop' has no 'max_epochs'"),
     ({'val_evaluator': None}, 'recipe lr=0.1 .* has no val_evaluator'),
+    ({'train_cfg.max_epochs': 0}, 'recipe lr=0.1 .* has no train_cfg.max_epochs, which a sweep'),
     ({'train_dataloader.dataset.ann_file': 'gone.npz'}, r'(?s)gone.npz.*train_dataloader.dataset'),
-    ({'test_evaluator.topk': [3]}, "metric: 'accuracy/top1' is not among the results of the "
-     'test_evaluator of recipe lr=0.1, which are accuracy/top3'),
 ])
 def test_refuses_before_anything_is_trained(read, options, words):
     found = read()
@@ -80,17 +79,11 @@ def test_refuses_before_anything_is_trained(read, options, words):
         sweep.check_recipes(found, recipes)
 
 
-def test_refuses_a_metric_that_is_none(read):
-    found = read(metric='accuracy/top2')
-    with pytest.raises(ValueError, match="metric: 'accuracy/top2' is not among the results of the "
-                       'val_evaluator of recipe lr=0.1, which are accuracy/top1'):
-        sweep.check_recipes(found, found.recipes)
-    # Without the data nothing is said of it.
-    sweep.check_recipes(found, found.recipes, data=False)
-    evaluators = [dict(type='Accuracy', topk=[1]), dict(type='mmips.SafetyMetrics')]
-    recipe = found.recipes[0].but(options={'val_evaluator': evaluators,
-                                           'test_evaluator': evaluators})
-    sweep.check_recipes(found.but(metric='accuracy/top1'), [recipe])
+@pytest.mark.parametrize('options', [{'test_evaluator.topk': [3]}, {'val_evaluator.topk': [3]}])
+def test_a_metric_that_is_none_fails_at_the_first_chance(read, tmp_path, options):
+    found = read()
+    with pytest.raises(UserError, match="no metric 'accuracy/top1' among .'accuracy/top3'.."):
+        sweep.train_recipe(found, with_options(found.recipes[0], **options), 0, tmp_path)
 
 
 def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 
-
 ROOT = Path(__file__).resolve().parents[2]
 PROBED = """
 _base_ = [{base!r}]

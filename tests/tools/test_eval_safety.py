@@ -43,7 +43,7 @@ def test_numbers_are_those_of_the_toolbox(tool, tiny, capsys):
 @pytest.mark.parametrize('extra, message', [
     (['--groups', 'x'], '--groups needs a group for each of the 2 checkpoints, got 1'),
     (['--num-bins', '0'], '--num-bins must be at least 1, got 0'),
-    (['--max-images', '0'], '--max-images must be at least 1'),
+    (['--max-images', '0'], '--max-images: must be at least 1'),
 ])
 def test_options_that_cannot_be_are_refused(tool, capsys, extra, message):
     with pytest.raises(SystemExit):
