@@ -31,7 +31,6 @@ def argv(npz):
             '--work-dir', 'out', '--cfg-options', 'train_cfg.max_epochs=1']
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not has_package('mmseg'), reason='needs mmseg')
 def test_pretrains_transfers_compares_and_draws(tool, argv, monkeypatch, capsys):
     whole, drawn = transfer.transfer_sweep, []
