@@ -32,17 +32,9 @@ def run(*command, **options) -> str:
     return done.stdout
 
 
-def pip(*args, **options) -> str:
-    return run(sys.executable, '-m', 'pip', '--disable-pip-version-check', *args, **options)
-
-
-def check_installed(site: Path, cwd: Path, package: Path) -> None:
-    """In a Python that finds this installation first, bases and cfg lead into its .mim."""
-    cwd.mkdir()
-    out = run(sys.executable, '-c', f'import sys; sys.path.insert(0, {str(site)!r})\n' + PARSE,
-              CONFIG, cwd=cwd).splitlines()
-    assert Path(out[0]).parent.resolve() == package.resolve()
-    assert Path(out[2]).parent.parent == package / '.mim' / 'configs'
+def pip(*args):
+    run(sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '-q', '--no-deps',
+        *args)
 
 
 @pytest.fixture(scope='module')
@@ -54,31 +46,22 @@ def source(tmp_path_factory) -> Path:
     return target
 
 
-@pytest.fixture(scope='module')
-def sdist(source) -> Path:
-    """A source distribution, unpacked."""
-    run(sys.executable, '-c', 'from setuptools import build_meta as b; print(b.build_sdist("d"))',
-        cwd=source)
-    archive, = (source / 'd').glob('mmips-*.tar.gz')
-    with tarfile.open(archive) as file:
-        file.extractall(source.parent)
-    shutil.rmtree(source / 'd')
-    return source.parent / archive.name.removesuffix('.tar.gz')
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize('origin', ['source', 'sdist'])
-def test_install_carries_configs_and_tools(origin, request, tmp_path):
-    tree = request.getfixturevalue(origin)
-    stale = tree / 'build' / 'lib' / 'mmips' / 'deleted_long_ago.py'
-    stale.parent.mkdir(parents=True)
-    stale.touch()
-    (tree / 'configs' / '__pycache__').mkdir(exist_ok=True)
-    (tree / 'configs' / '__pycache__' / 'left.cpython-311.pyc').touch()
+def test_install_from_an_sdist_carries_configs_and_tools(source, tmp_path):
+    run(sys.executable, '-c', 'import sys; from setuptools import build_meta as b; '
+        'print(b.build_sdist(sys.argv[1]))', tmp_path, cwd=source)
+    archive, = tmp_path.glob('mmips-*.tar.gz')
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path)
+    tree = tmp_path / archive.name.removesuffix('.tar.gz')
+    # Left by an earlier build.
+    for name in ('build/lib/mmips/deleted_long_ago.py', 'configs/__pycache__/left.cpython-311.pyc'):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
     site = tmp_path / 'site'
-    pip('install', '-q', '--no-deps', '--no-build-isolation', '--target', site, tree)
+    pip('--no-build-isolation', '--target', site, tree)
     mim = site / 'mmips' / '.mim'
-    assert not (site / 'mmips' / stale.name).exists()
+    assert not (site / 'mmips' / 'deleted_long_ago.py').exists()
     for folder in ('configs', 'tools'):
         ours = {path.relative_to(ROOT) for path in (ROOT / folder).rglob('*')
                 if path.suffix in {'.py', '.sh', '.yml', '.md'}}
@@ -88,7 +71,12 @@ def test_install_carries_configs_and_tools(origin, request, tmp_path):
     assert (mim / 'model-index.yml').is_file()
     assert (site / 'mmips' / 'py.typed').is_file()
     assert not (site / 'tests').exists() and not (site / 'configs').exists()
-    check_installed(site, tmp_path / 'elsewhere', site / 'mmips')
+    # In a Python that finds this installation first, bases and cfg lead into its .mim.
+    (tmp_path / 'elsewhere').mkdir()
+    out = run(sys.executable, '-c', f'import sys; sys.path.insert(0, {str(site)!r})\n' + PARSE,
+              CONFIG, cwd=tmp_path / 'elsewhere').splitlines()
+    assert Path(out[0]).parent.resolve() == (site / 'mmips').resolve()
+    assert Path(out[2]).parent.parent == mim / 'configs'
 
 
 @pytest.mark.slow
@@ -99,7 +87,7 @@ def test_editable_install_links_configs_and_tools(source, tmp_path, monkeypatch)
         'from setuptools import build_meta as b; import sys; b.build_editable(sys.argv[1])',
         tmp_path, cwd=source)
     wheel, = tmp_path.glob('*.whl')
-    pip('install', '-q', '--no-deps', '--target', site, wheel)
+    pip('--target', site, wheel)
     mim = source / 'mmips' / '.mim'
     for name in ('configs', 'tools', 'model-index.yml'):
         assert (mim / name).is_symlink()
@@ -136,24 +124,16 @@ def test_versions_named_by_the_check_are_the_ones_installed_for_tests():
     assert {row['maintained'] for row in STACK.values()} <= set(pinned)
 
 
-needs_make = pytest.mark.skipif(shutil.which('make') is None, reason='needs make')
-
-
-@needs_make
-@pytest.mark.parametrize('target', ['demo', 'test'])
-def test_environments_are_apart_and_keyed_on_the_requirements(target):
-    plan = run('make', '-n', target, 'VENVS=.venv-not-there', cwd=ROOT)
-    other = {'demo': 'test', 'test': 'demo'}[target]
+@pytest.mark.skipif(shutil.which('make') is None, reason='needs make')
+@pytest.mark.parametrize('target, other', [('demo', 'test'), ('test', 'demo')])
+def test_environments_are_apart_and_keyed_on_the_requirements(target, other):
+    plan = run('make', '--no-print-directory', '-n', target, 'VENVS=.venv-not-there', cwd=ROOT)
     assert f'requirements/install.sh {target}' in plan
     assert f'.venv-not-there/{target}/bin/python' in plan
     assert f'.venv-not-there/{other}' not in plan
-
-
-@needs_make
-def test_pytest_is_the_last_step_of_make_test():
-    plan = run('make', '--no-print-directory', '-n', 'test', cwd=ROOT).strip().splitlines()
-    assert '-m pytest' in plan[-1]
-    assert 'ruff check' in plan[-3] and 'mypy' in plan[-2]
+    if target == 'test':
+        lint, types, tests = plan.strip().splitlines()[-3:]
+        assert 'ruff check' in lint and 'mypy' in types and '-m pytest' in tests
 
 
 @pytest.fixture
