@@ -10,20 +10,13 @@ import mmips
 
 #: Options that bring an ImageNet config down to 32 pixels and a few images a step.
 SMALL_IN1K = {
-    'train_dataloader.batch_size': 8,
-    'train_dataloader.num_workers': 0,
     'train_dataloader.dataset.pipeline.1.scale': 32,
-    'val_dataloader.batch_size': 4,
-    'val_dataloader.num_workers': 0,
-    'val_dataloader.dataset.pipeline.1.scale': 36,
-    'val_dataloader.dataset.pipeline.2.crop_size': 32,
+    'train_dataloader.batch_size': 8, 'val_dataloader.batch_size': 4,
     'test_dataloader.batch_size': 3,
-    'test_dataloader.num_workers': 0,
-    'test_dataloader.dataset.pipeline.1.scale': 36,
-    'test_dataloader.dataset.pipeline.2.crop_size': 32,
-    'env_cfg.cudnn_benchmark': False,
-    'default_hooks.logger.interval': 1,
-}
+    **{f'{name}_dataloader.num_workers': 0 for name in ('train', 'val', 'test')},
+    **{f'{name}_dataloader.dataset.pipeline.1.scale': 36 for name in ('val', 'test')},
+    **{f'{name}_dataloader.dataset.pipeline.2.crop_size': 32 for name in ('val', 'test')},
+    'env_cfg.cudnn_benchmark': False, 'default_hooks.logger.interval': 1}
 
 
 @pytest.fixture(scope='session')
@@ -103,8 +96,8 @@ def digits_config(tmp_path):
 _base_ = [{mmips.cfg('ips/resnet-s_ips_digits.py')!r}]
 train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=1, val_interval=1)
 train_dataloader = dict(num_workers=0)
-val_dataloader = dict(num_workers=0)
-test_dataloader = dict(num_workers=0)
+val_dataloader = dict(num_workers=0, dataset=dict(indices=200))
+test_dataloader = dict(num_workers=0, dataset=dict(indices=200))
 """)
     return path
 
