@@ -54,6 +54,11 @@ def test_install_from_an_sdist_carries_configs_and_tools(source, tmp_path):
     with tarfile.open(archive) as file:
         file.extractall(tmp_path)
     tree = tmp_path / archive.name.removesuffix('.tar.gz')
+    metadata = (tree / 'PKG-INFO').read_text()
+    assert 'Requires-Python: >=3.10' in metadata and f'Version: {mmips.__version__}\n' in metadata
+    # Whoever has another line of MM distributions gets none of ours on top.
+    assert re.findall(r'^Requires-Dist: ([^;\n]+)$', metadata, re.MULTILINE) == [
+        'numpy', 'packaging>=22']
     # Left by an earlier build.
     for name in ('build/lib/mmips/deleted_long_ago.py', 'configs/__pycache__/left.cpython-311.pyc'):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -103,19 +108,6 @@ def test_editable_install_links_configs_and_tools(source, tmp_path, monkeypatch)
               cwd=tmp_path / 'elsewhere').splitlines()
     assert out[0] == str(source / 'mmips' / '__init__.py')
     assert out[2] == str(mim / 'configs' / CONFIG)
-
-
-def test_extras_hold_no_requirement_of_mmips_itself(source, tmp_path):
-    run(sys.executable, 'setup.py', '-q', 'egg_info', '-e', tmp_path, cwd=source)
-    info = next(tmp_path.glob('*.egg-info'))
-    requires = (info / 'requires.txt').read_text()
-    always = requires.partition('[')[0].split()
-    assert always == ['numpy', 'packaging>=22']
-    extras = set(re.findall(r'^\[(\w+)\]$', requires, flags=re.MULTILINE))
-    assert extras == {'cls', 'seg', 'det', 'eval', 'demo', 'slurm', 'publish', 'dev', 'all'}
-    metadata = (info / 'PKG-INFO').read_text()
-    assert 'Requires-Python: >=3.10' in metadata
-    assert f'Version: {mmips.__version__}\n' in metadata
 
 
 def test_versions_named_by_the_check_are_the_ones_installed_for_tests():
@@ -191,14 +183,10 @@ def test_built_ops_survive_an_interruption_and_are_built_without_isolation(insta
     assert 'import mmcv.ops' in log
 
 
-def test_python_that_does_not_fit_is_refused_with_advice(tmp_path):
+def test_python_that_does_not_fit_is_refused_with_advice(installer, tmp_path):
     old = tmp_path / 'python3.9'
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.0 && exit 0\nexit 1\n')
     old.chmod(0o755)
-    done = subprocess.run(['bash', 'requirements/install.sh', 'demo'], cwd=ROOT,
-                          capture_output=True, text=True,
-                          env={'PYTHON': str(old), 'VENVS': str(tmp_path), 'STAMP': 'x',
-                               'PATH': '/usr/bin:/bin'})
-    assert done.returncode == 1
+    done, _ = installer('demo', PYTHON=str(old))
+    assert done.returncode == 1 and 'PYTHON=python3.11' in done.stderr
     assert 'Python 3.9.0 does not fit: name a Python from 3.10 to 3.13' in done.stderr
-    assert 'PYTHON=python3.11' in done.stderr

@@ -65,10 +65,16 @@ def imagenet(tmp_path_factory):
 
 
 @pytest.fixture
-def small_in1k(imagenet):
+def small():
+    """``--cfg-options`` of an ImageNet config for small images."""
+    return [f'{key}={value}' for key, value in SMALL_IN1K.items()]
+
+
+@pytest.fixture
+def small_in1k(imagenet, small):
     """``--cfg-options`` that run an ImageNet config on the small tree."""
-    roots = {f'{name}_dataloader.dataset.data_root': imagenet for name in ('train', 'val', 'test')}
-    return [f'{key}={value}' for key, value in {**SMALL_IN1K, **roots}.items()]
+    return small + [f'{name}_dataloader.dataset.data_root={imagenet}'
+                    for name in ('train', 'val', 'test')]
 
 
 @pytest.fixture(scope='session')
