@@ -3,7 +3,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import textwrap
 from pathlib import Path
@@ -30,11 +29,6 @@ def run(*command, **options) -> str:
                           **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def pip(*args):
-    run(sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '-q', '--no-deps',
-        *args)
 
 
 @pytest.fixture(scope='module')
@@ -64,7 +58,8 @@ def test_install_from_an_sdist_carries_configs_and_tools(source, tmp_path):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).touch()
     site = tmp_path / 'site'
-    pip('--no-build-isolation', '--target', site, tree)
+    run(sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '-q', '--no-deps',
+        '--no-build-isolation', '--target', site, tree)
     mim = site / 'mmips' / '.mim'
     assert not (site / 'mmips' / 'deleted_long_ago.py').exists()
     for folder in ('configs', 'tools'):
@@ -82,32 +77,6 @@ def test_install_from_an_sdist_carries_configs_and_tools(source, tmp_path):
               CONFIG, cwd=tmp_path / 'elsewhere').splitlines()
     assert Path(out[0]).parent.resolve() == (site / 'mmips').resolve()
     assert Path(out[2]).parent.parent == mim / 'configs'
-
-
-@pytest.mark.slow
-def test_editable_install_links_configs_and_tools(source, tmp_path, monkeypatch):
-    monkeypatch.delenv('PYTHONPATH', raising=False)  # a checkout on it would be found first
-    site = tmp_path / 'site'
-    run(sys.executable, '-c',
-        'from setuptools import build_meta as b; import sys; b.build_editable(sys.argv[1])',
-        tmp_path, cwd=source)
-    wheel, = tmp_path.glob('*.whl')
-    pip('--target', site, wheel)
-    mim = source / 'mmips' / '.mim'
-    for name in ('configs', 'tools', 'model-index.yml'):
-        assert (mim / name).is_symlink()
-        assert (mim / name).resolve() == source / name
-    # Twice is as good as once.
-    run(sys.executable, 'setup.py', '-q', 'build_py', cwd=source)
-    # `--target` is no site folder, so read its .pth files as Python does at the start; -S,
-    # for the environment of the tests has an editable mmips too.
-    start = (f'import site, sys; sys.path.append({sysconfig.get_path("purelib")!r}); '
-             f'sys.path.insert(0, {str(site)!r}); site.addsitedir({str(site)!r})\n')
-    (tmp_path / 'elsewhere').mkdir()
-    out = run(sys.executable, '-S', '-c', start + PARSE, CONFIG,
-              cwd=tmp_path / 'elsewhere').splitlines()
-    assert out[0] == str(source / 'mmips' / '__init__.py')
-    assert out[2] == str(mim / 'configs' / CONFIG)
 
 
 def test_versions_named_by_the_check_are_the_ones_installed_for_tests():

@@ -10,14 +10,14 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.two_steps import check_two_steps, load, use_arrays, write_npz
+from helpers.configs import ROOT, load
+from helpers.two_steps import check_two_steps, use_arrays, write_npz
 
 from mmips.runs import sweep_checks
 from mmips.runs.fingerprints import fingerprint
 from mmips.runs.sweep_file import read_sweep
 from mmips.runs.sweep_recipes import Recipe, Sweep
 
-ROOT = Path(__file__).resolve().parents[1]
 SWEEPS = sorted(path.stem for path in (ROOT / 'configs/sweeps').glob('*.yml'))
 PAPER = [name for name in SWEEPS if name.endswith('_cifar100')]
 # Without curves, for which a sweep is validated more often.
@@ -136,22 +136,6 @@ def test_recipes_at_the_papers_scale_keep_its_schedule(name):
             assert cfg[key] == plain[key]
         assert cfg.train_cfg.max_epochs == 240
         assert cfg.optim_wrapper.optimizer.lr == (0.01 if 'shuffle' in each.config else 0.05)
-
-
-@pytest.mark.parametrize('name', [name for name in PAPER if name[:-8] + 'npz' in SWEEPS])
-def test_small_recipes_do_what_those_of_the_paper_do(name):
-    small = {each.name: each for each in sweep(name[:-8] + 'npz').recipes}
-    common = [each for each in sweep(name).recipes if each.name in small]
-    # Table 1 has other networks.
-    assert len(common) >= 6 or name == 'table1_cifar100'
-    for each in common:
-        ours, paper = config_of(small[each.name]).model, config_of(each).model
-        for key in ('type', 'train_cfg', 'alpha', 'gamma', 'ce_on', 'distill'):
-            assert ours.get(key) == paper.get(key), (each.name, key)
-        assert ours.head.loss == paper.head.loss
-        rates = [config_of(kind).train_dataloader.dataset.get('rate')
-                 for kind in (each, small[each.name])]
-        assert rates[0] == rates[1]
 
 
 def note(config):

@@ -9,19 +9,20 @@ import os.path as osp
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import ValidationError, model_validator
 
 from mmips.config import loading
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import UserError
 from mmips.runs.sweep_recipes import (
     Change,
     Label,
     Node,
     Recipe,
     Settings,
+    Some,
     Sweep,
     as_text,
     different,
@@ -33,22 +34,20 @@ __all__ = ['read_sweep']
 
 class _Axis(Node):
     key: str = ''
-    values: dict[Label, Change]
+    values: Annotated[dict[Label, Change], Some]
 
     @model_validator(mode='before')
     @classmethod
     def _name_values(cls, node: Any) -> Any:
         values, key = (node.get(name) if isinstance(node, dict) else None
                        for name in ('values', 'key'))
-        if not isinstance(values, (list, dict)) or not values:
-            raise ValueError('it needs values: a list or a mapping of at least one')
-        if isinstance(values, list):
-            if not key:
-                raise ValueError('it has a list of values, but no key that takes them')
+        if key and isinstance(values, list):
             values = {as_text(value): value for value in different(values)}
+        if not isinstance(values, dict):
+            return node
         if key:
             # True == 1 for Python, but not for a config.
-            different([repr(value) for value in values.values()])
+            different(list(map(repr, values.values())))
             values = {label: {'options': {key: value}} for label, value in values.items()}
         return {**node, 'values': {
             label: value if isinstance(value, dict) and set(value) & set(Change.model_fields)
@@ -66,12 +65,8 @@ class _File(Settings):
 def read_sweep(path: str | Path) -> Sweep:
     """Read a sweep's YAML file."""
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f'There is no file {path}: a sweep is described by a YAML file, '
-                               'see configs/sweeps/README.md for the format.')
     try:
-        with open(path, encoding='utf-8') as file:
-            content = yaml.load(file, _Loader)  # noqa: S506
+        content = yaml.load(path.read_text(encoding='utf-8'), _Loader)  # noqa: S506
         return _build(_File.model_validate(content), path)
     except ValidationError as error:
         found = error.errors()[0]
@@ -80,7 +75,7 @@ def read_sweep(path: str | Path) -> Sweep:
             found['type'], found['msg'].removeprefix('Value error, '))
         raise UserError(f'{path}: {place}: {problem}, got {found["input"]!r}; '
                         'configs/sweeps/README.md tells the format.') from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (OSError, yaml.YAMLError, ValueError) as error:
         raise UserError(f'{path}: {error}') from error
 
 

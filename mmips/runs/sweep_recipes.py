@@ -136,22 +136,19 @@ class Sweep(Settings):
 
     def waves(self, recipes: Sequence[Recipe]) -> list[list[Recipe]]:
         """Recipes in groups that need the weights of earlier groups alone."""
-        depths = {recipe.name: len(self._starts(recipe)) for recipe in recipes}
-        return [[recipe for recipe in recipes if depths[recipe.name] == depth]
-                for depth in sorted(set(depths.values()))]
-
-    def _starts(self, recipe: Recipe) -> list[str]:
-        """The recipes that must be trained before this one."""
-        known = {other.name: other for other in self.recipes}
-        found: list[str] = []
-        while recipe.start not in ('', RANDOM):
-            if recipe.start not in known or recipe.start in found:
-                raise UserError(f'recipe {recipe.name}: start must name another recipe, one that '
-                                f'does not start from this one, or {RANDOM!r}, got '
-                                f'{recipe.start!r}.')
-            found.append(recipe.start)
-            recipe = known[recipe.start]
-        return found
+        starts = {recipe.name: recipe.start for recipe in self.recipes}
+        waves: dict[int, list[Recipe]] = {}
+        for recipe in recipes:
+            depth, start = 0, recipe.start
+            while start not in ('', RANDOM):
+                depth += 1
+                if start not in starts or depth > len(starts):
+                    raise UserError(
+                        f'recipe {recipe.name}: start must name another recipe, one that does not '
+                        f'start from this one, or {RANDOM!r}, got {recipe.start!r}.')
+                start = starts[start]
+            waves.setdefault(depth, []).append(recipe)
+        return [waves[depth] for depth in sorted(waves)]
 
 
 def table_place(sweep: Sweep, recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:

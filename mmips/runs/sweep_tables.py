@@ -104,10 +104,8 @@ def curves_frame(sweep: Sweep, results: Mapping) -> Any:
 def make_tables(sweep: Sweep, results: Mapping) -> list[Table]:
     """Lay out the metric as the sweep says, each of several metrics by itself.
 
-    Without columns there is one table with a row a place and, in columns, the metric on every
-    evaluated split, train minus test, and the paper's value, after the images seen and each
-    seed's value where they are asked for; with columns a table for each of the splits and one
-    for the difference. The best mean on the first of the splits is marked.
+    Without columns there is one table with all quantities side by side, with columns one for
+    each evaluated split and for their difference. The best mean on the first split is marked.
     """
     metrics = dict.fromkeys(map(sweep.metric_of, sweep.recipes))
     parts = [sweep.but(metric=metric, recipes=tuple(

@@ -1,12 +1,11 @@
 import contextlib
 import json
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmengine.runner import ValLoop
 
-from mmips.config import loading, splits
+from mmips.config import splits
 from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.runs import files, loaders, sweep, sweep_checks
@@ -37,20 +36,6 @@ def read(npz, tmp_path):
 
 def with_options(recipe, **options):
     return recipe.but(options={**recipe.options, **options})
-
-
-def test_each_config_is_read_once(read, npz, monkeypatch):
-    found, names = read(), []
-    load = loading.load_config
-    monkeypatch.setattr(loading, 'load_config', lambda name: names.append(name) or load(name))
-    configs = sweep.check_recipes(found, found.recipes)
-    assert [Path(name).name for name in names] == ['resnet-s_hard_npz.py', 'resnet-s_ips_npz.py']
-    # The options are in the copies alone.
-    for recipe in found.recipes:
-        assert sweep_checks.load_recipe(found, recipe, configs[recipe.config]).to_dict() == (
-            sweep_checks.load_recipe(found, recipe).to_dict())
-    cfg = sweep_checks.load_recipe(found, found.recipes[0])
-    assert sweep_checks.data_files(cfg, Path('x.pth')) == [str(npz), 'x.pth']
 
 
 def test_curves_need_validations(read):

@@ -148,8 +148,10 @@ AXES = 'config: own.py\naxes: {a: {key: x, values: [1, 2]}, b: {key: y, values: 
     ('recipes: {off: {config: own.py}}', 'recipes, .*a name must be text.*, got False'),
     ('config: own.py\naxes: {a: {key: x, values: [1, 1]}}', 'axes, a: a value stands there twice'),
     ('config: own.py\naxes: {a: {key: x, values: {p: 1, q: 1}}}', 'axes, a: a value .*twice'),
-    ('config: own.py\naxes: {a: {key: x, values: []}}', 'axes, a: it needs values'),
-    ('config: own.py\naxes: {a: {values: [1]}}', 'axes, a: it has a list of values, but no key'),
+    ('config: own.py\naxes: {a: {key: x, values: []}}', 'axes, a, values: .*at least 1 item'),
+    ('config: own.py\naxes: {a: {key: x}}', 'axes, a, values: Field required'),
+    ('config: own.py\naxes: {a: {values: [1]}}', 'axes, a, values: .*valid dictionary, got'),
+    ('config: own.py\naxes: {a: 3}', 'axes, a: .*valid dictionary.*, got 3'),
     ('axes: {a: {values: {p: {config: own.py}}}, b: {values: {q: {config: own.py}}}}',
      'the axes a and b both give a config'),
     (AXES + 'recipes: {"a=1, b=1": {}}', "two recipes are called 'a=1, b=1'"),
@@ -174,5 +176,5 @@ def test_refuses(read, text, words):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no file .*gone.yml'):
+    with pytest.raises(UserError, match='gone.yml: .*No such file'):
         read_sweep(tmp_path / 'gone.yml')

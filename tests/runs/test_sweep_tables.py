@@ -74,9 +74,7 @@ test acc ↑
 | Cut\\|Mix |  |  | **82.00 ± 1.41** | 81.0 |  |
 | hard |  |  |  |  | 71.00 ± 1.41 |
 """
-
-
-def test_rows_alone_and_several():
+    # Without columns, and several rows.
     table, = make_tables(SWEEP.but(table=Table(rows=('p', 'mix'))), RESULTS)
     assert table.header[:2] == ['p', 'mix'] and table.labels == 2
     assert [row[:2] for row in table.rows] == [['0', 'none'], ['0.5', 'none'], ['0.5', 'Cut|Mix'],
