@@ -92,24 +92,26 @@ def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
     So many ``jobs`` run at a time on each of ``devices``, which are what ``CUDA_VISIBLE_DEVICES``
     is to the tasks (``''`` for a CPU), or else with whatever it is now.
     """
-    places = [device for _ in range(jobs) for device in devices or [None]]
+    named: Sequence[str | None] = devices or [None]
+    places = [device for _ in range(jobs) for device in named]
     # OMP_NUM_THREADS of the user's own wins.
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores() // len(places))))
     others = set(multiprocessing.active_children())
     # A pool a place, since one whose process dies is lost with all that it runs.
     free = [(device, _pool(device)) for device in places]
-    waiting, busy = list(tasks), {}
+    waiting = list(tasks)
+    busy: dict[futures.Future, tuple] = {}
     try:
         while waiting or busy:
             while waiting and free:
                 place, task = free.pop(0), waiting.pop(0)
                 busy[place[1].submit(task)] = place, task
-            for job in futures.wait(busy, return_when=futures.FIRST_COMPLETED).done:
-                (device, pool), task = busy.pop(job)
-                died = job.exception() is not None
-                free.append((device, _pool(device) if died else pool))
-                yield task, (task.fail('its process died: killed for lack of memory?') if died
-                             else job.result())
+            job = futures.wait(busy, return_when=futures.FIRST_COMPLETED).done.pop()
+            (device, pool), task = busy.pop(job)
+            died = job.exception() is not None
+            free.append((device, _pool(device) if died else pool))
+            yield task, (task.fail('its process died: killed for lack of memory?') if died
+                         else job.result())
     finally:
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()

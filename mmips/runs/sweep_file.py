@@ -108,8 +108,8 @@ def _build(file: _File, path: Path) -> Sweep:
     if table.model_fields_set - {'seeds'} and not table.rows:
         table = table.but(rows=tuple(axis for axis in axes if axis not in table.columns))
     settings = {key: getattr(file, key) for key in Settings.model_fields}
-    sweep = Sweep(**settings, axes=axes,
-                  recipes=_with_paper(recipes, file.paper, table.rows + table.columns))
+    recipes = _with_paper(recipes, file.paper, table.rows + table.columns)
+    sweep = Sweep(**settings, axes=axes, recipes=tuple(recipes))
     sweep = sweep.but(title=file.title or path.stem, table=table)
     sweep.waves(recipes)
     _check_places(sweep)
@@ -128,8 +128,8 @@ def _recipes(file: _File) -> Iterator[Recipe]:
                              'combinations as recipes, or one of them as options.')
         if places:
             name = ', '.join(f'{axis}={label}' for axis, label in places.items())
-            changes = [*parts.values(), Change(axes=places)]
-            yield Recipe(name=name, **dict(functools.reduce(Change.then, changes, whole)))
+            change = functools.reduce(Change.then, parts.values(), whole)
+            yield Recipe(name=name, **dict(change.then(Change(axes=places))))
     for name, node in file.recipes.items():
         yield Recipe(name=name, **dict(whole.then(node)))
 

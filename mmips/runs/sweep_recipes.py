@@ -7,6 +7,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
@@ -44,8 +45,10 @@ Names = Annotated[tuple[str, ...], Listed]
 Some = Field(min_length=1)
 
 
-class Node(BaseModel, extra='forbid', frozen=True):
+class Node(BaseModel):
     """A mapping of the file; nothing in the place of a value is its default."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
 
     @model_validator(mode='before')
     @classmethod
