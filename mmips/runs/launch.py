@@ -8,7 +8,6 @@ process group exists, and the Runner wraps the model with ``device_ids=[local ra
 import datetime
 import logging
 import os
-import subprocess
 from typing import Any
 
 from mmips.errors import UserError
@@ -17,19 +16,14 @@ __all__ = ['local_rank', 'prepare_distributed', 'rank']
 
 #: Registered with mmengine's MODEL_WRAPPERS by :func:`_use_cpu_wrapper`.
 CPU_WRAPPER = 'CPUDistributedDataParallel'
-# What torch.distributed reads, and what stands for it under the other launchers.
-_VARIABLES = {
-    'pytorch': dict(RANK='RANK', LOCAL_RANK='LOCAL_RANK', WORLD_SIZE='WORLD_SIZE'),
-    'slurm': dict(RANK='SLURM_PROCID', LOCAL_RANK='SLURM_LOCALID', WORLD_SIZE='SLURM_NTASKS'),
-    'mpi': dict(RANK='OMPI_COMM_WORLD_RANK', LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
-                WORLD_SIZE='OMPI_COMM_WORLD_SIZE'),
-}
+# What says so under torchrun, Slurm and MPI.
+_VARIABLES = {'RANK': ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'),
+              'LOCAL_RANK': ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')}
 
 
 def rank(variable: str = 'RANK') -> int:
     """The number of this process among all, known before any process group exists."""
-    given = (os.environ.get(names[variable]) for names in _VARIABLES.values())
-    return next((int(value) for value in given if value), 0)
+    return next((int(os.environ[name]) for name in _VARIABLES[variable] if os.environ.get(name)), 0)
 
 
 def local_rank() -> int:
@@ -57,9 +51,12 @@ def prepare_distributed(cfg: Any) -> None:
                 f'shows {torch.cuda.device_count()} GPU(s). Start as many processes as GPUs, or '
                 'set CUDA_VISIBLE_DEVICES=-1 to rehearse on CPUs.')
         return
+    if launcher != 'pytorch' or 'RANK' not in os.environ:
+        raise UserError(f'--launcher={launcher} found no GPU, and no processes that torchrun has '
+                        'started. On CPUs start by `bash tools/dist_train.sh CONFIG PROCESSES`, or '
+                        'leave --launcher out.')
     _use_cpu_wrapper(cfg)
     if not torch.distributed.is_initialized():
-        _set_torch_variables(launcher)
         # Half an hour is torch's default for gloo.
         seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout') or 1800
         torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=seconds))
@@ -91,18 +88,3 @@ def _use_cpu_wrapper(cfg: Any) -> None:
             super().__init__(module=revert_sync_batchnorm(module), **kwargs)
 
     MODEL_WRAPPERS.register_module(CPU_WRAPPER, force=True, module=CPUDistributedDataParallel)
-
-
-def _set_torch_variables(launcher: str) -> None:
-    """Set what ``torch.distributed`` reads from what the other launchers have set."""
-    names = _VARIABLES[launcher]
-    if names['RANK'] not in os.environ:
-        raise UserError(
-            f'--launcher={launcher}, but {names["RANK"]} is not set. Start by '
-            '`bash tools/dist_train.sh CONFIG PROCESSES`, or leave --launcher out.')
-    for name, given in names.items():
-        os.environ.setdefault(name, os.environ.get(given, '0'))
-    os.environ.setdefault('MASTER_PORT', '29500')
-    if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
-        os.environ['MASTER_ADDR'] = subprocess.getoutput(
-            f'scontrol show hostnames {os.environ["SLURM_NODELIST"]}').split()[0]

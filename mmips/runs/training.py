@@ -71,15 +71,15 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
     What the config says itself stays. TensorBoard knows runs by their folders alone.
     """
     name = f'{recipe}/seed{seed}'
+    ours = {
+        'WandbVisBackend': dict(init_kwargs=dict(
+            group=sweep, name=name, tags=[recipe, f'seed {seed}'])),
+        'MLflowVisBackend': dict(exp_name=sweep, run_name=name, tags=dict(
+            sweep=sweep, recipe=recipe, seed=str(seed)))}
     for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:
-        kind = sources.type_name(backend)
-        if kind == 'WandbVisBackend':
-            ours = dict(group=sweep, name=name, tags=[recipe, f'seed {seed}'])
-            backend['init_kwargs'] = {**ours, **(backend.get('init_kwargs') or {})}
-        elif kind == 'MLflowVisBackend':
-            tags = dict(sweep=sweep, recipe=recipe, seed=str(seed))
-            backend.update({'exp_name': sweep, 'run_name': name, **backend,
-                            'tags': {**tags, **(backend.get('tags') or {})}})
+        for key, value in ours.get(sources.type_name(backend), {}).items():
+            backend[key] = {**value, **(backend.get(key) or {})} if isinstance(
+                value, dict) else backend.get(key, value)
 
 
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:

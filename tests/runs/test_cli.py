@@ -21,7 +21,7 @@ def fail(error):
 def one_process(monkeypatch):
     monkeypatch.delenv(cli.TRACEBACK, raising=False)
     for names in launch._VARIABLES.values():
-        for name in names.values():
+        for name in names:
             monkeypatch.setenv(name, '')  # Whatever a test sets is undone after it.
             monkeypatch.delenv(name)
 

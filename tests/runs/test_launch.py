@@ -1,4 +1,3 @@
-import os
 import socket
 
 import pytest
@@ -27,7 +26,7 @@ class Net(BaseModel):
 @pytest.fixture
 def no_gpu(monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    names = [name for names in launch._VARIABLES.values() for name in names.values()]
+    names = [name for names in launch._VARIABLES.values() for name in names]
     for name in (*names, 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.setenv(name, '')  # Whatever a test sets is undone after it.
         monkeypatch.delenv(name)
@@ -71,19 +70,17 @@ def test_a_wrapper_keeps_its_options_or_is_refused(no_gpu):
         launch._use_cpu_wrapper(cfg)
 
 
-def test_a_launcher_that_did_not_launch(no_gpu):
-    with pytest.raises(UserError, match='--launcher=slurm, but SLURM_PROCID is not set'):
-        launch.prepare_distributed(Config(dict(launcher='slurm')))
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm'])
+def test_a_launcher_that_did_not_launch(no_gpu, launcher):
+    with pytest.raises(UserError, match=f'--launcher={launcher} found no GPU, and no .*dist_train'):
+        launch.prepare_distributed(Config(dict(launcher=launcher)))
 
 
-def test_slurm_variables_become_those_of_torch(no_gpu, monkeypatch):
-    for name, value in dict(SLURM_PROCID='3', SLURM_LOCALID='1', SLURM_NTASKS='4',
-                            MASTER_ADDR='node0').items():
-        monkeypatch.setenv(name, value)
+def test_a_rank_is_known_under_slurm(no_gpu, monkeypatch):
+    assert (launch.rank(), launch.local_rank()) == (0, 0)
+    monkeypatch.setenv('SLURM_PROCID', '3')
+    monkeypatch.setenv('SLURM_LOCALID', '1')
     assert (launch.rank(), launch.local_rank()) == (3, 1)
-    launch._set_torch_variables('slurm')
-    assert [os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_PORT')
-            ] == ['3', '1', '4', '29500']
 
 
 @pytest.mark.parametrize('device, words', [
