@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmips.compat import has_package
 from mmips.errors import UserError, explained
 from mmips.runs import files, provenance
 from mmips.structures.state_dicts import choose_weights, compare, read_checkpoint
@@ -123,18 +124,16 @@ def find_network(flat: Mapping[str, Tensor], library: str) -> tuple[str, nn.Modu
 
 def _build(library: str, name: str, flat: Mapping[str, Tensor]) -> nn.Module:
     classes = len(flat.get('fc.weight', ()))
+    if library == 'timm' and not has_package('timm'):
+        raise UserError('The formats timm and hf-safetensors need the package timm: '
+                        'pip install timm')
     with torch.device('meta'):
         if library == 'timm':
-            try:
-                import timm
-            except ImportError:
-                raise UserError('The formats timm and hf-safetensors need the package timm: '
-                                'pip install timm') from None
+            import timm
             return timm.create_model(name, num_classes=classes)
         import torchvision
         net = torchvision.models.get_model(name, num_classes=classes or 1)
-        if not classes:
-            net.fc = nn.Identity()
+        net.fc = net.fc if classes else nn.Identity()
         return net
 
 

@@ -112,9 +112,12 @@ def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
             free.append((device, _pool(device) if died else pool))
             yield task, (task.fail('its process died: killed for lack of memory?') if died
                          else job.result())
-    finally:
+        for _, pool in free:
+            pool.shutdown(wait=False)
+    except (KeyboardInterrupt, GeneratorExit):
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
+        raise
 
 
 def _pool(device: str | None) -> futures.Executor:

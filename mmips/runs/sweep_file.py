@@ -189,12 +189,9 @@ def _check_places(sweep: Sweep) -> None:
     if maps:
         used['heatmaps'] = (maps.x, maps.y, *maps.panels)
     for where, axes in used.items():
-        unknown = [axis for axis in axes if axis not in sweep.axes]
-        if unknown:
-            raise ValueError(f'{where}: {", ".join(unknown)} is no axis; there are '
-                             f'{", ".join(sweep.axes) or "none"}.')
-        if len(set(axes)) < len(axes):
-            raise ValueError(f'{where} takes an axis once, got {", ".join(axes)}.')
+        if len(set(axes) & set(sweep.axes)) < len(axes):
+            raise ValueError(f'{where} takes each of the axes {", ".join(sweep.axes) or "(none)"} '
+                             f'once, got {", ".join(axes)}.')
         names: dict[tuple, str] = {}
         for recipe in sweep.recipes:
             # What is not on all axes of the maps is in none of them.

@@ -48,19 +48,17 @@ def imagenet(tmp_path_factory):
     """An ImageNet-format tree of four classes with 6 training and 2 validation images each."""
     root = tmp_path_factory.mktemp('imagenet')
     rng = np.random.default_rng(0)
+    # With lists, four folders are enough for the thousand classes of the head.
+    (root / 'meta').mkdir()
     for split, count in (('train', 6), ('val', 2)):
-        lines = []
-        for label in range(4):
-            name = f'n0144076{label}'
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                image = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
-                image[..., label % 3] += np.uint8(120)
-                Image.fromarray(image).save(root / split / name / f'{number}.JPEG')
-                lines.append(f'{name}/{number}.JPEG {label}')
-        # With lists, four folders are enough for the thousand classes of the head.
-        (root / 'meta').mkdir(exist_ok=True)
-        (root / 'meta' / f'{split}.txt').write_text('\n'.join(lines))
+        names = [f'n0144076{label}/{number}.JPEG {label}' for label in range(4)
+                 for number in range(count)]
+        (root / 'meta' / f'{split}.txt').write_text('\n'.join(names))
+        for name, label in (line.split() for line in names):
+            image = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
+            image[..., int(label) % 3] += np.uint8(120)
+            (root / split / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(root / split / name)
     return root
 
 
@@ -106,4 +104,3 @@ val_dataloader = dict(num_workers=0, dataset=dict(indices=200))
 test_dataloader = dict(num_workers=0, dataset=dict(indices=200))
 """)
     return path
-

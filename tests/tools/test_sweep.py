@@ -157,12 +157,10 @@ def test_refuses(sweep, options, message):
 
 def test_an_engine_is_chosen(tool, sweep, argv, monkeypatch):
     chosen = []
-    monkeypatch.setattr(tool.sweep, 'train_recipes', lambda found, recipes, work_dir, engine, *rest:
-                        chosen.append((engine.func.__name__, engine.keywords)))
+    monkeypatch.setattr(tool.sweep, 'train_recipes', lambda *args: chosen.append(args[3].keywords))
     monkeypatch.setattr(tool.sweep, 'report', lambda *args: None)
     sweep()
     sweep('--engine', 'slurm', '--slurm', 'partition=gpu', 'time=60')
-    assert chosen == [
-        ('run_local', dict(devices=[''], jobs=1)),
-        ('run_slurm', dict(folder=Path(argv[-1]) / 'slurm', options=dict(
-            partition='gpu', time=60, array_parallelism=1)))]
+    assert chosen == [dict(devices=[''], jobs=1), dict(
+        folder=Path(argv[-1]) / 'slurm',
+        options=dict(partition='gpu', time=60, array_parallelism=1))]
