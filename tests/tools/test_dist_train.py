@@ -47,6 +47,7 @@ def check_both_ranks_are_counted(lines):
             assert line[key] == pytest.approx(value, rel=1e-3), key
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test_without_a_gpu(run_command, port, digits_config, elsewhere,
                                                     scalars):
     """SyncBN becomes BN, which is said once; the epoch is shared out, and counted as a whole."""
