@@ -33,17 +33,15 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
         facts.pop('epoch', None)  # A run by iterations counts none.
     facts.setdefault('source', osp.basename(path))
     classes = (meta.get('dataset_meta') or {}).get('classes')
-    if classes:
-        facts['classes'] = [str(name) for name in classes]
+    facts |= dict(classes=list(map(str, classes))) if classes else {}
     config: Any = {}
     notes = []
     try:
         config = Config.fromstring(meta.get('cfg') or '', '.py')
     except Exception as error:  # It is a Python file, and may import what is not here.
         notes.append(f'the stored config cannot be read ({type(error).__name__}: {error})')
-    facts.update(_from_config(config))
-    named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))
-    if named:
+    facts |= _from_config(config)
+    if named := re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name'))):
         facts['config'] = named.group(1)
     if 'backbone' not in facts:
         notes.append('no config of the network in the checkpoint: strides and style do not show '

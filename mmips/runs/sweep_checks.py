@@ -61,9 +61,9 @@ def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:
 
 
 def _check_kind(sweep: Sweep, recipe: Recipe, cfg: Any) -> None:
-    needed = {f'{split}_dataloader' for split in ('train', 'val', *sweep.evaluate)}
-    missing = sorted(key for key in {*needed, 'val_evaluator', 'test_evaluator'}
-                     if not cfg.get(key))
+    loaders = {f'{split}_dataloader' for split in ('train', 'val', *sweep.evaluate)}
+    needed = {*loaders, 'val_evaluator', 'test_evaluator'}
+    missing = sorted(key for key in needed if not cfg.get(key))
     missing += [] if cfg.train_cfg.get('max_epochs') else ['train_cfg.max_epochs']
     if missing:
         raise UserError(f'recipe {recipe.name} ({recipe.config}) has no {", ".join(missing)}, '

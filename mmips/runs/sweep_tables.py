@@ -84,10 +84,12 @@ def heatmap_frames(sweep: Sweep, results: Mapping) -> dict[tuple[str, ...], Any]
         there = [recipe for recipe in sweep.recipes if {axes.x, axes.y} <= set(recipe.axes)
                  and tuple(map(recipe.axes.get, axes.panels)) == names]
         if there:
-            frame = pd.DataFrame([recipe.axes for recipe in there]).assign(
-                mean=means.reindex([recipe.name for recipe in there]).to_numpy())
-            maps[names] = frame.pivot(index=axes.y, columns=axes.x, values='mean').reindex(
-                index=sweep.axes[axes.y], columns=sweep.axes[axes.x])
+            places = pd.MultiIndex.from_tuples(
+                [(recipe.axes[axes.y], recipe.axes[axes.x]) for recipe in there],
+                names=[axes.y, axes.x])
+            values = means.reindex([recipe.name for recipe in there]).set_axis(places)
+            maps[names] = values.unstack().reindex(index=sweep.axes[axes.y],
+                                                   columns=sweep.axes[axes.x])
     return maps
 
 
