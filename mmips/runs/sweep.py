@@ -116,9 +116,11 @@ def train_recipes(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path, engin
     # The tables have the others too, so what they hold must be of this sweep.
     others = [recipe for recipe in sweep.recipes if recipe not in recipes]
     configs = {**check_recipes(sweep, others, data=False), **check_recipes(sweep, recipes)}
-    for recipe in [*others, *recipes]:
-        for folder in [folder_of(work_dir, recipe, seed) for seed in sweep.seeds
-                       if recipe in recipes]:
+    for recipe in others:
+        _check_folders(sweep, recipe, configs[recipe.config], work_dir)
+    for recipe in recipes:
+        for seed in sweep.seeds:
+            folder = folder_of(work_dir, recipe, seed)
             if fresh:
                 shutil.rmtree(folder, ignore_errors=True)
             if retry:
