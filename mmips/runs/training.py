@@ -71,7 +71,7 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
     What the config says itself stays. TensorBoard knows runs by their folders alone.
     """
     name = f'{recipe}/seed{seed}'
-    ours = {
+    ours: dict[str, dict[str, Any]] = {
         'WandbVisBackend': dict(init_kwargs=dict(
             group=sweep, name=name, tags=[recipe, f'seed {seed}'])),
         'MLflowVisBackend': dict(exp_name=sweep, run_name=name, tags=dict(

@@ -121,12 +121,9 @@ def test_slurm_is_asked_for_an_array(tmp_path, monkeypatch):
     pytest.importorskip('submitit')
     bin = tmp_path / 'bin'
     bin.mkdir()
-    state = tmp_path / 'state'
-    state.write_text('RUNNING')
     for name, text in (('srun', ''), ('scancel', f'echo "$@" >> {tmp_path}/cancelled'),
                        ('sbatch', f'cp "$1" {tmp_path}/asked; echo Submitted batch job 12'),
-                       ('sacct', 'echo "JobID|State"; for n in 0 1; do '
-                        f'echo "12_$n|$(cat {state})"; done')):
+                       ('sacct', r'printf "JobID|State\n12_0|RUNNING\n12_1|RUNNING\n"')):
         (bin / name).write_text(f'#!/bin/sh\n{text}\n')
         (bin / name).chmod(0o755)
     monkeypatch.setenv('PATH', f'{bin}:{os.environ["PATH"]}')

@@ -167,14 +167,12 @@ def test_what_was_not_evaluated_everywhere_is_evaluated_and_not_trained(read, tm
     assert sweep.collect(found, tmp_path)[recipe.name, 0] == dict(failed='so')
 
 
-START = {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='far.pth',
-                                         prefix='backbone.')}
-
-
 def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
     """Trained by an engine that does one task after the other, here."""
     hard = with_options(read().recipes[0], **{'train_cfg.max_epochs': 1}).but(name='hard')
-    other = with_options(hard, **START, **{'custom_hooks': [dict(type='mmips.CheckPretrained')]})
+    other = with_options(hard, **{
+        'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='x', prefix='backbone.'),
+        'custom_hooks': [dict(type='mmips.CheckPretrained')]})
     recipes = (other.but(name='from it', folder='it', start='hard'), hard,
                other.but(name='random', folder='random', start=RANDOM))
     found, told = read(recipes=recipes, evaluate=('test', )), []
@@ -198,16 +196,6 @@ def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
         sweep.train_recipes(found, recipes, tmp_path, engine)
 
 
-def test_an_interrupted_sweep_says_that_it_goes_on(read, tmp_path):
-
-    def engine(tasks):
-        raise KeyboardInterrupt
-
-    found = read()
-    with pytest.raises(UserError, match=f'Interrupted. Finished runs are kept in {tmp_path}'):
-        sweep.train_recipes(found, found.recipes, tmp_path, engine)
-
-
 def test_what_failed_is_left_until_it_is_tried_again_or_forgotten(read, tmp_path):
     hard = read().recipes[0]
     found = read(seeds=(0, ), recipes=(hard, hard.but(name='b', folder='b', start=hard.name)))
@@ -215,10 +203,16 @@ def test_what_failed_is_left_until_it_is_tried_again_or_forgotten(read, tmp_path
 
     def engine(tasks):
         told.append([task() for task in tasks])
-        return (pair for pair in zip(tasks, told[-1]))
+        yield from zip(tasks, told[-1])
 
     for options in (dict(), dict(), dict(retry=True), dict(fresh=True)):
         sweep.train_recipes(found, found.recipes[1:], tmp_path, engine, **options)
     assert list(map(len, told)) == [1, 0, 1, 1]
     assert 'b, seed 0, starts from lr=0.1, which has not ended' in told[-1][0]['failed']
     assert json.loads((tmp_path / 'b/seed0/failure.json').read_text()) == told[-1][0]
+
+    def interrupted(tasks):
+        raise KeyboardInterrupt
+
+    with pytest.raises(UserError, match=f'Interrupted. Finished runs are kept in {tmp_path}'):
+        sweep.train_recipes(found, found.recipes, tmp_path, interrupted)
