@@ -34,7 +34,7 @@ def readable_failures(main: Callable) -> Callable:
             if os.environ.get(TRACEBACK, '0') != '0':
                 raise
             message = error_text(error)
-            if launch.local_rank():
+            if launch.rank('LOCAL_RANK'):
                 # The launcher ends what waits for the first process, but the fault may be here.
                 time.sleep(10)
                 message = f'[process {launch.rank()}] {message}'

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmips.errors import UserError
 
-__all__ = ['local_rank', 'prepare_distributed', 'rank']
+__all__ = ['prepare_distributed', 'rank']
 
 #: Registered with mmengine's MODEL_WRAPPERS by :func:`_use_cpu_wrapper`.
 CPU_WRAPPER = 'CPUDistributedDataParallel'
@@ -22,13 +22,8 @@ _VARIABLES = {'RANK': ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'),
 
 
 def rank(variable: str = 'RANK') -> int:
-    """The number of this process among all, known before any process group exists."""
+    """The number of this process, known before any process group exists."""
     return next((int(os.environ[name]) for name in _VARIABLES[variable] if os.environ.get(name)), 0)
-
-
-def local_rank() -> int:
-    """The number of this process on its machine."""
-    return rank('LOCAL_RANK')
 
 
 def prepare_distributed(cfg: Any) -> None:
@@ -45,11 +40,12 @@ def prepare_distributed(cfg: Any) -> None:
         raise UserError(f'--launcher={launcher}: torch cannot train in several processes on an '
                         'Apple GPU (mps). Start one process, without --launcher.')
     if get_device() != 'cpu':
-        if torch.cuda.is_available() and local_rank() >= torch.cuda.device_count():
+        own = rank('LOCAL_RANK')
+        if torch.cuda.is_available() and own >= torch.cuda.device_count():
             raise UserError(
-                f'More processes than GPUs: this is local rank {local_rank()}, and this machine '
-                f'shows {torch.cuda.device_count()} GPU(s). Start as many processes as GPUs, or '
-                'set CUDA_VISIBLE_DEVICES=-1 to rehearse on CPUs.')
+                f'More processes than GPUs: this is local rank {own}, and this machine shows '
+                f'{torch.cuda.device_count()} GPU(s). Start as many processes as GPUs, or set '
+                'CUDA_VISIBLE_DEVICES=-1 to rehearse on CPUs.')
         return
     if launcher != 'pytorch' or 'RANK' not in os.environ:
         raise UserError(f'--launcher={launcher} found no GPU, and no processes that torchrun has '

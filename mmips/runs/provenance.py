@@ -50,7 +50,13 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
 
 
 def _from_config(config: Any) -> dict[str, Any]:
-    facts = _find_input(config)
+    facts: dict[str, Any] = {}
+    datasets = _datasets(config, 'val') or _datasets(config, 'test')
+    steps = {type_name(step): step for data in datasets for step in data.get('pipeline') or ()}
+    edge, crop = steps.get('ResizeEdge', {}), steps.get('CenterCrop', {}).get('crop_size')
+    if isinstance(crop, int):
+        facts.update(input_size=[crop, crop], interpolation=edge.get('interpolation', 'bilinear'))
+        facts |= dict(crop_pct=round(crop / edge['scale'], 4)) if edge.get('scale') else {}
     backbone = (config.get('model') or {}).get('backbone')
     if backbone:  # But for the settings that hold paths of the machine it was trained on.
         facts['backbone'] = {key: value for key, value in backbone.items()
@@ -70,18 +76,6 @@ def _from_config(config: Any) -> dict[str, Any]:
 def _datasets(config: Any, split: str) -> list[dict]:
     loader = config.get(f'{split}_dataloader') or {}
     return [data for _, data in iter_datasets(loader.get('dataset'), '')]
-
-
-def _find_input(config: Any) -> dict[str, Any]:
-    """Height and width of a classifier's test image, the share its crop takes, how it is scaled."""
-    datasets = _datasets(config, 'val') or _datasets(config, 'test')
-    steps = {type_name(step): step for data in datasets for step in data.get('pipeline') or ()}
-    edge, crop = steps.get('ResizeEdge', {}), steps.get('CenterCrop', {}).get('crop_size')
-    if not isinstance(crop, int):
-        return {}
-    share = dict(crop_pct=round(crop / edge['scale'], 4)) if edge.get('scale') else {}
-    return dict(input_size=[crop, crop], interpolation=edge.get('interpolation', 'bilinear'),
-                **share)
 
 
 def find_top1(checkpoint: Mapping, config: Any, log: str | None = None

@@ -77,10 +77,10 @@ def test_a_launcher_that_did_not_launch(no_gpu, launcher):
 
 
 def test_a_rank_is_known_under_slurm(no_gpu, monkeypatch):
-    assert (launch.rank(), launch.local_rank()) == (0, 0)
+    assert (launch.rank(), launch.rank('LOCAL_RANK')) == (0, 0)
     monkeypatch.setenv('SLURM_PROCID', '3')
     monkeypatch.setenv('SLURM_LOCALID', '1')
-    assert (launch.rank(), launch.local_rank()) == (3, 1)
+    assert (launch.rank(), launch.rank('LOCAL_RANK')) == (3, 1)
 
 
 @pytest.mark.parametrize('device, words', [
