@@ -107,14 +107,9 @@ def unknown_options(line):
     return options - declared_options(script.group(1)) - {'--help'}
 
 
-@pytest.mark.parametrize('line, unknown', [
-    ('python tools/train.py x.py --amp --cfg-options a=1 && other --option # --none', set()),
-    # Declared, but by other scripts.
-    ('python -m x --nnodes=1 tools/test.py x.py --auto-scale-lr', {'--auto-scale-lr'}),
-    ('./tools/slurm_test.sh part job x.py y.pth --out m.json --resume', {'--resume'}),
-])
-def test_options_of_other_scripts_are_found(line, unknown):
-    assert unknown_options(line) == unknown
+def test_options_of_other_scripts_are_found():
+    line = './tools/slurm_test.sh part job x.py y.pth --out m.json --resume && other --option # --no'
+    assert unknown_options(line) == {'--resume'}
 
 
 @pytest.mark.parametrize('page', PAGES)
