@@ -108,7 +108,7 @@ def unknown_options(line):
 
 
 def test_options_of_other_scripts_are_found():
-    line = './tools/slurm_test.sh part job x.py y.pth --out m.json --resume && other --option # --no'
+    line = './tools/slurm_test.sh part job x.py y.pth --out m.json --resume && other --option'
     assert unknown_options(line) == {'--resume'}
 
 
