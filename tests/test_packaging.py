@@ -3,7 +3,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import textwrap
 from pathlib import Path
@@ -32,19 +31,6 @@ def run(*command, **options) -> str:
     return done.stdout
 
 
-def pip(*args, **options) -> str:
-    return run(sys.executable, '-m', 'pip', '--disable-pip-version-check', *args, **options)
-
-
-def check_installed(site: Path, cwd: Path, package: Path) -> None:
-    """In a Python that finds this installation first, bases and cfg lead into its .mim."""
-    cwd.mkdir()
-    out = run(sys.executable, '-c', f'import sys; sys.path.insert(0, {str(site)!r})\n' + PARSE,
-              CONFIG, cwd=cwd).splitlines()
-    assert Path(out[0]).parent.resolve() == package.resolve()
-    assert Path(out[2]).parent.parent == package / '.mim' / 'configs'
-
-
 @pytest.fixture(scope='module')
 def source(tmp_path_factory) -> Path:
     """A copy of the repository as git would give it, so that no build touches ours."""
@@ -54,31 +40,28 @@ def source(tmp_path_factory) -> Path:
     return target
 
 
-@pytest.fixture(scope='module')
-def sdist(source) -> Path:
-    """A source distribution, unpacked."""
-    run(sys.executable, '-c', 'from setuptools import build_meta as b; print(b.build_sdist("d"))',
-        cwd=source)
-    archive, = (source / 'd').glob('mmips-*.tar.gz')
-    with tarfile.open(archive) as file:
-        file.extractall(source.parent)
-    shutil.rmtree(source / 'd')
-    return source.parent / archive.name.removesuffix('.tar.gz')
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize('origin', ['source', 'sdist'])
-def test_install_carries_configs_and_tools(origin, request, tmp_path):
-    tree = request.getfixturevalue(origin)
-    stale = tree / 'build' / 'lib' / 'mmips' / 'deleted_long_ago.py'
-    stale.parent.mkdir(parents=True)
-    stale.touch()
-    (tree / 'configs' / '__pycache__').mkdir(exist_ok=True)
-    (tree / 'configs' / '__pycache__' / 'left.cpython-311.pyc').touch()
+def test_install_from_an_sdist_carries_configs_and_tools(source, tmp_path):
+    run(sys.executable, '-c', 'import sys; from setuptools import build_meta as b; '
+        'print(b.build_sdist(sys.argv[1]))', tmp_path, cwd=source)
+    archive, = tmp_path.glob('mmips-*.tar.gz')
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path)
+    tree = tmp_path / archive.name.removesuffix('.tar.gz')
+    metadata = (tree / 'PKG-INFO').read_text()
+    assert 'Requires-Python: >=3.10' in metadata and f'Version: {mmips.__version__}\n' in metadata
+    # Whoever has another line of MM distributions gets none of ours on top.
+    assert re.findall(r'^Requires-Dist: ([^;\n]+)$', metadata, re.MULTILINE) == [
+        'numpy', 'packaging>=22']
+    # Left by an earlier build.
+    for name in ('build/lib/mmips/deleted_long_ago.py', 'configs/__pycache__/left.cpython-311.pyc'):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
     site = tmp_path / 'site'
-    pip('install', '-q', '--no-deps', '--no-build-isolation', '--target', site, tree)
+    run(sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '-q', '--no-deps',
+        '--no-build-isolation', '--target', site, tree)
     mim = site / 'mmips' / '.mim'
-    assert not (site / 'mmips' / stale.name).exists()
+    assert not (site / 'mmips' / 'deleted_long_ago.py').exists()
     for folder in ('configs', 'tools'):
         ours = {path.relative_to(ROOT) for path in (ROOT / folder).rglob('*')
                 if path.suffix in {'.py', '.sh', '.yml', '.md'}}
@@ -88,46 +71,12 @@ def test_install_carries_configs_and_tools(origin, request, tmp_path):
     assert (mim / 'model-index.yml').is_file()
     assert (site / 'mmips' / 'py.typed').is_file()
     assert not (site / 'tests').exists() and not (site / 'configs').exists()
-    check_installed(site, tmp_path / 'elsewhere', site / 'mmips')
-
-
-@pytest.mark.slow
-def test_editable_install_links_configs_and_tools(source, tmp_path, monkeypatch):
-    monkeypatch.delenv('PYTHONPATH', raising=False)  # a checkout on it would be found first
-    site = tmp_path / 'site'
-    run(sys.executable, '-c',
-        'from setuptools import build_meta as b; import sys; b.build_editable(sys.argv[1])',
-        tmp_path, cwd=source)
-    wheel, = tmp_path.glob('*.whl')
-    pip('install', '-q', '--no-deps', '--target', site, wheel)
-    mim = source / 'mmips' / '.mim'
-    for name in ('configs', 'tools', 'model-index.yml'):
-        assert (mim / name).is_symlink()
-        assert (mim / name).resolve() == source / name
-    # Twice is as good as once.
-    run(sys.executable, 'setup.py', '-q', 'build_py', cwd=source)
-    # `--target` is no site folder, so read its .pth files as Python does at the start; -S,
-    # for the environment of the tests has an editable mmips too.
-    start = (f'import site, sys; sys.path.append({sysconfig.get_path("purelib")!r}); '
-             f'sys.path.insert(0, {str(site)!r}); site.addsitedir({str(site)!r})\n')
+    # In a Python that finds this installation first, bases and cfg lead into its .mim.
     (tmp_path / 'elsewhere').mkdir()
-    out = run(sys.executable, '-S', '-c', start + PARSE, CONFIG,
-              cwd=tmp_path / 'elsewhere').splitlines()
-    assert out[0] == str(source / 'mmips' / '__init__.py')
-    assert out[2] == str(mim / 'configs' / CONFIG)
-
-
-def test_extras_hold_no_requirement_of_mmips_itself(source, tmp_path):
-    run(sys.executable, 'setup.py', '-q', 'egg_info', '-e', tmp_path, cwd=source)
-    info = next(tmp_path.glob('*.egg-info'))
-    requires = (info / 'requires.txt').read_text()
-    always = requires.partition('[')[0].split()
-    assert always == ['numpy', 'packaging>=22']
-    extras = set(re.findall(r'^\[(\w+)\]$', requires, flags=re.MULTILINE))
-    assert extras == {'cls', 'seg', 'det', 'eval', 'demo', 'slurm', 'publish', 'dev', 'all'}
-    metadata = (info / 'PKG-INFO').read_text()
-    assert 'Requires-Python: >=3.10' in metadata
-    assert f'Version: {mmips.__version__}\n' in metadata
+    out = run(sys.executable, '-c', f'import sys; sys.path.insert(0, {str(site)!r})\n' + PARSE,
+              CONFIG, cwd=tmp_path / 'elsewhere').splitlines()
+    assert Path(out[0]).parent.resolve() == (site / 'mmips').resolve()
+    assert Path(out[2]).parent.parent == mim / 'configs'
 
 
 def test_versions_named_by_the_check_are_the_ones_installed_for_tests():
@@ -136,24 +85,16 @@ def test_versions_named_by_the_check_are_the_ones_installed_for_tests():
     assert {row['maintained'] for row in STACK.values()} <= set(pinned)
 
 
-needs_make = pytest.mark.skipif(shutil.which('make') is None, reason='needs make')
-
-
-@needs_make
-@pytest.mark.parametrize('target', ['demo', 'test'])
-def test_environments_are_apart_and_keyed_on_the_requirements(target):
-    plan = run('make', '-n', target, 'VENVS=.venv-not-there', cwd=ROOT)
-    other = {'demo': 'test', 'test': 'demo'}[target]
+@pytest.mark.skipif(shutil.which('make') is None, reason='needs make')
+@pytest.mark.parametrize('target, other', [('demo', 'test'), ('test', 'demo')])
+def test_environments_are_apart_and_keyed_on_the_requirements(target, other):
+    plan = run('make', '--no-print-directory', '-n', target, 'VENVS=.venv-not-there', cwd=ROOT)
     assert f'requirements/install.sh {target}' in plan
     assert f'.venv-not-there/{target}/bin/python' in plan
     assert f'.venv-not-there/{other}' not in plan
-
-
-@needs_make
-def test_pytest_is_the_last_step_of_make_test():
-    plan = run('make', '--no-print-directory', '-n', 'test', cwd=ROOT).strip().splitlines()
-    assert '-m pytest' in plan[-1]
-    assert 'ruff check' in plan[-3] and 'mypy' in plan[-2]
+    if target == 'test':
+        lint, types, tests = plan.strip().splitlines()[-3:]
+        assert 'ruff check' in lint and 'mypy' in types and '-m pytest' in tests
 
 
 @pytest.fixture
@@ -186,39 +127,27 @@ def installer(tmp_path):
     return install
 
 
-def test_an_install_leaves_a_stamp_unless_interrupted_and_is_not_done_anew(installer):
-    stamp = installer.venvs / 'demo' / '.stamp-1'
-    done, _ = installer('demo', FAIL_ON='.[cls,demo]')
+@pytest.mark.parametrize('name, last', [('demo', '.[cls,demo]'),
+                                        ('test', '.[cls,seg,det,eval,dev]')])
+def test_an_install_leaves_a_stamp_unless_interrupted_and_is_not_done_anew(installer, name, last):
+    stamp = installer.venvs / name / '.stamp-1'
+    done, interrupted = installer(name, FAIL_ON=last)
     assert done.returncode != 0 and not stamp.exists()
-    done, log = installer('demo')
+    done, whole = installer(name)
     assert done.returncode == 0 and stamp.exists(), done.stderr
-    assert log.count('-m venv --clear') == 1
-    # The ops of mmcv are not built for it, and its quick wheel stays out of pip's cache.
-    line, = (line for line in log.splitlines() if 'onedl-mmcv' in line)
-    assert '--no-cache-dir' in line and '--no-build-isolation' not in line
-    _, log = installer('demo')
-    assert '-m venv' not in log
+    assert whole.count('-m venv --clear') == 1 and '-m venv' not in installer(name)[1]
+    line = next(line for line in interrupted.splitlines()
+                if (' wheel -q' if name == 'test' else 'onedl-mmcv') in line)
+    # The quick wheel of mmcv for the demo stays out of pip's cache; the ops for the tests are
+    # built once, with the torch that is there.
+    assert '--no-cache-dir' in line and ('--no-build-isolation' in line) == (name == 'test')
+    assert ' wheel -q' not in whole and ('import mmcv.ops' in whole) == (name == 'test')
 
 
-def test_built_ops_survive_an_interruption_and_are_built_without_isolation(installer):
-    done, log = installer('test', FAIL_ON='.[cls,seg,det,eval,dev]')
-    assert done.returncode != 0
-    build, = (line for line in log.splitlines() if ' wheel -q' in line)
-    assert '--no-build-isolation' in build and '--no-cache-dir' in build
-    done, log = installer('test')
-    assert done.returncode == 0, done.stderr
-    assert ' wheel -q' not in log
-    assert 'import mmcv.ops' in log
-
-
-def test_python_that_does_not_fit_is_refused_with_advice(tmp_path):
+def test_python_that_does_not_fit_is_refused_with_advice(installer, tmp_path):
     old = tmp_path / 'python3.9'
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.0 && exit 0\nexit 1\n')
     old.chmod(0o755)
-    done = subprocess.run(['bash', 'requirements/install.sh', 'demo'], cwd=ROOT,
-                          capture_output=True, text=True,
-                          env={'PYTHON': str(old), 'VENVS': str(tmp_path), 'STAMP': 'x',
-                               'PATH': '/usr/bin:/bin'})
-    assert done.returncode == 1
+    done, _ = installer('demo', PYTHON=str(old))
+    assert done.returncode == 1 and 'PYTHON=python3.11' in done.stderr
     assert 'Python 3.9.0 does not fit: name a Python from 3.10 to 3.13' in done.stderr
-    assert 'PYTHON=python3.11' in done.stderr

@@ -23,13 +23,9 @@ from mmips.runs import cli, scheduling, sweep
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--npz', type=Path, required=True,
-                        help='.npz with images_train, labels_train, images_test, labels_test')
-    parser.add_argument('--max-classes', type=int, default=0, help='first K classes of the .npz')
-    parser.add_argument('--per-class', type=int, default=0, help='first M images of each')
+    cli.add_npz_options(parser, required=True)
     parser.add_argument('--network', choices=['resnet18-w16', 'resnet50'], default='resnet18-w16',
                         help='resnet18-w16 (default) for CPUs, resnet50 for a GPU')
     parser.add_argument('--camvid', type=Path, default=Path('data/camvid'))
@@ -37,33 +33,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--tasks', nargs='+', choices=sorted(transfer.TASKS),
                         default=list(transfer.TASKS))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, default=scheduling.cores(),
+    parser.add_argument('--jobs', type=cli.positive, default=scheduling.cores(),
                         help='runs at a time (default: one per core)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_transfer'))
     parser.add_argument('--fresh', action='store_true', help='train anew, forget old runs')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
-                        metavar='KEY=VALUE', help='settings for the configs of the tasks')
-    args = parser.parse_args(argv)
-    if not args.npz.is_file():
-        parser.error(f'--npz must name an existing .npz file, but got {args.npz}')
-    for task in args.tasks:
-        folder = getattr(args, task)
-        if not folder.is_dir():
-            parser.error(f'--{task} must name the folder of the dataset, but got {folder}: python '
-                         'tools/misc/check_data.py configs/'
-                         f'{transfer.config_of(task, args.network)} says what to get')
-    if args.jobs < 1:
-        parser.error(f'--jobs must be at least 1, but got {args.jobs}')
-    return args
+    cli.add_cfg_options(parser, 'settings for the configs of the tasks')
+    return parser.parse_args(argv)
 
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the comparison asked for on the command line."""
     args = parse_args(argv)
-    sweep.use_npz(args.npz, args.max_classes, args.per_class)
+    sweep.use_npz(args)
     roots = {task: getattr(args, task) for task in args.tasks}
-    found = transfer.transfer_sweep(args.network, roots, args.seeds, args.cfg_options)
+    found = transfer.transfer_sweep(args.network, roots, args.seeds, args.cfg_options or {})
     transfer.compare_transfer(found, args.work_dir,
                               functools.partial(scheduling.run_local, jobs=args.jobs), args.fresh)
 

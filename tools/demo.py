@@ -25,13 +25,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, default=scheduling.cores(),
+    parser.add_argument('--jobs', type=cli.positive, default=scheduling.cores(),
                         help='runs at a time (default: one per core)')
     parser.add_argument('--fresh', action='store_true', help='forget finished runs')
-    args = parser.parse_args(argv)
-    if args.jobs < 1:
-        parser.error(f'--jobs must be at least 1, but got {args.jobs}')
-    return args
+    return parser.parse_args(argv)
 
 
 @cli.readable_failures

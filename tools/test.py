@@ -13,9 +13,8 @@ from mmips.runs import cli, runner
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
-    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
-    parser.add_argument('checkpoint', help='checkpoint file')
     cli.add_run_options(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='file for the results (.pkl; metrics also .json)')
     parser.add_argument('--out-item', choices=['metrics', 'pred'],
                         help='what --out holds (default: pred)')

@@ -12,7 +12,6 @@ from mmips.runs import cli, runner
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Train a model')
-    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
     cli.add_run_options(parser)
     parser.add_argument('--resume', nargs='?', const='auto',
                         help='go on from this checkpoint, or, without a path, from the newest '

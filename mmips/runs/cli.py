@@ -6,13 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmips.errors import UserError, error_text
 from mmips.runs import launch
 
-__all__ = ['TRACEBACK', 'add_checkpoint_options', 'add_run_options', 'check_names',
-           'parse_run_args', 'readable_failures']
+__all__ = ['TRACEBACK', 'add_cfg_options', 'add_checkpoint_options', 'add_config',
+           'add_npz_options', 'add_run_options', 'check_names', 'existing_file', 'parse_run_args',
+           'positive', 'readable_failures']
 
 #: Set to 1, this variable brings the full traceback back.
 TRACEBACK = 'MMIPS_TRACEBACK'
@@ -32,7 +34,7 @@ def readable_failures(main: Callable) -> Callable:
             if os.environ.get(TRACEBACK, '0') != '0':
                 raise
             message = error_text(error)
-            if launch.local_rank():
+            if launch.rank('LOCAL_RANK'):
                 # The launcher ends what waits for the first process, but the fault may be here.
                 time.sleep(10)
                 message = f'[process {launch.rank()}] {message}'
@@ -42,14 +44,40 @@ def readable_failures(main: Callable) -> Callable:
     return wrapped
 
 
+def positive(text: str) -> int:
+    """The type of an option whose number must be at least 1."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be at least 1, got {text}')
+    return int(text)
+
+
+def existing_file(text: str) -> Path:
+    """The type of an option that names a file."""
+    if not os.path.isfile(text):
+        raise argparse.ArgumentTypeError(f'must name an existing file, got {text}')
+    return Path(text).resolve()
+
+
+def add_cfg_options(parser: argparse.ArgumentParser,
+                    text: str = 'override settings of the config') -> None:
+    """Add ``--cfg-options``, read as in all tools of OpenMMLab."""
+    from mmengine.config import DictAction
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help=f'{text}: key=value, for a list key="[a,b]" or key=a,b, for nested '
+                        'ones key="[(a,b),(c,d)]"')
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the config, and what overrides its settings."""
+    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    add_cfg_options(parser)
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and testing share."""
-    from mmengine.config import DictAction
+    add_config(parser)
     parser.add_argument('--work-dir', help='folder for logs and results '
                         '(default: ./work_dirs/<name of the config>)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config: key=value, for a list '
-                        'key="[a,b]" or key=a,b, for nested ones key="[(a,b),(c,d)]"')
     parser.add_argument('--no-pin-memory', action='store_true',
                         help='do not pin the memory of the data loaders')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
@@ -67,10 +95,18 @@ def parse_run_args(parser: argparse.ArgumentParser, argv: Sequence[str] | None
     return args
 
 
+def add_npz_options(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add what the npz configs read: :func:`mmips.runs.sweep.use_npz`."""
+    parser.add_argument('--npz', type=existing_file, required=required, help='.npz with '
+                        'images_train, labels_train, images_test, labels_test')
+    parser.add_argument('--max-classes', type=positive, help='first K classes of the .npz')
+    parser.add_argument('--per-class', type=positive,
+                        help='first M training images of each class')
+
+
 def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     """Add what names checkpoints, the images they see and where results go."""
-    from mmengine.config import DictAction
-    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    add_config(parser)
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
                         help='checkpoints of this config')
     parser.add_argument('--names', nargs='+', metavar='NAME',
@@ -79,15 +115,13 @@ def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', choices=('test', 'val', 'train'), default='test',
                         help="data set of the config; train's images come through the test "
                         'pipeline (default: test)')
-    parser.add_argument('--max-images', type=int, metavar='N',
+    parser.add_argument('--max-images', type=positive, metavar='N',
                         help='so many images, evenly spread over the split (default: all)')
-    parser.add_argument('--batch-size', type=int, metavar='N',
+    parser.add_argument('--batch-size', type=positive, metavar='N',
                         help="images at a time (default: the config's)")
     parser.add_argument('--num-workers', type=int, metavar='N',
                         help="worker processes that load images (default: the config's)")
     parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
 
 
 def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -103,7 +137,3 @@ def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         parser.error(f'the names must differ, got {args.names}: give --names')
     if getattr(args, 'pick', '') == 'disagree' and len(args.checkpoints) < 2:
         parser.error('--pick disagree compares two checkpoints or more, got one')
-    for option in ('max_images', 'batch_size', 'num', 'num_pairs', 'num_bins', 'steps', 'topk'):
-        value = getattr(args, option, None)
-        if value is not None and value < 1:
-            parser.error(f'--{option.replace("_", "-")} must be at least 1, got {value}')

@@ -55,14 +55,7 @@ def write_json(path: _Path, content: Any) -> None:
 
 
 def read_results(path: _Path) -> dict[str, Any]:
-    """Results by key, as an interrupted run has left them with :func:`write_json`.
-
-    The keys are those of :func:`mmips.runs.fingerprints.result_key`: what is found under one
-    still stands.
-
-    Raises:
-        UserError: The file holds no such thing.
-    """
+    """Results by ``result_key``, as an interrupted run has left them with :func:`write_json`."""
     try:
         with open(path, encoding='utf-8') as file:
             return dict(json.load(file))

@@ -13,15 +13,7 @@ __all__ = ['fingerprint', 'result_key']
 
 
 def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = ()) -> dict:
-    """What a run's numbers depend on, its seed aside.
-
-    Args:
-        cfg (Config): The merged config.
-        files (Sequence[str]): Files it reads, known by path, size and time. Defaults to ().
-
-    Returns:
-        dict: Of strings and numbers, to compare with that of another start.
-    """
+    """What a run's numbers depend on, its seed aside; files are known by path, size and time."""
     # As JSON: pretty_text takes a second a config.
     text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
     mark: dict = {'config': hashlib.sha256(text.encode()).hexdigest()}
@@ -32,18 +24,11 @@ def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = ()) -> dict:
 
 
 def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
-    """A checksum of all that a checkpoint's number depends on, to find it again by.
+    """A checksum of all that a checkpoint's number on a split depends on, to find it again by.
 
-    That is the version of mmips, the checkpoint and the files of the data (by path, size and
-    time), the model, the data set and the data preprocessor. Not the batch size, nor anything
-    else by which no number changes.
-
-    Args:
-        cfg (Config): The whole config. Take it before a model is built from it, which fills
-            in settings.
-        split (str): 'test', 'val' or 'train'.
-        checkpoint (str): Its path.
-        **settings: What else the number depends on, as JSON knows it.
+    That is the version of mmips, the checkpoint and the files of the data, the model, the data
+    set, the data preprocessor and ``settings``; nothing, as the batch size, by which no number
+    changes. Take it before a model is built from the config, which fills in settings.
     """
     from mmengine.config import Config
 

@@ -8,40 +8,28 @@ process group exists, and the Runner wraps the model with ``device_ids=[local ra
 import datetime
 import logging
 import os
-import subprocess
 from typing import Any
 
 from mmips.errors import UserError
 
-__all__ = ['local_rank', 'prepare_distributed', 'rank']
+__all__ = ['prepare_distributed', 'rank']
 
-#: Registered with mmengine's MODEL_WRAPPERS by :func:`_register_cpu_wrapper`.
+#: Registered with mmengine's MODEL_WRAPPERS by :func:`_use_cpu_wrapper`.
 CPU_WRAPPER = 'CPUDistributedDataParallel'
-# What torch.distributed reads, and what stands for it under the other launchers.
-_VARIABLES = {
-    'pytorch': dict(RANK='RANK', LOCAL_RANK='LOCAL_RANK', WORLD_SIZE='WORLD_SIZE'),
-    'slurm': dict(RANK='SLURM_PROCID', LOCAL_RANK='SLURM_LOCALID', WORLD_SIZE='SLURM_NTASKS'),
-    'mpi': dict(RANK='OMPI_COMM_WORLD_RANK', LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
-                WORLD_SIZE='OMPI_COMM_WORLD_SIZE'),
-}
+# What says so under torchrun, Slurm and MPI.
+_VARIABLES = {'RANK': ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'),
+              'LOCAL_RANK': ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')}
 
 
 def rank(variable: str = 'RANK') -> int:
-    """The number of this process among all, known before any process group exists."""
-    given = (os.environ.get(names[variable]) for names in _VARIABLES.values())
-    return next((int(value) for value in given if value), 0)
-
-
-def local_rank() -> int:
-    """The number of this process on its machine."""
-    return rank('LOCAL_RANK')
+    """The number of this process, known before any process group exists."""
+    return next((int(os.environ[name]) for name in _VARIABLES[variable] if os.environ.get(name)), 0)
 
 
 def prepare_distributed(cfg: Any) -> None:
-    """Make a distributed config run on what this machine has.
+    """Make a distributed config run on what this machine has; with GPUs only count them.
 
-    With GPUs, only their number is checked. Without, the gloo process group is made here, and
-    the model's wrapper replaced by one that turns SyncBN, which refuses CPU tensors, into BN.
+    Without, the gloo process group is made here, and SyncBN, which refuses CPU tensors, made BN.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
@@ -52,36 +40,36 @@ def prepare_distributed(cfg: Any) -> None:
         raise UserError(f'--launcher={launcher}: torch cannot train in several processes on an '
                         'Apple GPU (mps). Start one process, without --launcher.')
     if get_device() != 'cpu':
-        if torch.cuda.is_available() and local_rank() >= torch.cuda.device_count():
+        own = rank('LOCAL_RANK')
+        if torch.cuda.is_available() and own >= torch.cuda.device_count():
             raise UserError(
-                f'More processes than GPUs: this is local rank {local_rank()}, and this machine '
-                f'shows {torch.cuda.device_count()} GPU(s). Start as many processes as GPUs, or '
-                'set CUDA_VISIBLE_DEVICES=-1 to rehearse on CPUs.')
+                f'More processes than GPUs: this is local rank {own}, and this machine shows '
+                f'{torch.cuda.device_count()} GPU(s). Start as many processes as GPUs, or set '
+                'CUDA_VISIBLE_DEVICES=-1 to rehearse on CPUs.')
         return
-    cfg.model_wrapper_cfg = _cpu_wrapper_cfg(cfg)
-    _register_cpu_wrapper()
+    if launcher != 'pytorch' or 'RANK' not in os.environ:
+        raise UserError(f'--launcher={launcher} found no GPU, and no processes that torchrun has '
+                        'started. On CPUs start by `bash tools/dist_train.sh CONFIG PROCESSES`, or '
+                        'leave --launcher out.')
+    _use_cpu_wrapper(cfg)
     if not torch.distributed.is_initialized():
-        _set_torch_variables(launcher)
         # Half an hour is torch's default for gloo.
         seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout') or 1800
         torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=seconds))
 
 
-def _cpu_wrapper_cfg(cfg: Any) -> dict:
-    """The config's own wrapper with its options, but for CPUs."""
+def _use_cpu_wrapper(cfg: Any) -> None:
+    """Put a wrapper for CPUs into the place of the config's own, with its options."""
+    from mmengine.logging import print_log
+    from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+    from mmengine.registry import MODEL_WRAPPERS
     wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))
     kind = wrapper.pop('type', 'MMDistributedDataParallel')
     if kind not in ('MMDistributedDataParallel', 'DistributedDataParallel', CPU_WRAPPER):
         raise UserError(f'model_wrapper_cfg.type={kind!r} cannot run without a GPU. Remove '
                         'model_wrapper_cfg to rehearse on CPUs, or run where GPUs are.')
-    return {**wrapper, 'type': CPU_WRAPPER, 'device_ids': None}
-
-
-def _register_cpu_wrapper() -> None:
-    from mmengine.logging import print_log
-    from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
-    from mmengine.registry import MODEL_WRAPPERS
+    cfg.model_wrapper_cfg = {**wrapper, 'type': CPU_WRAPPER, 'device_ids': None}
 
     class CPUDistributedDataParallel(MMDistributedDataParallel):
         """mmengine's wrapper for a model without SyncBN layers."""
@@ -96,18 +84,3 @@ def _register_cpu_wrapper() -> None:
             super().__init__(module=revert_sync_batchnorm(module), **kwargs)
 
     MODEL_WRAPPERS.register_module(CPU_WRAPPER, force=True, module=CPUDistributedDataParallel)
-
-
-def _set_torch_variables(launcher: str) -> None:
-    """Set what ``torch.distributed`` reads from what the other launchers have set."""
-    names = _VARIABLES[launcher]
-    if names['RANK'] not in os.environ:
-        raise UserError(
-            f'--launcher={launcher}, but {names["RANK"]} is not set. Start by '
-            '`bash tools/dist_train.sh CONFIG PROCESSES`, or leave --launcher out.')
-    for name, given in names.items():
-        os.environ.setdefault(name, os.environ.get(given, '0'))
-    os.environ.setdefault('MASTER_PORT', '29500')
-    if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
-        os.environ['MASTER_ADDR'] = subprocess.getoutput(
-            f'scontrol show hostnames {os.environ["SLURM_NODELIST"]}').split()[0]

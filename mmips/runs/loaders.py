@@ -6,14 +6,7 @@ __all__ = ['build_loader', 'spread']
 
 
 def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
-    """The data loader of a split whose config :func:`prepare_split` has adapted.
-
-    Args:
-        cfg (Config): The whole config.
-        split (str): 'test', 'val' or 'train'.
-        max_images (int, optional): So many images, the middles of equal parts of the split.
-            Defaults to None, all.
-    """
+    """The loader of a split that ``prepare_split`` has adapted, or of some images of it."""
     from mmengine.registry import DATASETS
     from mmengine.runner import Runner
     from mmengine.utils.dl_utils import set_multi_processing

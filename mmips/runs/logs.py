@@ -31,28 +31,16 @@ def find_runs(root: str | os.PathLike) -> list[Path]:
 
 def read_records(file: str | os.PathLike) -> list[dict]:
     """The lines of one log; a killed run may have left half of one."""
-    records = []
-    for line in Path(file).read_text(encoding='utf-8').splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
+    lines = Path(file).read_text(encoding='utf-8').splitlines()
+    return [json.loads(line) for line in lines if line.endswith('}')]
 
 
 def read_run(folder: str | os.PathLike) -> pd.DataFrame:
     """All numbers that a run has logged; a resumed run continues, one started anew replaces.
 
-    Args:
-        folder (str | PathLike): A work directory, which has a log for each start of the run.
-
-    Returns:
-        DataFrame: A row for each number, in the order of the logs: ``key``, ``value``, ``step``,
-        ``unit`` ('iteration' or 'epoch', what the step counts), ``epoch`` (NaN where the line
-        has none) and ``training`` (whether it is of a line of training).
-
-    Raises:
-        MissingFileError: There is no log, or no line in it.
+    A row for each, in the order of the logs: ``key``, ``value``, ``step``, ``unit`` ('iteration'
+    or 'epoch', what the step counts), ``epoch`` (NaN where the line has none) and ``training``
+    (whether it is of a line of training).
     """
     import pandas as pd
     files = sorted(Path(folder).glob(f'*/{_LOG}'))

@@ -6,7 +6,7 @@ Everything returned is plain, without paths of the machine.
 import math
 import os.path as osp
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmips.config.colours import network_order
@@ -26,18 +26,22 @@ _FACTS = ('config', 'dataset', 'epoch', 'iter', 'seed', 'source', 'weights', 'ba
 
 def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[str]]:
     """Facts of a checkpoint's ``meta``, the stored config, and notes about what is missing."""
+    from mmengine.config import Config
     meta = checkpoint.get('meta') or {}
     facts = {key: meta[key] for key in _FACTS if meta.get(key) is not None}
     if not facts.get('epoch'):
         facts.pop('epoch', None)  # A run by iterations counts none.
     facts.setdefault('source', osp.basename(path))
     classes = (meta.get('dataset_meta') or {}).get('classes')
-    if classes:
-        facts['classes'] = [str(name) for name in classes]
-    config, notes = _read_config(meta.get('cfg'))
-    facts.update(_from_config(config))
-    named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))
-    if named:
+    facts |= dict(classes=list(map(str, classes))) if classes else {}
+    config: Any = {}
+    notes = []
+    try:
+        config = Config.fromstring(meta.get('cfg') or '', '.py')
+    except Exception as error:  # It is a Python file, and may import what is not here.
+        notes.append(f'the stored config cannot be read ({type(error).__name__}: {error})')
+    facts |= _from_config(config)
+    if named := re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name'))):
         facts['config'] = named.group(1)
     if 'backbone' not in facts:
         notes.append('no config of the network in the checkpoint: strides and style do not show '
@@ -45,22 +49,19 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
     return facts, config, notes
 
 
-def _read_config(text: str | None) -> tuple[Any, list[str]]:
-    """The config that mmengine has stored as text, and a note where it cannot be read."""
-    from mmengine.config import Config
-    try:
-        return Config.fromstring(text or '', '.py'), []
-    except Exception as error:  # It is a Python file, and may import what is not here.
-        return {}, [f'the stored config cannot be read ({type(error).__name__}: {error})']
-
-
 def _from_config(config: Any) -> dict[str, Any]:
-    facts = _find_input(config)
+    facts: dict[str, Any] = {}
+    datasets = _datasets(config, 'val') or _datasets(config, 'test')
+    steps = {type_name(step): step for data in datasets for step in data.get('pipeline') or ()}
+    edge, crop = steps.get('ResizeEdge', {}), steps.get('CenterCrop', {}).get('crop_size')
+    if isinstance(crop, int):
+        facts.update(input_size=[crop, crop], interpolation=edge.get('interpolation', 'bilinear'))
+        facts |= dict(crop_pct=round(crop / edge['scale'], 4)) if edge.get('scale') else {}
     backbone = (config.get('model') or {}).get('backbone')
     if backbone:  # But for the settings that hold paths of the machine it was trained on.
         facts['backbone'] = {key: value for key, value in backbone.items()
                              if key not in ('init_cfg', 'pretrained')}
-    _, data = next(_datasets(config, 'train'), ('', {}))
+    data = next(iter(_datasets(config, 'train')), {})
     if type_name(data):
         facts['dataset'] = type_name(data)
     preprocessor = find_preprocessor(config)
@@ -72,23 +73,9 @@ def _from_config(config: Any) -> dict[str, Any]:
     return plain(facts)
 
 
-def _datasets(config: Any, split: str) -> Iterator[tuple[str, dict]]:
-    return iter_datasets((config.get(f'{split}_dataloader') or {}).get('dataset'), '')
-
-
-def _find_input(config: Any) -> dict[str, Any]:
-    """Height and width of a classifier's test image, the share its crop takes, how it is scaled."""
-    found: dict[str, Any] = {}
-    edge, interpolation = 0, 'bilinear'
-    for _, data in list(_datasets(config, 'val')) or _datasets(config, 'test'):
-        for step in data.get('pipeline') or ():
-            size = step.get('crop_size', step.get('scale'))
-            if type_name(step) == 'ResizeEdge' and isinstance(size, int):
-                edge, interpolation = size, step.get('interpolation', 'bilinear')
-            elif type_name(step) == 'CenterCrop' and isinstance(size, int):
-                found.update(input_size=[size, size], interpolation=interpolation)
-                found.update(dict(crop_pct=round(size / edge, 4)) if edge else {})
-    return found
+def _datasets(config: Any, split: str) -> list[dict]:
+    loader = config.get(f'{split}_dataloader') or {}
+    return [data for _, data in iter_datasets(loader.get('dataset'), '')]
 
 
 def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
@@ -101,13 +88,12 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     buffer = (hub.get('log_scalars') or {}).get(f'val/{_TOP1}')
     history = [float(score) for score in buffer.data[0]] if buffer is not None else []
-    info = hub.get('runtime_info') or {}
-    named = [re.search(r'_(epoch|iter)_(\d+)\.pth$', str(info[key]))
-             for key in info if key.startswith('best_ckpt')]
-    is_best = any(best and meta.get(best.group(1)) == int(best.group(2)) for best in named)
-    own = history[-1:] if is_best else []
+    best = [str(path) for key, path in (hub.get('runtime_info') or {}).items()
+            if key.startswith('best_ckpt')]
+    is_own = any(path.endswith(f'_{unit}_{meta.get(unit)}.pth')
+                 for path in best for unit in ('epoch', 'iter'))
     if log is None:
-        return (own[0], 'checkpoint') if own else None
+        return (history[-1], 'checkpoint') if history and is_own else None
     logger = (config.get('default_hooks') or {}).get('logger') or {}
     unit = 'epoch' if logger.get('log_metric_by_epoch', True) and meta.get('epoch') else 'iter'
     if not osp.isfile(log):
@@ -118,10 +104,9 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
         raise UserError(f'--log {log}: it holds {len(found)} values of {_TOP1} for {unit} '
                         f'{meta.get(unit)}, but for {sorted({at for at, _ in scores})}. Give the '
                         'scalars.json of the run that saved the checkpoint, or --top1.')
-    earlier = {score for at, score in scores if at < meta[unit]}
-    known, logged = (own, found) if own else (history, earlier)
-    if known and logged and not any(
-            math.isclose(a, b, abs_tol=1e-4) for a in known for b in logged):
+    logged = found if is_own else {score for at, score in scores if at < meta[unit]}
+    if history and logged and not any(
+            math.isclose(history[-1], score, abs_tol=1e-4) for score in logged):
         raise UserError(f'--log {log} is of another run: its scores are not those that the '
                         f'checkpoint knows ({[round(score, 4) for score in history]}).')
     return found.pop(), 'log'

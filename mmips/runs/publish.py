@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmips.errors import UserError
+from mmips.compat import has_package
+from mmips.errors import UserError, explained
 from mmips.runs import files, provenance
 from mmips.structures.state_dicts import choose_weights, compare, read_checkpoint
 from mmips.version import __version__
@@ -80,7 +81,6 @@ def _add_top1(facts: dict, content: Mapping, config: Any, log: str | None, top1:
 
 
 def _count(keys: Iterable[str]) -> str:
-    """How many tensors each part of a model has."""
     counts = Counter(key.partition('.')[0] for key in keys)
     return ', '.join(f'{part} {count}' for part, count in counts.items()) or 'no'
 
@@ -124,18 +124,16 @@ def find_network(flat: Mapping[str, Tensor], library: str) -> tuple[str, nn.Modu
 
 def _build(library: str, name: str, flat: Mapping[str, Tensor]) -> nn.Module:
     classes = len(flat.get('fc.weight', ()))
+    if library == 'timm' and not has_package('timm'):
+        raise UserError('The formats timm and hf-safetensors need the package timm: '
+                        'pip install timm')
     with torch.device('meta'):
         if library == 'timm':
-            try:
-                import timm
-            except ImportError:
-                raise UserError('The formats timm and hf-safetensors need the package timm: '
-                                'pip install timm') from None
+            import timm
             return timm.create_model(name, num_classes=classes)
         import torchvision
-        net = getattr(torchvision.models, name)(num_classes=classes or 1)
-        if not classes:
-            net.fc = nn.Identity()
+        net = torchvision.models.get_model(name, num_classes=classes or 1)
+        net.fc = net.fc if classes else nn.Identity()
         return net
 
 
@@ -187,54 +185,49 @@ def _run(net: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Any:
 
 def _stem(out: str, facts: Mapping) -> str:
     """The path without hash and ending."""
-    folder, name = osp.split(out)
-    if osp.isdir(out) or not name:
-        run = facts.get('config') or osp.splitext(facts['source'])[0]
-        folder, name = out, f'{run}_{facts["format"]}'
+    run = facts.get('config') or osp.splitext(facts['source'])[0]
+    whole = osp.join(out, f'{run}_{facts["format"]}')
+    folder, name = osp.split(whole if osp.isdir(out) or out.endswith('/') else out)
     name = name.removesuffix('.pth').removesuffix('.safetensors')
     # torch.hub takes what stands between the first '-' with digits and the next '.' for the hash.
     return osp.join(folder, name.replace('.', '_'))
 
 
 def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
-    """Write weights and what stands beside them; returns the path of the weights."""
+    """Write weights and what stands beside them; returns their path."""
     style, classes = facts['format'], facts.pop('classes', [])
     if style == 'mmpretrain':
-        if classes and any(key.startswith('head.') for key in kept):
-            facts['dataset_meta'] = dict(classes=classes)
-        return _write_hashed(base, '.pth', dict(state_dict=kept, meta=facts))
+        has_head = any(key.startswith('head.') for key in kept)
+        named = dict(dataset_meta=dict(classes=classes)) if classes and has_head else {}
+        return _write_hashed(base, '.pth', dict(state_dict=kept, meta={**facts, **named}))
     library = 'torchvision' if style == 'torchvision' else 'timm'
-    flat = flatten(kept)
-    facts['architecture'] = prove_equal(flat, facts.get('backbone') or {}, scope, library)
     if facts.get('channel_order') == 'BGR':
         raise UserError('The network was trained on images in BGR order (to_rgb=False), '
                         f'{library} reads RGB. {_OTHERWISE}')
-    facts['num_classes'] = len(flat.get('fc.weight', ()))
+    flat = flatten(kept)
+    facts.update(architecture=prove_equal(flat, facts.get('backbone') or {}, scope, library),
+                 num_classes=len(flat.get('fc.weight', ())))
     if style != 'hf-safetensors':
-        return _write_hashed(base, '.pth', flat, '.json', facts)
+        return _write_hashed(base, '.pth', flat, {'.json': facts})
     from safetensors.torch import save
-
     # A second entry would make the header's order change from run to run.
     return _write_hashed(base, '/model.safetensors', save(flat, metadata=dict(format='pt')),
-                         '/config.json', _hub_config(flat, facts, classes))
+                         {'/config.json': _hub_config(flat, facts, classes)})
 
 
-def _write_hashed(base: str, ending: str, content: Any, beside: str = '', facts: Any = None) -> str:
-    data = content
+def _write_hashed(base: str, ending: str, content: Any, beside: Mapping[str, Any] = {}) -> str:
     if ending == '.pth':
         # Into a file, torch would write its name as well: equal content gives equal bytes.
         torch.save(content, buffer := io.BytesIO())
-        data = buffer.getvalue()
-    base = f'{base}-{hashlib.sha256(data).hexdigest()[:8]}'
-    try:
+        content = buffer.getvalue()
+    base = f'{base}-{hashlib.sha256(content).hexdigest()[:8]}'
+    with explained('No folder can be made for the file'):
         os.makedirs(osp.dirname(base + ending) or '.', exist_ok=True)
-    except OSError as error:
-        raise UserError(f'No folder can be made for the file: {error}. Give another.') from error
-    if beside:
-        files.write_json(base + beside, facts)
+    for name, facts in beside.items():
+        files.write_json(base + name, facts)
     # The weights come last: where they are, the rest is.
     with files.replacing(base + ending, 'wb') as file:
-        file.write(data)
+        file.write(content)
     return base + ending
 
 
@@ -242,13 +235,13 @@ def _hub_config(flat: Mapping[str, Tensor], facts: Mapping, classes: list[str]) 
     """The config.json of timm and the Hugging Face hub; what is not known is timm's default."""
     # timm.models.save_for_hf would add license, tag and papers of timm's own weights.
     net: Any = _build('timm', facts['architecture'], flat)
-    settings = dict(custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
-                    classifier='fc', num_classes=net.num_classes)
-    settings |= {key: facts[key] for key in ('crop_pct', 'interpolation') if key in facts}
-    settings |= {key: [round(value / 255, 6) for value in facts[key]]
-                 for key in ('mean', 'std') if key in facts}
+    known = {key: facts[key] for key in ('crop_pct', 'interpolation') if key in facts}
+    known |= {key: [round(value / 255, 6) for value in facts[key]]
+              for key in ('mean', 'std') if key in facts}
     if 'input_size' in facts:
-        settings['input_size'] = [flat['conv1.weight'].shape[1], *facts['input_size']]
+        known['input_size'] = [flat['conv1.weight'].shape[1], *facts['input_size']]
+    settings = dict(custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
+                    classifier='fc', num_classes=net.num_classes, **known)
     labels = dict(label_names=classes) if len(classes) == net.num_classes else {}
     return dict(architecture=facts['architecture'], num_classes=net.num_classes,
                 num_features=net.num_features, global_pool='avg', pretrained_cfg=settings,

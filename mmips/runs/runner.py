@@ -11,15 +11,9 @@ __all__ = ['build_runner', 'evaluate', 'train']
 
 
 def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
-    """Check the paths, prepare the processes, and build a config's Runner with its loops.
+    """Check the paths, prepare the processes, and build a config's Runner with the loops of fields.
 
-    Args:
-        cfg (Config): The whole config, command-line options merged.
-        fields (tuple[str, ...]): The data loaders that this run builds.
-
-    Raises:
-        UserError: Data, a checkpoint or a GPU is missing, or mmengine or a toolbox refuses
-            something of the config.
+    What is missing, and what mmengine or a toolbox refuses of the config, is a UserError.
     """
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner

@@ -1,11 +1,10 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Where runs are trained: side by side on this machine, or as jobs of Slurm by submitit.
 
-An engine takes tasks and yields each with its result as it ends. On this machine a small pool
-does it rather than submitit's LocalExecutor, which starts all jobs at once, each in a Python of
-its own, and leaves them training on when the tool is killed.
+An engine takes tasks and yields each with its result as it ends. On this machine a pool of
+processes does it rather than submitit's LocalExecutor, which starts all jobs at once, each in a
+Python of its own, and leaves them training on when the tool is killed.
 """
-import contextlib
 import json
 import multiprocessing
 import os
@@ -14,8 +13,8 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ __all__ = ['Engine', 'Task', 'cores', 'local_places', 'run_local', 'run_slurm', 
 class Task:
     """A run to do: ``function(*arguments)`` trains in ``folder`` and returns the result."""
 
-    name: str
     folder: Path
     function: Callable[..., dict]
     arguments: tuple = ()
@@ -70,92 +68,64 @@ Engine = Callable[[Sequence[Task]], Generator[tuple[Task, dict], None, None]]
 
 def cores() -> int:
     """Number of cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else (
+        os.cpu_count() or 1)
 
 
 def local_places(devices: Sequence[str] | None = None, jobs: int | None = None,
                  jobs_per_device: int = 1) -> dict:
     """What :func:`run_local` takes: the GPUs named or found, or so many runs on the CPU."""
-    if devices and devices != ['cpu']:
-        return dict(devices=devices, jobs=jobs_per_device)
     if not devices:
         import torch
-        if torch.cuda.is_available():
-            number = torch.cuda.device_count()
-            visible = os.environ.get('CUDA_VISIBLE_DEVICES')
-            found = visible.split(',')[:number] if visible else list(map(str, range(number)))
-            return dict(devices=found, jobs=jobs_per_device)
-    return dict(devices=[''] if devices else [], jobs=jobs or cores())
+        number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        visible = os.environ.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(number)))
+        devices = visible.split(',')[:number]
+    elif devices == ['cpu']:
+        return dict(devices=[''], jobs=jobs or cores())
+    return dict(devices=devices, jobs=jobs_per_device if devices else jobs or cores())
 
 
 def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
               ) -> Generator[tuple[Task, dict], None, None]:
     """The engine of this machine: worker processes, none of which outlives this one.
 
-    Args:
-        tasks (Sequence[Task]): In the order in which they start.
-        jobs (int): How many run at a time, on each device where there are devices; the cores
-            are shared out among them.
-        devices (Sequence[str]): What ``CUDA_VISIBLE_DEVICES`` is to the tasks, ``''`` for a
-            CPU. Defaults to (), whatever it is now.
+    So many ``jobs`` run at a time on each of ``devices``, which are what ``CUDA_VISIBLE_DEVICES``
+    is to the tasks (``''`` for a CPU), or else with whatever it is now.
     """
     named: Sequence[str | None] = devices or [None]
     places = [device for _ in range(jobs) for device in named]
     # OMP_NUM_THREADS of the user's own wins.
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores() // len(places))))
-    workers = [_Worker(device) for device in places]
+    others = set(multiprocessing.active_children())
+    # A pool a place, since one whose process dies is lost with all that it runs.
+    free = [(device, _pool(device)) for device in places]
     waiting = list(tasks)
+    busy: dict[futures.Future, tuple] = {}
     try:
-        while waiting or any(worker.task for worker in workers):
-            for worker in workers:
-                if waiting and worker.task is None:
-                    worker.start(waiting.pop(0))
-            busy = {worker.pipe: worker for worker in workers if worker.task}
-            for pipe in connection.wait(list(busy)):
-                yield busy[pipe].finish()
+        while waiting or busy:
+            while waiting and free:
+                place, task = free.pop(0), waiting.pop(0)
+                busy[place[1].submit(task)] = place, task
+            job = futures.wait(busy, return_when=futures.FIRST_COMPLETED).done.pop()
+            (device, pool), task = busy.pop(job)
+            died = job.exception() is not None
+            free.append((device, _pool(device) if died else pool))
+            yield task, (task.fail('its process died: killed for lack of memory?') if died
+                         else job.result())
+        for _, pool in free:
+            pool.shutdown(wait=False)
     except (KeyboardInterrupt, GeneratorExit):
-        for worker in workers:
-            if worker.process is not None:
-                worker.process.terminate()
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
         raise
-    finally:
-        for worker in workers:
-            if worker.process is not None:
-                worker.pipe.close()
 
 
-class _Worker:
-    """A process that does one task after the other; a new one takes its place if it dies."""
-
-    def __init__(self, device: str | None) -> None:
-        self.device = device
-        self.task: Any = None  # a Task while it is busy
-        self.process: Any = None
-        self.pipe: Any = None
-
-    def start(self, task: Task) -> None:
-        if self.process is None:
-            context = multiprocessing.get_context('spawn')
-            self.pipe, theirs = context.Pipe()
-            self.process = context.Process(target=_work, args=(theirs, self.device))
-            self.process.start()
-            theirs.close()
-        self.task = task
-        self.pipe.send(task)
-
-    def finish(self) -> tuple[Task, dict]:
-        task, self.task = self.task, None
-        try:
-            return task, self.pipe.recv()
-        except (EOFError, OSError):
-            self.pipe.close()
-            self.process = None
-            return task, task.fail('its process died: killed for lack of memory?')
+def _pool(device: str | None) -> futures.Executor:
+    return futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), _start_worker,
+                                       (device, ))
 
 
-def _work(pipe: Any, device: str | None) -> None:
+def _start_worker(device: str | None) -> None:
     # Ctrl-C reaches every process of a terminal: the first one says what becomes of the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -164,9 +134,6 @@ def _work(pipe: Any, device: str | None) -> None:
     warnings.simplefilter('ignore')
     import torch
     torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
-    with contextlib.suppress(EOFError):  # There is nothing more to do.
-        while True:
-            pipe.send(pipe.recv()())
 
 
 def _die_with_parent() -> None:
@@ -211,12 +178,10 @@ def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
     import submitit.helpers
     note = Path(executor.folder) / 'jobs.json'
     known = json.loads(note.read_text()) if note.is_file() else {}
-    jobs: dict[Any, Task] = {}
-    for task in tasks:
-        job_id = known.get(str(task.folder))
-        job = executor.job_class(executor.folder, job_id) if job_id else None
-        if job is not None and job.state in ('PENDING', 'RUNNING', 'REQUEUED', 'COMPLETING'):
-            jobs[job] = task
+    left = {executor.job_class(executor.folder, known[str(task.folder)]): task for task in tasks
+            if str(task.folder) in known}
+    jobs = {job: task for job, task in left.items()
+            if job.state in ('PENDING', 'RUNNING', 'REQUEUED', 'COMPLETING')}
     new = [task for task in tasks if task not in jobs.values()]
     if new:
         with executor.batch():
@@ -226,15 +191,11 @@ def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
     write_json(note, {**known, **{str(task.folder): job.job_id for job, task in jobs.items()}})
     try:
         for job in submitit.helpers.as_completed(list(jobs), poll_frequency=poll):
-            yield jobs[job], _outcome(job, jobs[job])
+            task = jobs[job]
+            yield task, job.result() if job.exception() is None else task.fail(
+                f'its job {job.job_id} ended without a result ({job.state}): see '
+                f'{job.paths.stderr}')
     except (KeyboardInterrupt, GeneratorExit):
         for job in jobs:
             job.cancel(check=False)
         raise
-
-
-def _outcome(job: Any, task: Task) -> dict:
-    if job.exception() is None:
-        return job.result()
-    return task.fail(f'its job {job.job_id} ended without a result ({job.state}): see '
-                     f'{job.paths.stderr}')

@@ -4,13 +4,14 @@
 A sweep has a folder; a run of it is in ``RECIPE/seedK``, with what :mod:`mmips.runs.training`
 keeps and the checkpoints ``epoch_N.pth``.
 """
+import argparse
 import contextlib
 import functools
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,38 +29,38 @@ __all__ = ['Recipe', 'Results', 'Sweep', 'check_failures', 'choose_recipes', 'co
            'train_recipes', 'use_npz']
 
 
-def use_npz(path: Path | None, max_classes: int | None, per_class: int | None) -> None:
-    """Tell the npz configs, here and in other processes, what to read."""
-    for name, value in (('NPZ', path and path.resolve()), ('MAX_CLASSES', max_classes),
-                        ('PER_CLASS', per_class)):
-        if value is not None:
-            os.environ[f'MMIPS_{name}'] = str(value)
+def use_npz(args: argparse.Namespace) -> None:
+    """Tell the npz configs, here and in other processes, what a command line says."""
+    for name in ('npz', 'max_classes', 'per_class'):
+        if getattr(args, name) is not None:
+            os.environ[f'MMIPS_{name.upper()}'] = str(getattr(args, name))
 
 
-def run_sweep(sweep: Path, work_dir: Path, engine: str = 'local', *, slurm: Mapping = {},
-              jobs: int | None = None, devices: Sequence[str] | None = None,
-              jobs_per_device: int = 1, seeds: Sequence[int] | None = None,
-              only: Sequence[str] = (), cfg_options: Mapping = {}, retry_failed: bool = False,
-              fresh: bool = False, list: bool = False, collect: bool = False) -> None:
+def run_sweep(args: argparse.Namespace) -> None:
     """What ``tools/analysis_tools/sweep.py`` does; its help tells the arguments."""
-    found = read_sweep(sweep)
+    use_npz(args)
+    found, options = read_sweep(args.sweep), args.cfg_options or {}
     found = found.but(
-        seeds=tuple(dict.fromkeys(seeds or found.seeds)),
-        recipes=tuple(recipe.but(options={**recipe.options, **cfg_options})
+        seeds=tuple(dict.fromkeys(args.seeds or found.seeds)),
+        recipes=tuple(recipe.but(options={**recipe.options, **options})
                       for recipe in found.recipes))
-    recipes = choose_recipes(found, only)
-    if list:
+    recipes = choose_recipes(found, args.only)
+    if args.list:
         check_recipes(found, recipes, data=False)
         print('\n'.join(f'{recipe.name}   ({recipe.folder})' for recipe in recipes))
         return
-    if not collect:
-        run: Engine = (
-            functools.partial(scheduling.run_slurm, folder=work_dir / 'slurm', options=dict(
-                slurm, **dict(array_parallelism=jobs) if jobs else {})) if engine == 'slurm' else
-            functools.partial(scheduling.run_local,
-                              **scheduling.local_places(devices, jobs, jobs_per_device)))
-        train_recipes(found, recipes, work_dir, run, retry_failed, fresh)
-    report(found, recipes, work_dir)
+    if not args.collect:
+        train_recipes(found, recipes, args.work_dir, _engine(args), args.retry_failed, args.fresh)
+    report(found, recipes, args.work_dir)
+
+
+def _engine(args: argparse.Namespace) -> Engine:
+    if args.engine == 'local':
+        return functools.partial(scheduling.run_local, **scheduling.local_places(
+            args.devices, args.jobs, args.jobs_per_device))
+    parallel = dict(array_parallelism=args.jobs) if args.jobs else {}
+    return functools.partial(scheduling.run_slurm, folder=args.work_dir / 'slurm',
+                             options={**args.slurm, **parallel})
 
 
 def folder_of(work_dir: Path, recipe: Recipe, seed: int) -> Path:
@@ -94,23 +95,15 @@ def collect(sweep: Sweep, work_dir: Path) -> Results:
     results = {}
     for recipe in sweep.recipes:
         for seed in sweep.seeds:
-            folder = folder_of(work_dir, recipe, seed)
-            path = folder / 'result.json'
-            result = training.read_result(path) if path.is_file() else {}
+            ended, failed = (folder_of(work_dir, recipe, seed) / f'{name}.json'
+                             for name in ('result', 'failure'))
+            result = json.loads(ended.read_text()) if ended.is_file() else {}
             # One that was not evaluated everywhere goes on from its last weights.
             if set(sweep.evaluate) <= set(result):
                 results[recipe.name, seed] = result
-            elif (folder / 'failure.json').is_file():
-                results[recipe.name, seed] = json.loads((folder / 'failure.json').read_text())
+            elif failed.is_file():
+                results[recipe.name, seed] = json.loads(failed.read_text())
     return results
-
-
-def prepare_folder(folder: Path, mark: dict, retry: bool = False) -> None:
-    """Refuse a run of another config or other data; forget a failure that is to be tried again."""
-    training.check_folder(folder, mark)
-    # What another setup has failed at says nothing about this one.
-    if retry or not training.same_setup(folder, mark):
-        (folder / 'failure.json').unlink(missing_ok=True)
 
 
 def train_recipes(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path, engine: Engine,
@@ -118,102 +111,77 @@ def train_recipes(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path, engin
                   write: Callable[[Sweep, Results, Path], Any] = write_results) -> None:
     """Check everything, then train what is missing; each end is told and the tables written.
 
-    Args:
-        sweep (Sweep): Where the recipes are from.
-        recipes (Sequence[Recipe]): Those to train.
-        work_dir (Path): The sweep's folder.
-        engine (Engine): Of :mod:`mmips.runs.scheduling`: where they are trained.
-        retry (bool): Train what has failed again. Defaults to False.
-        fresh (bool): Forget what is there of these recipes. Defaults to False.
-        write (Callable): Writes the tables. Defaults to :func:`write_results`.
-
-    Raises:
-        UserError: Of :func:`check_recipes`, for folders that hold other runs, and when it is
-            interrupted: the same command goes on.
+    With ``retry`` what has failed is trained again, with ``fresh`` everything.
     """
     # The tables have the others too, so what they hold must be of this sweep.
     others = [recipe for recipe in sweep.recipes if recipe not in recipes]
     configs = {**check_recipes(sweep, others, data=False), **check_recipes(sweep, recipes)}
     for recipe in others:
-        _prepare(sweep, recipe, configs, work_dir)
+        _check_folders(sweep, recipe, configs[recipe.config], work_dir)
     for recipe in recipes:
-        for seed in sweep.seeds if fresh else ():
-            shutil.rmtree(folder_of(work_dir, recipe, seed), ignore_errors=True)
-        _prepare(sweep, recipe, configs, work_dir, retry)
-    progress = _Progress(sweep, recipes, work_dir, write)
+        for seed in sweep.seeds:
+            folder = folder_of(work_dir, recipe, seed)
+            if fresh:
+                shutil.rmtree(folder, ignore_errors=True)
+            if retry:
+                (folder / 'failure.json').unlink(missing_ok=True)
+        _check_folders(sweep, recipe, configs[recipe.config], work_dir)
+    results = collect(sweep, work_dir)
+    # Seeds outside: an interrupted comparison is still a comparison.
+    todo = [(recipe, seed) for seed in sweep.seeds for recipe in recipes
+            if (recipe.name, seed) not in results]
+    start, number = time.time(), 0
     try:
         for wave in sweep.waves(recipes):
             for recipe in wave:
-                _prepare(sweep, recipe, configs, work_dir, retry)
+                _check_folders(sweep, recipe, configs[recipe.config], work_dir)
+            tasks = [Task(folder_of(work_dir, recipe, seed), train_recipe,
+                          (sweep, recipe, seed, work_dir))
+                     for recipe, seed in todo if recipe in wave]
             # Closed at once when it is interrupted: nothing trains on.
-            with contextlib.closing(engine(progress.tasks(wave))) as ended:
+            with contextlib.closing(engine(tasks)) as ended:
                 for task, result in ended:
-                    progress.tell(task, result)
+                    _, recipe, seed, _ = task.arguments
+                    results[recipe.name, seed] = result
+                    write(sweep, results, work_dir)
+                    number += 1
+                    left = (time.time() - start) / number * (len(todo) - number) / 60
+                    print(f'[{number}/{len(todo)}] {recipe.name}, seed {seed}: '
+                          f'{_outcome(sweep, recipe, result)}; about {left:.0f} min left',
+                          flush=True)
     except KeyboardInterrupt:
         raise UserError(f'Interrupted. Finished runs are kept in {work_dir}, the others resume '
                         'with the same command.') from None
 
 
-def _prepare(sweep: Sweep, recipe: Recipe, configs: Mapping[str, Any], work_dir: Path,
-             retry: bool = False) -> None:
-    """Prepare a recipe's folders, as far as what it starts from is there."""
-    mark: dict = {}
+def _check_folders(sweep: Sweep, recipe: Recipe, cfg: Any, work_dir: Path) -> None:
+    """Check a recipe's folders, as far as what it starts from is there."""
+    marks: dict[Path | None, dict] = {}
     for seed in sweep.seeds:
         try:
             checkpoint = start_of(sweep, recipe, seed, work_dir)
         except UserError:
-            if retry:
-                (folder_of(work_dir, recipe, seed) / 'failure.json').unlink(missing_ok=True)
             continue
-        if checkpoint or not mark:
-            cfg = load_recipe(sweep, recipe, configs[recipe.config], checkpoint)
-            mark = fingerprint(cfg, data_files(cfg, checkpoint))
-        prepare_folder(folder_of(work_dir, recipe, seed), mark, retry)
+        if checkpoint not in marks:
+            own = load_recipe(sweep, recipe, cfg, checkpoint)
+            marks[checkpoint] = fingerprint(own, data_files(own, checkpoint))
+        training.check_folder(folder_of(work_dir, recipe, seed), marks[checkpoint])
 
 
-class _Progress:
-    """What is to be trained, what has ended, and how long the rest will take."""
-
-    def __init__(self, sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path,
-                 write: Callable) -> None:
-        self.sweep, self.work_dir, self.write = sweep, work_dir, write
-        self.results = collect(sweep, work_dir)
-        self.start, self.number = time.time(), 0
-        self.todo = sum((recipe.name, seed) not in self.results
-                        for recipe in recipes for seed in sweep.seeds)
-        self.runs: dict[Path, tuple[Recipe, int]] = {}
-
-    def tasks(self, recipes: Sequence[Recipe]) -> list[Task]:
-        """The runs that have not ended, of all recipes with the first seed before the next seed."""
-        # Seeds outside: an interrupted comparison is still a comparison.
-        todo = [(recipe, seed) for seed in self.sweep.seeds for recipe in recipes
-                if (recipe.name, seed) not in self.results]
-        self.runs.update((folder_of(self.work_dir, *run), run) for run in todo)
-        return [Task(recipe.name, folder_of(self.work_dir, recipe, seed), train_recipe,
-                     (self.sweep, recipe, seed, self.work_dir)) for recipe, seed in todo]
-
-    def tell(self, task: Task, result: dict) -> None:
-        """Print how a run has ended and write the tables."""
-        recipe, seed = self.runs[task.folder]
-        self.results[recipe.name, seed] = result
-        self.number += 1
-        self.write(self.sweep, self.results, self.work_dir)
-        left = (time.time() - self.start) / self.number * (self.todo - self.number) / 60
-        metric = self.sweep.metric_of(recipe)
-        text = f'failed: {result["failed"]}' if 'failed' in result else (
-            f'{metric} {result[self.sweep.evaluate[0]][metric]:.2f} in {result["seconds"]:.0f} s')
-        print(f'[{self.number}/{self.todo}] {recipe.name}, seed {seed}: {text}; about {left:.0f} '
-              'min left', flush=True)
+def _outcome(sweep: Sweep, recipe: Recipe, result: dict) -> str:
+    if 'failed' in result:
+        return f'failed: {result["failed"]}'
+    metric = sweep.metric_of(recipe)
+    return f'{metric} {result[sweep.evaluate[0]][metric]:.2f} in {result["seconds"]:.0f} s'
 
 
-def report(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path) -> Results:
+def report(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path) -> None:
     """Write and print the tables and draw the pictures of all recipes."""
     results = collect(sweep, work_dir)
     print(write_results(sweep, results, work_dir))
     pictures = draw_results(sweep, results, work_dir)
     print(f'In {work_dir}: {", ".join(["results.csv, .json, .md, .tex", *pictures])}')
     check_failures(sweep, recipes, work_dir)
-    return results
 
 
 def check_failures(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path) -> None:
@@ -231,15 +199,13 @@ def check_failures(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path) -> N
 def draw_results(sweep: Sweep, results: Results, work_dir: Path) -> list[str]:
     """Draw the pictures that the sweep asks for; returns the names of those there are."""
     from mmips.visualization.sweep import draw_curves, draw_heatmaps
-    pictures: dict[str, Any] = {}
-    if sweep.heatmaps:
-        pictures['heatmaps.png'] = draw_heatmaps(
+    pictures: dict[str, Any] = {
+        'heatmaps.png': sweep.heatmaps and draw_heatmaps(
             sweep.title, heatmap_frames(sweep, results), sweep.heatmaps.panels, sweep.metric,
-            sweep.lower)
-    if sweep.curves:
-        pictures['curves.png'] = draw_curves(sweep.title, curves_frame(sweep, results),
-                                             sweep.metric, sweep.lower)
-    found = {name: figure for name, figure in pictures.items() if figure is not None}
+            sweep.lower),
+        'curves.png': sweep.curves and draw_curves(
+            sweep.title, curves_frame(sweep, results), sweep.metric, sweep.lower)}
+    found = {name: figure for name, figure in pictures.items() if figure}
     for name, figure in found.items():
         files.write_picture(work_dir / name, figure, dpi=150)
     return list(found)

@@ -53,9 +53,9 @@ class Node(BaseModel):
     @model_validator(mode='before')
     @classmethod
     def _leave_out_nothing(cls, node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: value for key, value in node.items() if value is not None}
-        return {} if node is None else node
+        node = {} if node is None else node
+        return {key: value for key, value in node.items() if value is not None
+                } if isinstance(node, dict) else node
 
     def but(self, **changes: Any) -> Any:
         """A copy in which something differs."""
@@ -73,20 +73,18 @@ class Change(Node):
     start: str = ''
     #: What is tabulated of it, where that is not the sweep's metric.
     metric: str = ''
+    #: Where it stands on the axes, by the names of its values.
+    axes: dict[Label, Annotated[str, BeforeValidator(as_text)]] = {}
 
     def then(self, other: 'Change') -> 'Change':
         """This one with another's changes on top."""
         return other.but(
             config=other.config or self.config, options={**self.options, **other.options},
-            start=other.start or self.start, metric=other.metric or self.metric)
+            start=other.start or self.start, metric=other.metric or self.metric,
+            axes={**self.axes, **other.axes})
 
 
-class Placed(Change):
-    #: Where it stands on the axes, by the names of its values.
-    axes: dict[Label, Annotated[str, BeforeValidator(as_text)]] = {}
-
-
-class Recipe(Placed):
+class Recipe(Change):
     """One configuration of a sweep."""
 
     name: str
@@ -131,7 +129,7 @@ class Settings(Node):
 class Sweep(Settings):
     """What a YAML file describes, with its recipes in full."""
 
-    recipes: tuple[Recipe, ...]
+    recipes: Annotated[tuple[Recipe, ...], Some]
     #: Names of the values of each axis, in order.
     axes: dict[str, list[str]] = {}
 
@@ -141,22 +139,19 @@ class Sweep(Settings):
 
     def waves(self, recipes: Sequence[Recipe]) -> list[list[Recipe]]:
         """Recipes in groups that need the weights of earlier groups alone."""
-        depths = [len(self._starts(recipe)) for recipe in recipes]
-        return [[recipe for recipe, own in zip(recipes, depths) if own == depth]
-                for depth in sorted(set(depths))]
-
-    def _starts(self, recipe: Recipe) -> list[str]:
-        """The recipes that must be trained before this one."""
-        known = {other.name: other for other in self.recipes}
-        found: list[str] = []
-        while recipe.start not in ('', RANDOM):
-            if recipe.start not in known or recipe.start in found:
-                raise UserError(f'recipe {recipe.name}: start must name another recipe, one that '
-                                f'does not start from this one, or {RANDOM!r}, got '
-                                f'{recipe.start!r}.')
-            found.append(recipe.start)
-            recipe = known[recipe.start]
-        return found
+        starts = {recipe.name: recipe.start for recipe in self.recipes}
+        waves: dict[int, list[Recipe]] = {}
+        for recipe in recipes:
+            depth, start = 0, recipe.start
+            while start not in ('', RANDOM):
+                depth += 1
+                if start not in starts or depth > len(starts):
+                    raise UserError(
+                        f'recipe {recipe.name}: start must name another recipe, one that does not '
+                        f'start from this one, or {RANDOM!r}, got {recipe.start!r}.')
+                start = starts[start]
+            waves.setdefault(depth, []).append(recipe)
+        return [waves[depth] for depth in sorted(waves)]
 
 
 def table_place(sweep: Sweep, recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -169,21 +164,19 @@ def table_place(sweep: Sweep, recipe: Recipe) -> tuple[tuple[str, ...], tuple[st
 
 def choose_recipes(sweep: Sweep, only: Sequence[str]) -> list[Recipe]:
     """The recipes of a command line's ``--only``, in their order."""
-    named: set[str] = set()
+    named = set(only).intersection(
+        name for recipe in sweep.recipes for name in (recipe.name, recipe.folder))
     places: dict[str, set[str]] = {}
-    for text in only:
-        found = {recipe.name for recipe in sweep.recipes if text in (recipe.name, recipe.folder)}
+    for text in (text for text in only if text not in named):
         axis, _, value = text.partition('=')
-        if not found and value not in sweep.axes.get(axis, ()):
+        if value not in sweep.axes.get(axis, ()):
             axes = '; '.join(f'{name}={" ".join(values)}' for name, values in sweep.axes.items())
             raise UserError(f'--only: no recipe is called {text!r}. There are the recipes '
                             f'{"; ".join(recipe.name for recipe in sweep.recipes)} and the axes '
                             f'{axes or "none"}.')
-        named |= found
-        if not found:
-            places.setdefault(axis, set()).add(value)
-    chosen = [recipe for recipe in sweep.recipes if not only or recipe.name in named or (
-        places and all(recipe.axes.get(axis) in values for axis, values in places.items()))]
+        places.setdefault(axis, set()).add(value)
+    chosen = [recipe for recipe in sweep.recipes if not only or named & {recipe.name, recipe.folder}
+              or (places and all(recipe.axes.get(axis) in places[axis] for axis in places))]
     if not chosen:
         raise UserError(f'--only: no recipe has {" and ".join(only)}.')
     return chosen

@@ -16,7 +16,6 @@ __all__ = ['Results', 'curves_frame', 'heatmap_frames', 'make_tables', 'scores_f
 #: Of each run that has ended, by the name of its recipe and its seed: what ``train_run`` returns,
 #: or ``dict(failed='why')``.
 Results = dict[tuple[str, int], dict]
-_NOTHING = '–'
 
 
 def _finished(sweep: Sweep, results: Mapping) -> Iterator[tuple[Recipe, int, dict]]:
@@ -30,8 +29,7 @@ def _finished(sweep: Sweep, results: Mapping) -> Iterator[tuple[Recipe, int, dic
 def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
     """Write ``results.csv``, ``.json``, ``.md``, ``.tex`` and ``times.csv``; returns the Markdown.
 
-    ``results.csv`` has a row a run in the order of the recipes and seeds, and nothing in it that
-    depends on when or how often a run was started.
+    Nothing in ``results.csv`` depends on when or how often a run was started.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     finished = list(_finished(sweep, results))
@@ -65,18 +63,13 @@ def _number(value: float | None) -> str:
 
 
 def scores_frame(sweep: Sweep, results: Mapping) -> Any:
-    """A DataFrame with a row a finished run.
-
-    Its index is ``recipe`` and ``seed``, its columns the metric on each evaluated split and, with
-    both test and train, ``gap``, their difference.
-    """
+    """By recipe and seed the metric on each evaluated split, and train minus test as ``gap``."""
     import pandas as pd
-    rows = {(recipe.name, seed): {split: result[split][sweep.metric_of(recipe)]
-                                  for split in sweep.evaluate}
-            for recipe, seed, result in _finished(sweep, results)}
-    index = pd.MultiIndex.from_tuples(list(rows), names=['recipe', 'seed']) if rows else (
-        pd.MultiIndex.from_arrays([[], []], names=['recipe', 'seed']))
-    frame = pd.DataFrame(list(rows.values()), index, list(sweep.evaluate), dtype=float)
+    rows = [(recipe.name, seed, *(result[split][sweep.metric_of(recipe)]
+                                  for split in sweep.evaluate))
+            for recipe, seed, result in _finished(sweep, results)]
+    frame = pd.DataFrame(rows, columns=['recipe', 'seed', *sweep.evaluate]).set_index(
+        ['recipe', 'seed']).astype(float)
     return frame.assign(gap=frame.train - frame.test) if {'test', 'train'} <= set(frame) else frame
 
 
@@ -90,12 +83,13 @@ def heatmap_frames(sweep: Sweep, results: Mapping) -> dict[tuple[str, ...], Any]
     for names in itertools.product(*(sweep.axes[axis] for axis in axes.panels)):
         there = [recipe for recipe in sweep.recipes if {axes.x, axes.y} <= set(recipe.axes)
                  and tuple(map(recipe.axes.get, axes.panels)) == names]
-        frame = pd.DataFrame(index=pd.Index(sweep.axes[axes.y], name=axes.y), dtype=float,
-                             columns=pd.Index(sweep.axes[axes.x], name=axes.x))
-        for recipe in there:
-            frame.loc[recipe.axes[axes.y], recipe.axes[axes.x]] = means.get(recipe.name)
         if there:
-            maps[names] = frame
+            places = pd.MultiIndex.from_tuples(
+                [(recipe.axes[axes.y], recipe.axes[axes.x]) for recipe in there],
+                names=[axes.y, axes.x])
+            values = means.reindex([recipe.name for recipe in there]).set_axis(places)
+            maps[names] = values.unstack().reindex(index=sweep.axes[axes.y],
+                                                   columns=sweep.axes[axes.x])
     return maps
 
 
@@ -112,127 +106,92 @@ def curves_frame(sweep: Sweep, results: Mapping) -> Any:
 def make_tables(sweep: Sweep, results: Mapping) -> list[Table]:
     """Lay out the metric as the sweep says, each of several metrics by itself.
 
-    Without columns there is one table with a row a place and, in columns, the metric on every
-    evaluated split, train minus test, and the paper's value, after the images seen and each
-    seed's value where they are asked for; with columns a table for each of the splits and one
-    for the difference. The best mean on the first of the splits is marked.
+    Without columns there is one table with all quantities side by side, with columns one for
+    each evaluated split and for their difference. The best mean on the first split is marked.
     """
-    tables = []
-    for metric in dict.fromkeys(map(sweep.metric_of, sweep.recipes)):
-        part = sweep.but(metric=metric, recipes=tuple(
-            recipe for recipe in sweep.recipes if sweep.metric_of(recipe) == metric))
-        layout = _Layout(part, results)
-        tables += ([layout.grid(quantity) for quantity in layout.headings]
-                   if sweep.table.columns else [layout.rows_alone()])
-    return tables
+    metrics = dict.fromkeys(map(sweep.metric_of, sweep.recipes))
+    parts = [sweep.but(metric=metric, recipes=tuple(
+        recipe for recipe in sweep.recipes if sweep.metric_of(recipe) == metric))
+        for metric in metrics]
+    return [table for part in parts for table in _tables_of(part, results)]
 
 
-class _Layout:
-    """The texts of the recipes' results, and where they stand."""
-
-    def __init__(self, sweep: Sweep, results: Mapping) -> None:
-        self.sweep, self.results = sweep, results
-        self.scores = scores_frame(sweep, results)
-        # Percent in hundredths, shares of one in ten thousandths.
-        splits = self.scores[list(sweep.evaluate)]
-        self.digits = 2 if (splits.abs() > 1.5).any(axis=None) else 4
-        stats = self.scores.groupby(level='recipe').agg(['mean', 'std', 'count'])
-        first = stats[sweep.evaluate[0]]
-        numbered = first['count'].nunique() > 1
-        self.means: dict[str, float] = first['mean'].to_dict()
-        self.texts = {quantity: {name: self._text(row, numbered) for name, row in
-                                 stats[quantity].iterrows()} for quantity in self.scores}
-        arrow = '↓' if sweep.lower else '↑'
-        self.headings: dict[str, str] = {
-            split: f'{split} {sweep.metric} {arrow}' for split in sweep.evaluate}
-        if 'gap' in self.scores:
-            self.headings['gap'] = 'gap (train − test)'
-        self.places: dict[tuple, dict[tuple, Recipe]] = {}
-        for recipe in sweep.recipes:
-            row, column = table_place(sweep, recipe)
-            self.places.setdefault(row, {})[column] = recipe
-        self.rows = sorted(self.places, key=lambda labels: self._rank(sweep.table.rows, labels))
-        self.columns = sorted(dict.fromkeys(column for row in self.places.values()
-                                            for column in row),
-                              key=lambda labels: self._rank(sweep.table.columns, labels))
-
-    def _text(self, row: Any, numbered: bool) -> str:
-        spread = f' ± {row["std"]:.{self.digits}f}' if row['count'] > 1 else ''
-        number = f' (n={row["count"]:.0f})' if numbered else ''
-        return f'{row["mean"]:.{self.digits}f}{spread}{number}'
-
-    def _rank(self, axes: Sequence[str], labels: Sequence[str]) -> list[int]:
-        """Where a row or column belongs; what is on none of the axes comes last."""
-        values = [self.sweep.axes[axis] for axis in axes]
-        if len(labels) < len(axes) or any(label not in names
-                                          for label, names in zip(labels, values)):
-            return [max(map(len, values), default=0)]
-        return [names.index(label) for label, names in zip(labels, values)]
-
-    def _best(self) -> set[str]:
-        """The recipes to mark: the best of all, or of each row or column of the table."""
-        groups: dict[tuple, dict[str, float]] = {}
-        for row, recipes in self.places.items():
-            for column, recipe in recipes.items():
-                group = {'row': row, 'column': column}.get(self.sweep.table.best, ())
-                if recipe.name in self.means:
-                    groups.setdefault(group, {})[recipe.name] = self.means[recipe.name]
-        pick = min if self.sweep.lower else max
-        return {name for found in groups.values() if len(found) > 1
-                for name, value in found.items() if value == pick(found.values())}
-
-    def _seeds(self, recipe: Recipe) -> list[str]:
-        """The images seen and every seed's value."""
-        name, split = recipe.name, self.sweep.evaluate[0]
-        values = self.scores[split].xs(name) if name in self.means else {}
-        images = dict.fromkeys(f'{self.results[name, seed]["images"][-1]:,}'
-                               for seed in values.keys())
-        return [', '.join(images), ', '.join(f'{seed}: {value:.{self.digits}f}'
-                                             for seed, value in values.items())]
-
-    def rows_alone(self) -> Table:
-        """The table without columns."""
-        labels, seeds = list(self.sweep.table.rows) or ['recipe'], self.sweep.table.seeds
-        middle = ['images seen', 'seeds'] if seeds else []
-        paper = any(recipe.paper is not None for recipe in self.sweep.recipes)
-        table = Table('', [*labels, *middle, *self.headings.values(), *['paper'] * paper],
-                      len(labels))
-        best = self._best()
-        for number, row in enumerate(self.rows):
-            recipe = self.places[row][()]
-            table.rows.append([*row, *(self._seeds(recipe) if seeds else []),
-                               *(self.texts[quantity].get(recipe.name, _NOTHING)
-                                 for quantity in self.headings), *[_paper(recipe)] * paper])
-            if recipe.name in best:
-                table.bold.add((number, len(labels) + len(middle)))
-        return table
-
-    def grid(self, quantity: str) -> Table:
-        """The table with columns of one quantity."""
-        first = quantity == self.sweep.evaluate[0]
-        labels = list(self.sweep.table.rows) or ['recipe']
-        table = Table(self.headings[quantity], labels, len(labels), list(map(list, self.rows)))
-        best = self._best() if first else set()
-        for column in self.columns:
-            recipes = [self.places[row].get(column) for row in self.rows]
-            name = ', '.join(map(_heading, self.sweep.table.columns, column))
-            table.header.append(name or self.sweep.metric)
-            for number, recipe in enumerate(recipes):
-                if recipe and recipe.name in best:
-                    table.bold.add((number, len(table.rows[number])))
-                table.rows[number].append(
-                    self.texts[quantity].get(recipe.name, _NOTHING) if recipe else '')
-            if first and any(recipe and recipe.paper is not None for recipe in recipes):
-                table.header.append(f'paper {name}'.strip())
-                for texts, recipe in zip(table.rows, recipes):
-                    texts.append(_paper(recipe) if recipe else '')
-        return table
+def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
+    """The tables of a sweep of one metric."""
+    scores, first = scores_frame(sweep, results), sweep.evaluate[0]
+    texts = _texts(sweep, results, scores)
+    best = _best(sweep, scores[first].groupby(level='recipe').mean())
+    headings = {split: f'{split} {sweep.metric} {"↓" if sweep.lower else "↑"}'
+                for split in sweep.evaluate} | {'gap': 'gap (train − test)'}
+    places = {table_place(sweep, recipe): recipe.name for recipe in sweep.recipes}
+    rows = _in_order(sweep, sweep.table.rows, [row for row, _ in places])
+    columns = _in_order(sweep, sweep.table.columns, [column for _, column in places])
+    labels = list(sweep.table.rows) or ['recipe']
+    whole = {'': list(texts)}
+    split_up = {headings[quantity]: [quantity, *(['paper'] if quantity == first else [])]
+                for quantity in scores}
+    for title, quantities in (split_up if sweep.table.columns else whole).items():
+        table = Table(title, list(labels), len(labels), list(map(list, rows)))
+        for column, quantity in itertools.product(columns, quantities):
+            names = [places.get((row, column)) for row in rows]
+            found = [texts[quantity][name] if name else '' for name in names]
+            if quantity == 'paper' and not any(found):
+                continue
+            if quantity == first:
+                table.bold |= {(number, len(table.header)) for number, name in enumerate(names)
+                               if name in best}
+            table.header.append(_heading(sweep, column, quantity) if title else
+                                headings.get(quantity, quantity))
+            for row, text in zip(table.rows, found):
+                row.append(text)
+        yield table
 
 
-def _heading(axis: str, label: str) -> str:
+def _texts(sweep: Sweep, results: Mapping, scores: Any) -> dict[str, dict[str, str]]:
+    """What is said of every recipe, by quantity."""
+    names = [recipe.name for recipe in sweep.recipes]
+    first = sweep.evaluate[0]
+    # Percent in hundredths, shares of one in ten thousandths.
+    digits = 2 if (scores[list(sweep.evaluate)].abs() > 1.5).any(axis=None) else 4
+    texts: dict[str, dict[str, str]] = {}
+    if sweep.table.seeds:
+        texts = {'images seen': dict.fromkeys(names, ''), 'seeds': dict.fromkeys(names, '')}
+        for name, runs in scores[first].groupby(level='recipe'):
+            texts['images seen'][name] = ', '.join(dict.fromkeys(
+                f'{results[run]["images"][-1]:,}' for run in runs.index))
+            texts['seeds'][name] = ', '.join(
+                f'{seed}: {value:.{digits}f}' for (_, seed), value in runs.items())
+    stats = scores.groupby(level='recipe').agg(['mean', 'std', 'count'])
+    numbered = stats[first, 'count'].nunique() > 1
+    for quantity in scores:
+        texts[quantity] = dict.fromkeys(names, '–')
+        for name, mean, std, count in stats[quantity].itertuples():
+            texts[quantity][name] = f'{mean:.{digits}f}' + (
+                f' ± {std:.{digits}f}' if count > 1 else '') + (
+                f' (n={count:.0f})' if numbered else '')
+    texts['paper'] = {recipe.name: '' if recipe.paper is None else str(recipe.paper)
+                      for recipe in sweep.recipes}
+    return texts
+
+
+def _best(sweep: Sweep, means: Any) -> set[str]:
+    """The recipes to mark: the best of all, or of each row or column of the table."""
+    parts = {'table': slice(0), 'row': slice(1), 'column': slice(1, 2)}[sweep.table.best]
+    group_of = {recipe.name: str(table_place(sweep, recipe)[parts]) for recipe in sweep.recipes}
+    groups = means.groupby(group_of)
+    best = groups.transform('min' if sweep.lower else 'max')
+    return set(means.index[(means == best) & (groups.transform('size') > 1)])
+
+
+def _in_order(sweep: Sweep, axes: Sequence[str], places: Sequence[tuple]) -> list[tuple]:
+    """Rows or columns in the order of their axes; what is on none of them comes last."""
+    known = list(itertools.product(*(sweep.axes[axis] for axis in axes)))
+    found = [place for place in known if place in places]
+    return list(dict.fromkeys([*found, *places]))
+
+
+def _heading(sweep: Sweep, column: Sequence[str], quantity: str) -> str:
     # A number says nothing without its axis, a name needs none.
-    return f'{axis}={label}' if re.fullmatch(r'[-+]?\d[\d.e+-]*', label) else label
-
-
-def _paper(recipe: Recipe) -> str:
-    return '' if recipe.paper is None else str(recipe.paper)
+    name = ', '.join(f'{axis}={label}' if re.fullmatch(r'[-+]?\d[\d.e+-]*', label) else label
+                     for axis, label in zip(sweep.table.columns, column))
+    return f'paper {name}'.strip() if quantity == 'paper' else name or sweep.metric

@@ -1,7 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """The one writer of tables for people: Markdown and LaTeX. For machines: ``files.write_csv``."""
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ['Table', 'to_latex', 'to_markdown']
@@ -30,12 +30,14 @@ def to_markdown(title: str, tables: Sequence[Table]) -> str:
     for table in tables:
         lines = [f'| {" | ".join(map(_escape, table.header))} |',
                  '|' + '---|' * len(table.header)]
-        for number, row in enumerate(table.rows):
-            texts = [f'**{text}**' if (number, place) in table.bold else _escape(text)
-                     for place, text in enumerate(row)]
-            lines.append(f'| {" | ".join(texts)} |')
+        lines += [f'| {" | ".join(texts)} |' for texts in _cells(table, _escape, '**{}**')]
         parts += [table.title, '\n'.join(lines)] if table.title else ['\n'.join(lines)]
     return '\n\n'.join(parts) + '\n'
+
+
+def _cells(table: Table, escape: Callable[[str], str], bold: str) -> list[list[str]]:
+    return [[bold.format(escape(text)) if (number, place) in table.bold else escape(text)
+             for place, text in enumerate(row)] for number, row in enumerate(table.rows)]
 
 
 def _escape(text: str) -> str:
@@ -51,10 +53,8 @@ def to_latex(title: str, tables: Sequence[Table]) -> str:
         lines = [r'\begin{table}', r'  \centering', f'  \\caption{{{caption}}}',
                  f'  \\begin{{tabular}}{{{columns}}}', r'    \toprule',
                  f'    {" & ".join(map(latex, table.header))} \\\\', r'    \midrule']
-        for number, row in enumerate(table.rows):
-            texts = [f'\\textbf{{{latex(text)}}}' if (number, place) in table.bold else latex(text)
-                     for place, text in enumerate(row)]
-            lines.append(f'    {" & ".join(texts)} \\\\')
+        lines += [f'    {" & ".join(texts)} \\\\'
+                  for texts in _cells(table, latex, r'\textbf{{{}}}')]
         parts.append('\n'.join([*lines, r'    \bottomrule', r'  \end{tabular}', r'\end{table}']))
     return '% Needs \\usepackage{booktabs}.\n' + '\n\n'.join(parts) + '\n'
 

@@ -19,55 +19,33 @@ from mmips.runs import loaders
 from mmips.runs.files import write_json
 from mmips.runs.fingerprints import fingerprint
 
-__all__ = ['check_folder', 'label_backends', 'last_checkpoint', 'read_result', 'same_setup',
-           'train_run']
+__all__ = ['check_folder', 'label_backends', 'last_checkpoint', 'train_run']
 
 
 def check_folder(folder: Path, mark: dict) -> None:
-    """Refuse a folder that holds a run of another config or other data."""
-    if not any((folder / name).exists() for name in ('result.json', 'last_checkpoint')):
+    """Refuse a folder that holds a run of another config or other data; forget its failure."""
+    stored = folder / 'fingerprint.json'
+    old = json.loads(stored.read_text()) if stored.is_file() else {}
+    if old == mark:
         return
-    old = _stored_mark(folder)
-    if old != mark:
+    if any((folder / name).exists() for name in ('result.json', 'last_checkpoint')):
         differing = [key for key in {**mark, **old} if old.get(key) != mark.get(key)]
         setup = f'another setup (differing: {", ".join(differing)})' if old else 'an unknown setup'
         raise UserError(f'{folder} holds a run of {setup}. Train anew with --fresh, or give '
                         'another --work-dir.')
-
-
-def same_setup(folder: Path, mark: dict) -> bool:
-    """Whether the last run of a folder, finished or not, had this :func:`fingerprint`."""
-    return _stored_mark(folder) == mark
-
-
-def _stored_mark(folder: Path) -> dict:
-    stored = folder / 'fingerprint.json'
-    return json.loads(stored.read_text()) if stored.is_file() else {}
+    # What another setup has failed at says nothing about this one.
+    (folder / 'failure.json').unlink(missing_ok=True)
 
 
 def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[str] = (),
               evaluate: Sequence[str] = (), labels: tuple[str, str] | None = None) -> dict:
-    """Train one config in this process, or go on with it; its output goes to ``train.log``.
+    """Train one config, epoch-based and changed in place, or go on; its output goes to a log.
 
-    Args:
-        cfg (Config): Epoch-based and with validation; changed in place.
-        folder (Path): Where the run goes.
-        seed (int): Its random seed.
-        metric (str): The validation metric to keep, such as ``'accuracy/top1'``.
-        files (Sequence[str]): See :func:`fingerprint`. Defaults to ().
-        evaluate (Sequence[str]): Where the last weights are evaluated by the config's
-            ``test_evaluator``: 'test', 'val', 'train' (training images come through the test
-            pipeline). Defaults to ().
-        labels (tuple[str, str], optional): The sweep and the recipe, for
-            :func:`label_backends`. Defaults to None.
-
-    Returns:
-        dict: ``seed``; ``epochs``; ``images`` seen and ``scores`` at each validation; the
-        metrics of each of ``evaluate`` by its name; ``seconds``; ``resumed``.
-
-    Raises:
-        UserError: If the folder holds another run.
+    ``metric`` is kept of each validation, ``files`` are those of :func:`fingerprint`, on the
+    splits of ``evaluate`` the ``test_evaluator`` judges the last weights, ``labels`` are sweep
+    and recipe.
     """
+    from mmengine.logging import MMLogger
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / 'train.log', 'a') as log, contextlib.redirect_stdout(log), \
             contextlib.redirect_stderr(log):
@@ -79,94 +57,76 @@ def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[st
         try:
             return _train(cfg, folder, seed, metric, evaluate)
         finally:
-            _close_logs()
+            # mmengine's logger outlives its Runner, and would write the next run's first lines
+            # to this one's closed log.
+            logger = MMLogger.get_current_instance()
+            for handler in logger.handlers:
+                handler.close()
+            logger.handlers.clear()
 
 
 def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
     """Tell mmengine's visualisation backends of a config, in place, where a run belongs.
 
-    W&B gets the sweep as the run's group, MLflow as its experiment; both get the recipe and the
-    seed as its name and tags. What the config says itself stays. TensorBoard knows runs by
-    their folders alone, which are ``RECIPE/seedK`` below the sweep's.
+    What the config says itself stays. TensorBoard knows runs by their folders alone.
     """
     name = f'{recipe}/seed{seed}'
+    ours: dict[str, dict[str, Any]] = {
+        'WandbVisBackend': dict(init_kwargs=dict(
+            group=sweep, name=name, tags=[recipe, f'seed {seed}'])),
+        'MLflowVisBackend': dict(exp_name=sweep, run_name=name, tags=dict(
+            sweep=sweep, recipe=recipe, seed=str(seed)))}
     for backend in (cfg.get('visualizer') or {}).get('vis_backends') or []:
-        kind = sources.type_name(backend)
-        if kind == 'WandbVisBackend':
-            ours = dict(group=sweep, name=name, tags=[recipe, f'seed {seed}'])
-            backend['init_kwargs'] = {**ours, **(backend.get('init_kwargs') or {})}
-        elif kind == 'MLflowVisBackend':
-            tags = dict(sweep=sweep, recipe=recipe, seed=str(seed))
-            backend.update({'exp_name': sweep, 'run_name': name, **backend,
-                            'tags': {**tags, **(backend.get('tags') or {})}})
-
-
-def _close_logs() -> None:
-    # mmengine's logger outlives its Runner, and would write the next run's first lines to
-    # this one's closed log.
-    from mmengine.logging import MMLogger
-    logger = MMLogger.get_current_instance()
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-        handler.close()
+        for key, value in ours.get(sources.type_name(backend), {}).items():
+            backend[key] = {**value, **(backend.get(key) or {})} if isinstance(
+                value, dict) else backend.get(key, value)
 
 
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:
     from mmengine.runner import Runner
+    start, path, checkpoint = time.time(), folder / 'scores.json', last_checkpoint(folder)
     # mmengine keeps loggers by a name with the second in it: a quick run would get a closed one.
     cfg.merge_from_dict({'randomness.seed': seed, 'work_dir': str(folder),
                          'experiment_name': f'{folder.parent.name}_{time.time_ns()}'})
-    cfg.resume = _can_resume(folder)
-    start = time.time()
+    cfg.resume = checkpoint is not None
+    if checkpoint:
+        cfg.load_from = str(checkpoint)
     runner = Runner.from_cfg(cfg)
-    path = folder / 'scores.json'
     runner.register_hook(_score_keeper(path, metric), priority='LOWEST')
     runner.train()
     scores = _read_scores(path)
     epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
               runner.max_epochs]
-    missing = [epoch for epoch in epochs if epoch not in scores]
-    if missing:
-        raise RuntimeError(f'{path} has no score of the epochs {missing}: train anew, with '
-                           '--fresh.')
     per_epoch = len(runner.train_dataloader.sampler)
-    metrics = {split: _evaluate(runner, cfg, split) for split in evaluate}
+    metrics = {split: _evaluate(runner, cfg, split, metric) for split in evaluate}
     return dict(
-        seed=seed,
-        epochs=runner.max_epochs,
-        images=[epoch * per_epoch for epoch in epochs],
-        scores=[scores[epoch] for epoch in epochs],
-        **metrics,
-        seconds=round(time.time() - start, 1),
-        resumed=cfg.resume)
+        seed=seed, epochs=runner.max_epochs, images=[epoch * per_epoch for epoch in epochs],
+        scores=[scores[epoch] for epoch in epochs], **metrics,
+        seconds=round(time.time() - start, 1), resumed=cfg.resume)
 
 
-def _can_resume(folder: Path) -> bool:
-    """Whether there is a last checkpoint; mends its name where a kill has fallen between both."""
-    pointer = folder / 'last_checkpoint'
-    if pointer.is_file() and not pointer.read_text():
-        # Its text was due: the newest file is whole, for it is saved before.
-        saved = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns)
-        pointer.write_text(str(saved[-1]) if saved else '')
-    return last_checkpoint(folder) is not None
-
-
-def _evaluate(runner: Any, cfg: Any, split: str) -> dict[str, float]:
-    """The metrics of a trained model on a split."""
+def _evaluate(runner: Any, cfg: Any, split: str, metric: str) -> dict[str, float]:
+    """The metrics of a trained model on a split; training images in the test pipeline."""
     from mmengine.runner import TestLoop
-
     cfg = copy.deepcopy(cfg)
     splits.prepare_split(cfg, split, str(cfg.filename))
     settings = {key: value for key, value in (cfg.get('test_cfg') or {}).items() if key != 'type'}
     loop = TestLoop(runner, dataloader=loaders.build_loader(cfg, split),
                     evaluator=runner.build_evaluator(cfg.test_evaluator), **settings)
-    return {key: float(value) for key, value in loop.run().items()}
+    return _with(metric, loop.run())
+
+
+def _with(metric: str, metrics: dict) -> dict[str, float]:
+    """Metrics among which this one is."""
+    if metric not in metrics:
+        raise UserError(f'There is no metric {metric!r} among {sorted(metrics)}.')
+    return {key: float(value) for key, value in metrics.items()}
 
 
 def _read_scores(path: Path) -> dict[int, float]:
     """Score by epoch, empty where no epoch was validated yet."""
-    return {int(epoch): float(value) for epoch, value in json.loads(path.read_text()).items()
-            } if path.is_file() else {}
+    scores = json.loads(path.read_text()) if path.is_file() else {}
+    return {int(epoch): score for epoch, score in scores.items()}
 
 
 def _score_keeper(path: Path, metric: str) -> Any:
@@ -185,27 +145,22 @@ def _score_keeper(path: Path, metric: str) -> Any:
                 runner.val_loop.run()
 
         def after_val_epoch(self, runner: Any, metrics: dict | None = None) -> None:
-            metrics = metrics or {}
-            if metric not in metrics:
-                raise ValueError(f'There is no metric {metric!r} among {sorted(metrics)}.')
-            write_json(path, {**_read_scores(path), runner.epoch: float(metrics[metric])})
+            score = _with(metric, metrics or {})[metric]
+            write_json(path, {**_read_scores(path), runner.epoch: score})
 
     return ScoreKeeper()
 
 
-def read_result(path: Path) -> dict:
-    """The stored result of a finished run."""
-    result = json.loads(path.read_text())
-    images, scores = result.get('images', []), result.get('scores', [])
-    if len(images) != len(scores) or not scores:
-        raise UserError(f'{path} has {len(scores)} scores at {len(images)} numbers of images, but '
-                        'each needs the other. Train this run anew, with --fresh.')
-    return result
-
-
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run, None where there is none."""
-    pointer = folder / 'last_checkpoint'
-    name = Path(pointer.read_text()).name if pointer.is_file() else ''
+    """The newest whole checkpoint of a run, None where there is none."""
+    pointer = folder.resolve() / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
     # By name: the folder may have moved since.
-    return folder.resolve() / name if name and (folder / name).is_file() else None
+    name = Path(pointer.read_text()).name
+    if not name:
+        # A kill has fallen between a checkpoint and its name: the newest file is the one.
+        saved = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns)
+        name = saved[-1].name if saved else 'none'
+    checkpoint = pointer.with_name(name)
+    return checkpoint if checkpoint.is_file() else None

@@ -23,15 +23,6 @@ def overfit(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_real_images_are_learned_by_heart(overfit, capsys):
-    data = ROOT.parent / 'shared/data/bccd/BCCD'
-    if not data.is_dir():
-        pytest.skip(f'needs the real images in {data}')
-    assert overfit(['--bccd', str(data), '--lr', '0.003', *SMALL]) == 0
-    assert 'on its own 8 images after 60 steps' in capsys.readouterr().out
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize('width', [16, 8])
 def test_status_says_that_nothing_was_learned_from_a_checkpoint_that_fits(overfit, width, tmp_path,
                                                                           capsys):

@@ -17,19 +17,19 @@ _NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, to
             tokenize.ENDMARKER)
 
 
-def git(*args):
-    return subprocess.run(['git', *args], cwd=ROOT, capture_output=True, text=True,
-                          check=True).stdout
-
-
 def read_files(revision=None):
     """Path to text of every Python file, of ``mmips/.mim`` none."""
-    if revision:
-        names = git('ls-tree', '-r', '--name-only', revision, *FOLDERS).splitlines()
-        return {name: git('show', f'{revision}:{name}') for name in names if name.endswith('.py')}
-    paths = [path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob('*.py')]
-    return {path.as_posix(): (ROOT / path).read_text(encoding='utf-8') for path in sorted(paths)
-            if '.mim' not in path.parts}
+    if not revision:
+        paths = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob('*.py'))
+        return {path.relative_to(ROOT).as_posix(): path.read_text(encoding='utf-8')
+                for path in paths if '.mim' not in path.parts}
+
+    def git(*args):
+        return subprocess.run(['git', *args], cwd=ROOT, capture_output=True, text=True,
+                              check=True).stdout
+
+    names = git('ls-tree', '-r', '--name-only', revision, *FOLDERS).splitlines()
+    return {name: git('show', f'{revision}:{name}') for name in names if name.endswith('.py')}
 
 
 def room(name):

@@ -28,6 +28,11 @@ def run(*command, **environment):
                           timeout=300)
 
 
+def run_here(tasks, jobs):
+    """An engine of sweeps that does one task after the other, in this process."""
+    return ((task, task()) for task in tasks)
+
+
 def read_scalars(work_dir):
     """All logged scalars of a work directory, oldest first."""
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))

@@ -7,9 +7,6 @@ from helpers.configs import load
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-__all__ = ['check_two_steps', 'load', 'shrink', 'tiny_runner', 'use_arrays', 'use_small_network',
-           'write_npz']
-
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 

@@ -1,3 +1,4 @@
+import argparse
 import os
 
 import pytest
@@ -20,8 +21,9 @@ def fail(error):
 def one_process(monkeypatch):
     monkeypatch.delenv(cli.TRACEBACK, raising=False)
     for names in launch._VARIABLES.values():
-        for name in names.values():
-            monkeypatch.delenv(name, raising=False)
+        for name in names:
+            monkeypatch.setenv(name, '')  # Whatever a test sets is undone after it.
+            monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize('kind', [UserError, MissingFileError, EnvironmentProblem])
@@ -54,10 +56,7 @@ def test_other_processes_wait_for_the_first(monkeypatch, capsys):
 
 @pytest.mark.parametrize('spelling', ['--local-rank', '--local_rank'])
 def test_both_spellings_of_local_rank(monkeypatch, spelling):
-    import argparse
-    monkeypatch.setenv('LOCAL_RANK', '')
-    monkeypatch.delenv('LOCAL_RANK')
     parser = argparse.ArgumentParser()
     cli.add_run_options(parser)
-    assert cli.parse_run_args(parser, [f'{spelling}=2']).local_rank == 2
+    assert cli.parse_run_args(parser, ['x.py', f'{spelling}=2']).local_rank == 2
     assert os.environ['LOCAL_RANK'] == '2'

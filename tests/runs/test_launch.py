@@ -1,4 +1,3 @@
-import os
 import socket
 
 import pytest
@@ -27,7 +26,7 @@ class Net(BaseModel):
 @pytest.fixture
 def no_gpu(monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    names = [name for names in launch._VARIABLES.values() for name in names.values()]
+    names = [name for names in launch._VARIABLES.values() for name in names]
     for name in (*names, 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.setenv(name, '')  # Whatever a test sets is undone after it.
         monkeypatch.delenv(name)
@@ -46,16 +45,14 @@ def one_process(no_gpu, monkeypatch):
         torch.distributed.destroy_process_group()
 
 
-def test_gloo_and_bn_without_a_gpu(one_process, capsys):
+def test_gloo_and_bn_without_a_gpu(one_process, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmengine.logging.print_log', lambda text, *_, **__: said.append(text))
     cfg = Config(dict(launcher='pytorch', find_unused_parameters=True,
                       env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60))))
     launch.prepare_distributed(cfg)
     assert torch.distributed.get_backend() == 'gloo'
-    said = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.logging.print_log', lambda text, *_, **__: said.append(text))
-        launch._register_cpu_wrapper()
-        model = MODEL_WRAPPERS.build(dict(cfg.model_wrapper_cfg), default_args=dict(module=Net()))
+    model = MODEL_WRAPPERS.build(dict(cfg.model_wrapper_cfg), default_args=dict(module=Net()))
     assert sum('2 SyncBN layers of the model are ordinary BN layers' in text for text in said) == 1
     assert not any(type(part).__name__ == 'SyncBatchNorm' for part in model.modules())
     assert model.find_unused_parameters
@@ -65,38 +62,34 @@ def test_gloo_and_bn_without_a_gpu(one_process, capsys):
 
 def test_a_wrapper_keeps_its_options_or_is_refused(no_gpu):
     cfg = Config(dict(model_wrapper_cfg=dict(type='DistributedDataParallel', static_graph=True)))
-    assert launch._cpu_wrapper_cfg(cfg) == dict(type=launch.CPU_WRAPPER, static_graph=True,
-                                                device_ids=None)
+    launch._use_cpu_wrapper(cfg)
+    assert cfg.model_wrapper_cfg == dict(type=launch.CPU_WRAPPER, static_graph=True,
+                                         device_ids=None)
     cfg.model_wrapper_cfg.type = 'MMFullyShardedDataParallel'
     with pytest.raises(UserError, match="type='MMFullyShardedDataParallel' cannot run without"):
-        launch._cpu_wrapper_cfg(cfg)
+        launch._use_cpu_wrapper(cfg)
 
 
-def test_a_launcher_that_did_not_launch(no_gpu):
-    with pytest.raises(UserError, match='--launcher=slurm, but SLURM_PROCID is not set'):
-        launch.prepare_distributed(Config(dict(launcher='slurm')))
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm'])
+def test_a_launcher_that_did_not_launch(no_gpu, launcher):
+    with pytest.raises(UserError, match=f'--launcher={launcher} found no GPU, and no .*dist_train'):
+        launch.prepare_distributed(Config(dict(launcher=launcher)))
 
 
-def test_slurm_variables_become_those_of_torch(no_gpu, monkeypatch):
-    for name, value in dict(SLURM_PROCID='3', SLURM_LOCALID='1', SLURM_NTASKS='4',
-                            MASTER_ADDR='node0').items():
-        monkeypatch.setenv(name, value)
-    assert (launch.rank(), launch.local_rank()) == (3, 1)
-    launch._set_torch_variables('slurm')
-    assert [os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_PORT')
-            ] == ['3', '1', '4', '29500']
+def test_a_rank_is_known_under_slurm(no_gpu, monkeypatch):
+    assert (launch.rank(), launch.rank('LOCAL_RANK')) == (0, 0)
+    monkeypatch.setenv('SLURM_PROCID', '3')
+    monkeypatch.setenv('SLURM_LOCALID', '1')
+    assert (launch.rank(), launch.rank('LOCAL_RANK')) == (3, 1)
 
 
-def test_more_processes_than_gpus(monkeypatch):
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+@pytest.mark.parametrize('device, words', [
+    ('cuda', r'More processes than GPUs.*local rank 1.*1 GPU'),
+    ('mps', r'--launcher=pytorch: .*\(mps\)\. Start one process')])
+def test_gpus_that_do_not_suffice_are_refused(monkeypatch, device, words):
+    monkeypatch.setattr('mmengine.device.get_device', lambda: device)
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
     monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
     monkeypatch.setenv('LOCAL_RANK', '1')
-    with pytest.raises(UserError, match=r'More processes than GPUs.*local rank 1.*1 GPU'):
-        launch.prepare_distributed(Config(dict(launcher='pytorch')))
-
-
-def test_an_apple_gpu_is_refused(monkeypatch):
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'mps')
-    with pytest.raises(UserError, match=r'--launcher=pytorch: .*\(mps\)\. Start one process'):
+    with pytest.raises(UserError, match=words):
         launch.prepare_distributed(Config(dict(launcher='pytorch')))

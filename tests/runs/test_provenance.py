@@ -1,6 +1,5 @@
-import json
-
 import pytest
+from helpers.logs import line, write_run
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
@@ -19,11 +18,9 @@ def checkpoint(scores=(), best=None, **meta):
 @pytest.fixture
 def log(tmp_path):
     """A scalars.json of four epochs, with 100 iterations each."""
-    path = tmp_path / 'scalars.json'
-    lines = [dict(lr=0.1, loss=1., epoch=1, iter=100, step=100)]
-    lines += [{'accuracy/top1': 50. + epoch, 'time': 0.1, 'step': epoch} for epoch in (1, 2, 3, 4)]
-    path.write_text('\n'.join(map(json.dumps, lines)))
-    return str(path)
+    folder = write_run(tmp_path, [line(100, 100), *(
+        {'accuracy/top1': 50. + epoch, 'time': 0.1, 'step': epoch} for epoch in (1, 2, 3, 4))])
+    return f'{folder}/20260100_000000/vis_data/scalars.json'
 
 
 def test_describe_a_training_checkpoint():

@@ -1,16 +1,15 @@
 import contextlib
 import json
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmengine.runner import ValLoop
 
-from mmips.config import loading, splits
+from mmips.config import splits
 from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.runs import files, loaders, sweep, sweep_checks
-from mmips.runs.sweep_recipes import RANDOM, Recipe
+from mmips.runs.sweep_recipes import RANDOM
 
 TINY = """
 options: {train_cfg.max_epochs: 2, model.backbone.base_channels: 4, model.backbone.stem_channels: 4,
@@ -39,20 +38,6 @@ def with_options(recipe, **options):
     return recipe.but(options={**recipe.options, **options})
 
 
-def test_each_config_is_read_once(read, npz, monkeypatch):
-    found, names = read(), []
-    load = loading.load_config
-    monkeypatch.setattr(loading, 'load_config', lambda name: names.append(name) or load(name))
-    configs = sweep.check_recipes(found, found.recipes)
-    assert [Path(name).name for name in names] == ['resnet-s_hard_npz.py', 'resnet-s_ips_npz.py']
-    # The options are in the copies alone.
-    for recipe in found.recipes:
-        assert sweep_checks.load_recipe(found, recipe, configs[recipe.config]).to_dict() == (
-            sweep_checks.load_recipe(found, recipe).to_dict())
-    cfg = sweep_checks.load_recipe(found, found.recipes[0])
-    assert sweep_checks.data_files(cfg, Path('x.pth')) == [str(npz), 'x.pth']
-
-
 def test_curves_need_validations(read):
     recipe = read().recipes[0]
     longer = with_options(recipe, **{'train_cfg.max_epochs': 60})
@@ -69,9 +54,8 @@ def test_curves_need_validations(read):
     ({'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=3)},
      "recipe lr=0.1 .*'IterBasedTrainLoop' has no 'max_epochs'"),
     ({'val_evaluator': None}, 'recipe lr=0.1 .* has no val_evaluator'),
+    ({'train_cfg.max_epochs': 0}, 'recipe lr=0.1 .* has no train_cfg.max_epochs, which a sweep'),
     ({'train_dataloader.dataset.ann_file': 'gone.npz'}, r'(?s)gone.npz.*train_dataloader.dataset'),
-    ({'test_evaluator.topk': [3]}, "metric: 'accuracy/top1' is not among the results of the "
-     'test_evaluator of recipe lr=0.1, which are accuracy/top3'),
 ])
 def test_refuses_before_anything_is_trained(read, options, words):
     found = read()
@@ -80,17 +64,11 @@ def test_refuses_before_anything_is_trained(read, options, words):
         sweep.check_recipes(found, recipes)
 
 
-def test_refuses_a_metric_that_is_none(read):
-    found = read(metric='accuracy/top2')
-    with pytest.raises(ValueError, match="metric: 'accuracy/top2' is not among the results of the "
-                       'val_evaluator of recipe lr=0.1, which are accuracy/top1'):
-        sweep.check_recipes(found, found.recipes)
-    # Without the data nothing is said of it.
-    sweep.check_recipes(found, found.recipes, data=False)
-    evaluators = [dict(type='Accuracy', topk=[1]), dict(type='mmips.SafetyMetrics')]
-    recipe = found.recipes[0].but(options={'val_evaluator': evaluators,
-                                           'test_evaluator': evaluators})
-    sweep.check_recipes(found.but(metric='accuracy/top1'), [recipe])
+@pytest.mark.parametrize('options', [{'test_evaluator.topk': [3]}, {'val_evaluator.topk': [3]}])
+def test_a_metric_that_is_none_fails_at_the_first_chance(read, tmp_path, options):
+    found = read()
+    with pytest.raises(UserError, match="no metric 'accuracy/top1' among .'accuracy/top3'.."):
+        sweep.train_recipe(found, with_options(found.recipes[0], **options), 0, tmp_path)
 
 
 def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):
@@ -100,14 +78,14 @@ def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):
             ('train_dataloader.dataset', cfg.train_dataloader.dataset, ['far.npz'])])
     monkeypatch.setattr('mmengine.registry.DATASETS.build', built.append)
     sweep.check_recipes(found, found.recipes)
-    assert [data.type for data in built] == ['mmips.ArrayDataset']
+    assert [data['type'] for data in built] == ['mmips.ArrayDataset']
 
     def fail(data):
         raise OSError('no network')
 
     built.clear()
     monkeypatch.setattr('mmengine.registry.DATASETS.build', fail)
-    with pytest.raises(FileNotFoundError, match=r'(?s)far.npz.*download failed: no network'):
+    with pytest.raises(UserError, match=r'(?s)far.npz.*download failed: no network'):
         sweep.check_recipes(found, found.recipes)
 
 
@@ -189,44 +167,23 @@ def test_what_was_not_evaluated_everywhere_is_evaluated_and_not_trained(read, tm
     assert sweep.collect(found, tmp_path)[recipe.name, 0] == dict(failed='so')
 
 
-def test_folders_are_prepared(tmp_path):
-    done, failed = tmp_path / 'done', tmp_path / 'failed'
-    for folder, name in ((done, 'result.json'), (failed, 'failure.json')):
-        folder.mkdir()
-        files.write_json(folder / 'fingerprint.json', dict(config='a'))
-        files.write_json(folder / name, {})
-    for folder in (done, failed):
-        sweep.prepare_folder(folder, dict(config='a'))
-    assert (failed / 'failure.json').exists()
-    sweep.prepare_folder(failed, dict(config='a'), retry=True)
-    assert not (failed / 'failure.json').exists()
-    # Another setup has not failed yet.
-    files.write_json(failed / 'failure.json', {})
-    sweep.prepare_folder(failed, dict(config='b'))
-    assert not (failed / 'failure.json').exists()
-    with pytest.raises(UserError, match='done holds a run of another setup'):
-        sweep.prepare_folder(done, dict(config='b'))
-
-
-START = {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='far.pth',
-                                         prefix='backbone.')}
-
-
 def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
     """Trained by an engine that does one task after the other, here."""
     hard = with_options(read().recipes[0], **{'train_cfg.max_epochs': 1}).but(name='hard')
-    other = with_options(hard, **START, **{'custom_hooks': [dict(type='mmips.CheckPretrained')]})
+    other = with_options(hard, **{
+        'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='x', prefix='backbone.'),
+        'custom_hooks': [dict(type='mmips.CheckPretrained')]})
     recipes = (other.but(name='from it', folder='it', start='hard'), hard,
                other.but(name='random', folder='random', start=RANDOM))
     found, told = read(recipes=recipes, evaluate=('test', )), []
 
     def engine(tasks):
-        told.append([(task.name, task.folder.name) for task in tasks])
+        told.append([str(task.folder.relative_to(tmp_path)) for task in tasks])
         return ((task, task()) for task in tasks)
 
     sweep.train_recipes(found, recipes, tmp_path, engine)
-    assert told == [[(name, f'seed{seed}') for seed in (0, 1) for name in ('hard', 'random')],
-                    [('from it', 'seed0'), ('from it', 'seed1')]]
+    assert told == [[f'{name}/seed{seed}' for seed in (0, 1) for name in (hard.folder, 'random')],
+                    ['it/seed0', 'it/seed1']]
     for seed in (0, 1):
         log = (tmp_path / 'it' / f'seed{seed}' / 'train.log').read_text()
         checkpoint = sweep.start_of(found, recipes[0], seed, tmp_path)
@@ -239,23 +196,23 @@ def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
         sweep.train_recipes(found, recipes, tmp_path, engine)
 
 
-def test_an_interrupted_sweep_says_that_it_goes_on(read, tmp_path):
+def test_what_failed_is_left_until_it_is_tried_again_or_forgotten(read, tmp_path):
+    hard = read().recipes[0]
+    found = read(seeds=(0, ), recipes=(hard, hard.but(name='b', folder='b', start=hard.name)))
+    told = []
 
     def engine(tasks):
+        told.append([task() for task in tasks])
+        yield from zip(tasks, told[-1])
+
+    for options in (dict(), dict(), dict(retry=True), dict(fresh=True)):
+        sweep.train_recipes(found, found.recipes[1:], tmp_path, engine, **options)
+    assert list(map(len, told)) == [1, 0, 1, 1]
+    assert 'b, seed 0, starts from lr=0.1, which has not ended' in told[-1][0]['failed']
+    assert json.loads((tmp_path / 'b/seed0/failure.json').read_text()) == told[-1][0]
+
+    def interrupted(tasks):
         raise KeyboardInterrupt
 
-    found = read()
     with pytest.raises(UserError, match=f'Interrupted. Finished runs are kept in {tmp_path}'):
-        sweep.train_recipes(found, found.recipes, tmp_path, engine)
-
-
-def test_without_its_start_a_recipe_fails_and_says_so(read, tmp_path):
-    found = read(recipes=(Recipe(name='a', folder='a'), Recipe(name='b', folder='b', start='a')))
-    task, = sweep._Progress(found, found.recipes, tmp_path, None).tasks([found.recipes[1]])[:1]
-    assert 'b, seed 0, starts from a, which has not ended' in task()['failed']
-    assert json.loads((tmp_path / 'b/seed0/failure.json').read_text())['failed']
-    # It is tried again together with what it starts from.
-    sweep._prepare(found, found.recipes[1], {}, tmp_path)
-    assert (tmp_path / 'b/seed0/failure.json').exists()
-    sweep._prepare(found, found.recipes[1], {}, tmp_path, retry=True)
-    assert not (tmp_path / 'b/seed0/failure.json').exists()
+        sweep.train_recipes(found, found.recipes, tmp_path, interrupted)

@@ -73,19 +73,14 @@ def test_reads_everything(read, tmp_path):
     assert table_place(sweep, recipes['hard label']) == (('hard label', ), ())
 
 
-def test_defaults(read):
+def test_what_may_be_left_out(read):
     sweep = read('recipes: {one: {config: own.py}}')
     assert sweep.title == 'some' and sweep.seeds == (0, 1, 2) and sweep.evaluate == ('test', )
     assert sweep.table.best == 'table' and not (sweep.table.rows or sweep.table.columns)
-    assert not sweep.heatmaps
-    assert not (sweep.curves or sweep.table.seeds) and sweep.recipes[0].axes == {}
-
-
-def test_seeds_in_the_table_change_no_rows(read):
-    sweep = read(AXES + 'table: {seeds: true}')
-    assert sweep.table.seeds and not sweep.table.rows
-    sweep = read(AXES + 'table: {seeds: true, rows: [b, a]}')
-    assert sweep.table.seeds and sweep.table.rows == ('b', 'a')
+    assert not (sweep.heatmaps or sweep.curves or sweep.table.seeds or sweep.recipes[0].axes)
+    # Seeds in the table change no rows.
+    assert not read(AXES + 'table: {seeds: true}').table.rows
+    assert read(AXES + 'table: {seeds: true, rows: [b, a]}').table.rows == ('b', 'a')
 
 
 def test_values_may_be_lists_and_have_names(read):
@@ -94,10 +89,13 @@ def test_values_may_be_lists_and_have_names(read):
         axes:
           wide: {key: model.stages, values: [[1, 2], [3], null, true]}
           deep: {key: model.depth, values: {few: 2, 'many': {a: 1}}}
+        paper: {few: {'[3]': 80}}
+        table: {rows: deep, columns: wide}
         """)
     assert sweep.axes == {'wide': ['[1, 2]', '[3]', 'none', 'true'], 'deep': ['few', 'many']}
     assert sweep.recipes[1].options == {'model.stages': [1, 2], 'model.depth': {'a': 1}}
     assert sweep.recipes[4].options == {'model.stages': None, 'model.depth': 2}
+    assert [recipe.paper for recipe in sweep.recipes] == [None, None, 80, *[None] * 5]
 
 
 def test_folders_are_safe_and_differ(read):
@@ -107,15 +105,18 @@ def test_folders_are_safe_and_differ(read):
     assert folders == ['A_b', 'a_B-2', 'a_b-3', 'x', 'recipe', 'recipe-2', 'recipe-3', 'a_b=1']
 
 
-def test_paper_by_the_table_rows(read):
+def test_waves_follow_the_starts(read):
     sweep = read("""
         config: own.py
-        axes:
-          mix: {values: {CutMix: {}, Mixup: {}}}
-        paper: {CutMix: 80}
-        table: {rows: mix}
+        recipes:
+          c: {start: b, metric: mIoU}
+          a:
+          b: {start: a}
+          d: {start: random weights}
         """)
-    assert [recipe.paper for recipe in sweep.recipes] == [80, None]
+    assert [[recipe.name for recipe in wave] for wave in sweep.waves(sweep.recipes)] == [
+        ['a', 'd'], ['b'], ['c']]
+    assert [sweep.metric_of(recipe) for recipe in sweep.recipes[:2]] == ['mIoU', 'accuracy/top1']
 
 
 @pytest.mark.parametrize('only, number', [
@@ -136,74 +137,44 @@ AXES = 'config: own.py\naxes: {a: {key: x, values: [1, 2]}, b: {key: y, values: 
 
 
 @pytest.mark.parametrize('text, words', [
-    ('[1, 2]', 'the file: .*valid dictionary'),
-    ('a: [', 'no YAML'),
-    ('axis: {}', "the file has no key 'axis'. Did you mean axes"),
-    ('cells: {}', "the file has no key 'cells'. Did you mean recipes"),
-    ('config: own.py', 'no recipes: write axes or recipes'),
-    ('config: nowhere.py\nrecipes: {one: {}}', "recipe one: There is no config file 'nowhere.py'"),
+    ('[1, 2]', r'the file: .*valid dictionary.*, got \[1, 2\]'),
+    ('a: [', 'while parsing'),
+    ('axis: {}', 'axis: there is no such key.*README.md tells'),
+    ('config: own.py', 'recipes: .*at least 1 item'),
+    ('config: nowhere.py\nrecipes: {one: {}}', "There is no config file 'nowhere.py'"),
     ('recipes: {one: {}}', 'recipe one has no config'),
     ('recipes: {one: {config: own.py}, one: {config: own.py}}', 'line 1: one twice'),
-    ('recipes: {one: {config: own.py, option: {}}}',
-     "recipes, one has no key 'option'. Did you mean options"),
     ('recipes: {one: {config: own.py, options: 3}}', 'recipes, one, options: .*, got 3'),
     ('recipes: {off: {config: own.py}}', 'recipes, .*a name must be text.*, got False'),
     ('config: own.py\naxes: {a: {key: x, values: [1, 1]}}', 'axes, a: a value stands there twice'),
     ('config: own.py\naxes: {a: {key: x, values: {p: 1, q: 1}}}', 'axes, a: a value .*twice'),
-    ('config: own.py\naxes: {a: {key: x, values: []}}', 'axes, a: it needs values'),
-    ('config: own.py\naxes: {a: {key: x}}', 'axes, a: it needs values'),
-    ('config: own.py\naxes: {a: {values: [1]}}', 'axes, a: it has a list of values, but no key'),
-    ('config: own.py\naxes: {a: {key: x, vales: 2, values: [1]}}',
-     "axes, a has no key 'vales'. Did you mean values"),
+    ('config: own.py\naxes: {a: {key: x, values: []}}', 'axes, a, values: .*at least 1 item'),
+    ('config: own.py\naxes: {a: {key: x}}', 'axes, a, values: Field required'),
+    ('config: own.py\naxes: {a: {values: [1]}}', 'axes, a, values: .*valid dictionary, got'),
+    ('config: own.py\naxes: {a: 3}', 'axes, a: .*valid dictionary.*, got 3'),
     ('axes: {a: {values: {p: {config: own.py}}}, b: {values: {q: {config: own.py}}}}',
      'the axes a and b both give a config'),
     (AXES + 'recipes: {"a=1, b=1": {}}', "two recipes are called 'a=1, b=1'"),
     (AXES + 'recipes: {c: {start: d}}', "recipe c: start must name another recipe.*, got 'd'"),
     (AXES + 'recipes: {c: {start: d}, d: {start: c}}', "start must name another .*got '[cd]'"),
-    (AXES + 'seeds: []', r'seeds: .*at least 1 item.*, got \[\]'),
     (AXES + 'seeds: [1, 1]', 'seeds: a value stands there twice'),
     (AXES + 'seeds: [-1]', 'seeds, 0: .*greater than or equal to 0, got -1'),
     (AXES + 'evaluate: [tset]', "evaluate, 0: .*'test', 'val' or 'train', got 'tset'"),
-    (AXES + 'evaluate: []', 'evaluate: .*at least 1'), (AXES + 'lower: 3', 'lower: .*got 3'),
-    (AXES + 'metric: [a]', r"metric: .*got \['a'\]"),
     (AXES + 'paper: {"a=3, b=1": 3}', 'paper: no recipe is called a=3, b=1'),
     (AXES + 'paper: {"a=1, b=1": high}', "paper: a=1, b=1 must be a number, got 'high'"),
-    (AXES + 'table: {rows: c}', 'table: c is no axis; there are a, b'),
-    (AXES + 'table: {rows: a, columns: a}', 'table takes an axis once, got a, a'),
-    (AXES + 'table: {seeds: 3}', 'table, seeds: .*boolean, got 3'),
+    (AXES + 'table: {rows: c}', 'table takes each of the axes a, b once, got c'),
+    (AXES + 'table: {rows: a, columns: a}', 'table takes each .* once, got a, a'),
     (AXES + 'table: {seeds: true, rows: a, columns: b}', 'table: seeds have a column where'),
-    (AXES + 'table: {best: 3}', "table, best: .*'table', 'row' or 'column', got 3"),
     (AXES + 'table: {rows: b}', "table: the recipes 'a=1, b=1' and 'a=2, b=1' have the same place"),
-    (AXES + 'heatmaps: {x: c, y: a}', 'heatmaps: c is no axis'),
-    (AXES + 'heatmaps: {x: a}', 'heatmaps, y: Field required'),
-    (AXES + 'heatmaps: {x: a, y: a}', 'heatmaps takes an axis once'),
+    (AXES + 'heatmaps: {x: c, y: a}', 'heatmaps takes each .* once, got c, a'),
+    (AXES + 'heatmaps: {x: b, y: d}\nrecipes: {r: {axes: {d: 3, b: 1}}, s: {axes: {d: 3, b: 1}}}',
+     r"heatmaps: the recipes 'r' and 's' have the same place \(1, 3\)"),
 ])
 def test_refuses(read, text, words):
     with pytest.raises(UserError, match=rf'(?s)some.yml: .*{words}'):
         read(text)
 
 
-def test_a_heat_map_over_too_few_axes_is_refused(read):
-    text = AXES.replace('}}\n', '}, c: {key: z, values: [1, 2]}}\n')
-    with pytest.raises(ValueError, match="heatmaps: the recipes 'a=1, b=1, c=1' and"):
-        read(text + 'heatmaps: {x: a, y: b}')
-    assert read(text + 'heatmaps: {x: a, y: b, panels: c}').heatmaps.panels == ('c', )
-
-
 def test_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no file .*gone.yml'):
+    with pytest.raises(UserError, match='gone.yml: .*No such file'):
         read_sweep(tmp_path / 'gone.yml')
-
-
-def test_waves_follow_the_starts(read):
-    sweep = read("""
-        config: own.py
-        recipes:
-          c: {start: b, metric: mIoU}
-          a:
-          b: {start: a}
-          d: {start: random weights}
-        """)
-    assert [[recipe.name for recipe in wave] for wave in sweep.waves(sweep.recipes)] == [
-        ['a', 'd'], ['b'], ['c']]
-    assert [sweep.metric_of(recipe) for recipe in sweep.recipes[:2]] == ['mIoU', 'accuracy/top1']

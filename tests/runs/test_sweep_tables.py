@@ -74,9 +74,7 @@ test acc ↑
 | Cut\\|Mix |  |  | **82.00 ± 1.41** | 81.0 |  |
 | hard |  |  |  |  | 71.00 ± 1.41 |
 """
-
-
-def test_rows_alone_and_several():
+    # Without columns, and several rows.
     table, = make_tables(SWEEP.but(table=Table(rows=('p', 'mix'))), RESULTS)
     assert table.header[:2] == ['p', 'mix'] and table.labels == 2
     assert [row[:2] for row in table.rows] == [['0', 'none'], ['0.5', 'none'], ['0.5', 'Cut|Mix'],
@@ -100,6 +98,11 @@ def test_a_table_for_each_split_and_the_gap():
     assert [table.title for table in tables] == ['test acc ↑', 'train acc ↑', 'gap (train − test)']
     assert [bool(table.bold) for table in tables] == [True, False, False]
     assert tables[2].rows[0] == ['none', '-0.25 ± 0.35', '16.00 ± 1.41', '']
+    # A number is named by its axis, a name needs none.
+    labels = {'0.5': 'p=0.5', '-1': 'p=-1', '1e-3': 'p=1e-3', 'no IPS': 'no IPS', '2x2': '2x2'}
+    sweep = SWEEP.but(table=GRID, axes={**AXES, 'p': list(labels)}, recipes=[
+        recipe(label, mix='none', p=label) for label in labels])
+    assert make_tables(sweep, {})[0].header == ['mix', *labels.values()]
 
 
 def test_unfinished_and_failed_runs():
@@ -134,13 +137,6 @@ def test_latex():
 """  # noqa: E501
     assert r'\textbf{82.00 $\pm$ 1.41}' in to_latex('', make_tables(SWEEP, RESULTS))
     assert latex('gap (train − test) ↓') == r'gap (train $-$ test) $\downarrow$'
-
-
-@pytest.mark.parametrize('label, heading', [
-    ('0.5', 'a=0.5'), ('-1', 'a=-1'), ('1e-3', 'a=1e-3'), ('no IPS', 'no IPS'), ('2x2', '2x2'),
-    ('e', 'e')])
-def test_numbers_are_named_by_their_axis(label, heading):
-    assert sweep_tables._heading('a', label) == heading
 
 
 def outcome(seed, value, seconds=1.):
@@ -188,6 +184,9 @@ def test_values_stand_where_their_recipes_do():
     maps = sweep_tables.heatmap_frames(sweep, {**RESULTS, ('b', 1): dict(failed='so')})
     np.testing.assert_array_equal(maps[()], [[60.25, 80], [np.nan, 81]])
     assert list(maps[()].index) == AXES['mix'] and maps[()].columns.name == 'p'
+    layers = SWEEP.but(axes={**AXES, 'n': ['1']}, recipes=[
+        each.but(axes={**each.axes, 'n': '1'}) for each in SWEEP.recipes])
     maps = sweep_tables.heatmap_frames(
-        SWEEP.but(heatmaps=Heatmaps(x='p', y='p', panels='mix')), RESULTS)
+        layers.but(heatmaps=Heatmaps(x='p', y='n', panels='mix')), RESULTS)
     assert list(maps) == [('none', ), ('Cut|Mix', )]
+    np.testing.assert_array_equal(maps['Cut|Mix', ], [[np.nan, 82]])

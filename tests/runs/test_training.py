@@ -17,7 +17,9 @@ def test_a_folder_with_another_run_is_refused(tmp_path, left):
     assert mark == fingerprints.fingerprint(cfg, [data])
     files.write_json(tmp_path / 'fingerprint.json', mark)
     (tmp_path / left).touch()
+    (tmp_path / 'failure.json').touch()
     training.check_folder(tmp_path, json.loads(json.dumps(mark)))
+    assert (tmp_path / 'failure.json').exists()
 
     def refuses(words, config, files):
         with pytest.raises(UserError, match=f'{tmp_path} holds a run of {words}.*--work-dir'):
@@ -30,34 +32,25 @@ def test_a_folder_with_another_run_is_refused(tmp_path, left):
     (tmp_path / 'fingerprint.json').unlink()
     refuses('an unknown setup', cfg, [data])
     (tmp_path / left).unlink()
+    # Another setup has not failed yet.
+    (tmp_path / 'failure.json').touch()
     training.check_folder(tmp_path, mark)
+    assert not (tmp_path / 'failure.json').exists()
 
 
-def test_a_result_without_all_scores_is_refused(tmp_path):
-    path = tmp_path / 'result.json'
-    path.write_text(json.dumps(dict(images=[24, 48], scores=[50.])))
-    with pytest.raises(UserError, match='result.json has 1 scores at 2 numbers of images'):
-        training.read_result(path)
-
-
-@pytest.mark.parametrize('text, there, resumes', [
-    ('/gone/epoch_2.pth', True, True), ('/gone/epoch_2.pth', False, False), ('', False, False),
-    (None, True, False)])
-def test_a_run_resumes_from_a_checkpoint_that_is_there(tmp_path, text, there, resumes):
+@pytest.mark.parametrize('text, saved, found', [
+    ('/gone/epoch_2.pth', 'epoch_2.pth', 'epoch_2.pth'), ('/gone/epoch_2.pth', None, None),
+    ('', None, None), (None, 'epoch_2.pth', None),
+    # A kill between a checkpoint and its name.
+    ('', 'epoch_10.pth', 'epoch_10.pth')])
+def test_a_run_goes_on_from_the_checkpoint_that_is_there(tmp_path, text, saved, found):
     if text is not None:
         (tmp_path / 'last_checkpoint').write_text(text)
-    if there:
-        (tmp_path / 'epoch_2.pth').touch()
-    assert training._can_resume(tmp_path) == resumes
-
-
-def test_a_kill_between_a_checkpoint_and_its_name_is_mended(tmp_path):
-    for number in (9, 10):
-        (tmp_path / f'epoch_{number}.pth').touch()
-        os.utime(tmp_path / f'epoch_{number}.pth', (number, number))
-    (tmp_path / 'last_checkpoint').touch()
-    assert training._can_resume(tmp_path)
-    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'epoch_10.pth')
+    if saved:
+        for number, name in enumerate(('epoch_1.pth', saved)):
+            (tmp_path / name).touch()
+            os.utime(tmp_path / name, (number, number))
+    assert training.last_checkpoint(tmp_path) == (found and tmp_path / found)
 
 
 def test_visualisation_backends_learn_where_a_run_belongs():

@@ -10,20 +10,13 @@ import mmips
 
 #: Options that bring an ImageNet config down to 32 pixels and a few images a step.
 SMALL_IN1K = {
-    'train_dataloader.batch_size': 8,
-    'train_dataloader.num_workers': 0,
     'train_dataloader.dataset.pipeline.1.scale': 32,
-    'val_dataloader.batch_size': 4,
-    'val_dataloader.num_workers': 0,
-    'val_dataloader.dataset.pipeline.1.scale': 36,
-    'val_dataloader.dataset.pipeline.2.crop_size': 32,
+    'train_dataloader.batch_size': 8, 'val_dataloader.batch_size': 4,
     'test_dataloader.batch_size': 3,
-    'test_dataloader.num_workers': 0,
-    'test_dataloader.dataset.pipeline.1.scale': 36,
-    'test_dataloader.dataset.pipeline.2.crop_size': 32,
-    'env_cfg.cudnn_benchmark': False,
-    'default_hooks.logger.interval': 1,
-}
+    **{f'{name}_dataloader.num_workers': 0 for name in ('train', 'val', 'test')},
+    **{f'{name}_dataloader.dataset.pipeline.1.scale': 36 for name in ('val', 'test')},
+    **{f'{name}_dataloader.dataset.pipeline.2.crop_size': 32 for name in ('val', 'test')},
+    'env_cfg.cudnn_benchmark': False, 'default_hooks.logger.interval': 1}
 
 
 @pytest.fixture(scope='session')
@@ -55,27 +48,31 @@ def imagenet(tmp_path_factory):
     """An ImageNet-format tree of four classes with 6 training and 2 validation images each."""
     root = tmp_path_factory.mktemp('imagenet')
     rng = np.random.default_rng(0)
+    # With lists, four folders are enough for the thousand classes of the head.
+    (root / 'meta').mkdir()
     for split, count in (('train', 6), ('val', 2)):
-        lines = []
-        for label in range(4):
-            name = f'n0144076{label}'
-            (root / split / name).mkdir(parents=True)
-            for number in range(count):
-                image = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
-                image[..., label % 3] += np.uint8(120)
-                Image.fromarray(image).save(root / split / name / f'{number}.JPEG')
-                lines.append(f'{name}/{number}.JPEG {label}')
-        # With lists, four folders are enough for the thousand classes of the head.
-        (root / 'meta').mkdir(exist_ok=True)
-        (root / 'meta' / f'{split}.txt').write_text('\n'.join(lines))
+        names = [f'n0144076{label}/{number}.JPEG {label}' for label in range(4)
+                 for number in range(count)]
+        (root / 'meta' / f'{split}.txt').write_text('\n'.join(names))
+        for name, label in (line.split() for line in names):
+            image = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
+            image[..., int(label) % 3] += np.uint8(120)
+            (root / split / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(root / split / name)
     return root
 
 
 @pytest.fixture
-def small_in1k(imagenet):
+def small():
+    """``--cfg-options`` of an ImageNet config for small images."""
+    return [f'{key}={value}' for key, value in SMALL_IN1K.items()]
+
+
+@pytest.fixture
+def small_in1k(imagenet, small):
     """``--cfg-options`` that run an ImageNet config on the small tree."""
-    roots = {f'{name}_dataloader.dataset.data_root': imagenet for name in ('train', 'val', 'test')}
-    return [f'{key}={value}' for key, value in {**SMALL_IN1K, **roots}.items()]
+    return small + [f'{name}_dataloader.dataset.data_root={imagenet}'
+                    for name in ('train', 'val', 'test')]
 
 
 @pytest.fixture(scope='session')
@@ -103,8 +100,7 @@ def digits_config(tmp_path):
 _base_ = [{mmips.cfg('ips/resnet-s_ips_digits.py')!r}]
 train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=1, val_interval=1)
 train_dataloader = dict(num_workers=0)
-val_dataloader = dict(num_workers=0)
-test_dataloader = dict(num_workers=0)
+val_dataloader = dict(num_workers=0, dataset=dict(indices=200))
+test_dataloader = dict(num_workers=0, dataset=dict(indices=200))
 """)
     return path
-

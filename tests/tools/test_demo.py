@@ -1,24 +1,17 @@
-import importlib.util
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.tools import load_tool, run_here
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'demo.py'
 TINY = {'train_cfg.max_epochs': 1, 'model.backbone.base_channels': 4,
         'model.backbone.stem_channels': 4, 'model.head.in_channels': 16}
 
 
-@pytest.fixture
-def tool():
-    spec = importlib.util.spec_from_file_location('tool_demo', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_shows_every_seed_curves_and_pairs_and_trains_once(tool, tmp_path, monkeypatch, capsys):
+def test_shows_every_seed_curves_and_pairs_and_trains_once(tmp_path, monkeypatch, capsys):
+    tool = load_tool('demo.py')
+    monkeypatch.setattr(tool.scheduling, 'run_local', run_here)
     read = tool.sweep.read_sweep
 
     def read_tiny(path):
@@ -43,9 +36,6 @@ def test_shows_every_seed_curves_and_pairs_and_trains_once(tool, tmp_path, monke
     tool.main(argv)
     again = capsys.readouterr().out
     assert '[1/' not in again and '\n'.join(rows) in again
-
-
-def test_refuses(tool, capsys):
     with pytest.raises(SystemExit):
         tool.main(['--jobs', '0'])
-    assert '--jobs must be at least 1, but got 0' in capsys.readouterr().err
+    assert '--jobs: must be at least 1, got 0' in capsys.readouterr().err

@@ -1,4 +1,3 @@
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -7,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.configs import ROOT
+from helpers.tools import load_tool
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'sweep.py'
 FILE = """
 config: ips/resnet-s_hard_npz.py
 options: {train_cfg.max_epochs: 4, model.backbone.base_channels: 4, model.backbone.stem_channels: 4,
@@ -27,10 +27,7 @@ recipes:
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('tool_sweep', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/sweep.py')
 
 
 @pytest.fixture(scope='module')
@@ -56,19 +53,30 @@ def argv(folder, monkeypatch):
 
 
 @pytest.fixture
-def whole(tool, argv, folder, capsys):
+def sweep(tool, argv, capsys):
+    """Function: run the tool with more options; returns its status and what it printed."""
+
+    def run(*options):
+        status = 0
+        try:
+            tool.main([*argv, *options])
+        except SystemExit as end:
+            status = end.code
+        return status, capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def whole(sweep, folder):
     """The folder of a sweep that has ended, with one failure, and what it printed."""
-    if (folder / 'whole').exists():
-        return folder / 'whole', None
-    with pytest.raises(SystemExit) as end:
-        tool.main(argv)
-    assert end.value.code == 2
-    return folder / 'whole', capsys.readouterr()
+    out = folder / 'whole'
+    return out, None if out.exists() else sweep()
 
 
-def test_trains_what_does_not_fail_and_nothing_twice(tool, argv, whole, capsys):
-    out, printed = whole
-    assert printed is not None, 'this test comes first'
+def test_trains_what_does_not_fail_and_nothing_twice(sweep, whole):
+    out, (status, printed) = whole
+    assert status == 2
     assert [line.partition(':')[0] for line in printed.out.splitlines() if line[:1] == '['] == [
         '[1/3] hard label, seed 0', '[2/3] bad, seed 0', '[3/3] IPS, seed 0']
     assert 'bad, seed 0, failed (RuntimeError: ' in printed.err and '--retry-failed' in printed.err
@@ -87,27 +95,22 @@ def test_trains_what_does_not_fail_and_nothing_twice(tool, argv, whole, capsys):
     assert (out / 'IPS' / 'seed0' / 'epoch_4.pth').is_file()
 
     times = {path: path.stat().st_mtime_ns for path in out.rglob('seed0/*')}
-    with pytest.raises(SystemExit) as end:
-        tool.main(argv)
-    assert end.value.code == 2
-    assert '[1/' not in (text := capsys.readouterr()).out and 'bad, seed 0, failed' in text.err
+    status, text = sweep()
+    assert status == 2 and '[1/' not in text.out and 'bad, seed 0, failed' in text.err
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob('seed0/*')}
     # Chosen recipes alone decide.
-    tool.main([*argv, '--only', 'IPS', 'hard label'])
-    assert '| bad | – |' in capsys.readouterr().out
-    with pytest.raises(SystemExit) as end:
-        tool.main([*argv, '--retry-failed'])
-    assert end.value.code == 2 and '[1/1] bad, seed 0: failed' in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        tool.main([*argv, '--cfg-options', 'optim_wrapper.optimizer.lr=0.5'])
-    assert 'hard_label/seed0 holds a run of another setup (differing: config)' in (
-        capsys.readouterr().err)
+    status, text = sweep('--only', 'IPS', 'hard label')
+    assert not status and '| bad | – |' in text.out
+    assert '[1/1] bad, seed 0: failed' in sweep('--retry-failed')[1].out
+    _, text = sweep('--cfg-options', 'optim_wrapper.optimizer.lr=0.5')
+    assert 'hard_label/seed0 holds a run of another setup (differing: config)' in text.err
 
 
 @pytest.mark.slow
 def test_a_killed_sweep_leaves_no_orphans_and_ends_with_the_same_bytes(whole, argv, folder):
     out = folder / 'killed'
-    command = [sys.executable, '-W', 'ignore', str(TOOL), *argv[:-1], str(out)]
+    command = [sys.executable, '-W', 'ignore', ROOT / 'tools/analysis_tools/sweep.py', *argv[:-1],
+               out]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     moment = out / 'IPS' / 'seed0' / 'last_checkpoint'
     while not (moment.exists() and moment.read_text()):
@@ -130,41 +133,34 @@ def test_a_killed_sweep_leaves_no_orphans_and_ends_with_the_same_bytes(whole, ar
     assert (out / 'results.csv').read_bytes() == (whole[0] / 'results.csv').read_bytes()
 
 
-def test_lists_and_collects_without_training(tool, whole, argv, folder, capsys):
+def test_lists_and_collects_without_training(sweep, whole, folder):
     out = folder / 'copy'
     shutil.copytree(whole[0] / 'IPS', out / 'IPS')
-    argv = [*argv[:-1], str(out)]
-    tool.main([*argv, '--list'])
-    assert capsys.readouterr().out == 'hard label   (hard_label)\nbad   (bad)\nIPS   (IPS)\n'
-    tool.main([*argv, '--collect', '--seeds', '0', '1'])
-    assert '| hard label | – |' in capsys.readouterr().out
+    there = ('--work-dir', str(out))
+    assert sweep(*there, '--list')[1].out == (
+        'hard label   (hard_label)\nbad   (bad)\nIPS   (IPS)\n')
+    assert '| hard label | – |' in sweep(*there, '--collect', '--seeds', '0', '1')[1].out
     assert (out / 'results.csv').read_text().splitlines()[1].startswith('IPS,0,')
     assert (out / 'curves.png').is_file() and not (out / 'bad').exists()
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--npz', 'gone.npz'], '--npz must name an existing .npz file, but got gone.npz'),
-    (['--jobs', '0'], '--jobs must be at least 1, but got 0'),
-    (['--max-classes', '-1'], '--max-classes must be at least 1, but got -1'),
+    (['--npz', 'gone.npz'], '--npz: must name an existing file, got gone.npz'),
+    (['--jobs', '0'], '--jobs: must be at least 1, got 0'),
     (['--only', 'soft label'], "--only: no recipe is called 'soft label'"),
     (['--cfg-options', 'model.alhpa=1'], 'the option model.alhpa does not exist'),
-    (['--list', '--collect'], 'not allowed with argument'),
-])
-def test_refuses(tool, argv, options, message, capsys):
-    with pytest.raises(SystemExit):
-        tool.main([*argv, *options])
-    assert message in capsys.readouterr().err
+    (['--list', '--collect'], 'not allowed with argument')])
+def test_refuses(sweep, options, message):
+    status, text = sweep(*options)
+    assert status == 2 and message in text.err
 
 
-def test_an_engine_is_chosen(tool, argv, monkeypatch):
+def test_an_engine_is_chosen(tool, sweep, argv, monkeypatch):
     chosen = []
-    monkeypatch.setattr(tool.sweep, 'train_recipes', lambda found, recipes, work_dir, engine, *rest:
-                        chosen.append((engine.func.__name__, engine.keywords)))
+    monkeypatch.setattr(tool.sweep, 'train_recipes', lambda *args: chosen.append(args[3].keywords))
     monkeypatch.setattr(tool.sweep, 'report', lambda *args: None)
-    tool.main(argv)
-    tool.main([*argv, '--engine', 'slurm', '--slurm', 'partition=gpu', 'time=60'])
-    work_dir = Path(argv[-1])
-    assert chosen == [
-        ('run_local', dict(devices=[''], jobs=1)),
-        ('run_slurm', dict(folder=work_dir / 'slurm', options=dict(
-            partition='gpu', time=60, array_parallelism=1)))]
+    sweep()
+    sweep('--engine', 'slurm', '--slurm', 'partition=gpu', 'time=60')
+    assert chosen == [dict(devices=[''], jobs=1), dict(
+        folder=Path(argv[-1]) / 'slurm',
+        options=dict(partition='gpu', time=60, array_parallelism=1))]

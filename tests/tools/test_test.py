@@ -1,7 +1,8 @@
+from pathlib import Path
+
 import mmengine
 import pytest
 import torch
-from mmengine.config import Config
 
 import mmips
 
@@ -9,23 +10,22 @@ import mmips
 @pytest.fixture
 def checkpoint(elsewhere):
     """Untrained weights of the digits network."""
-    from mmengine.registry import init_default_scope
-    from mmpretrain.registry import MODELS
-    init_default_scope('mmpretrain')
-    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
-    cfg.model.data_preprocessor = cfg.data_preprocessor
-    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), 'w.pth')
+    from mmpretrain.apis import get_model
+    torch.save(dict(state_dict=get_model(mmips.cfg('ips/resnet-s_ips_digits.py')).state_dict()),
+               'w.pth')
     return 'w.pth'
 
 
-def test_predictions_and_tta(evaluate, digits_config, checkpoint):
-    plain = evaluate([str(digits_config), checkpoint, '--out', 'p.pkl'])
+def test_predictions_pictures_and_tta(evaluate, digits_config, checkpoint):
+    plain = evaluate([str(digits_config), checkpoint, '--out', 'p.pkl', '--show-dir', 'pictures',
+                      '--interval', '80'])
     predictions = mmengine.load('p.pkl')
     hits = [int(p['pred_label']) == int(p['gt_label']) for p in predictions]
     assert plain['accuracy/top1'] == pytest.approx(100 * sum(hits) / len(hits), abs=1e-3)
     flipped = evaluate([str(digits_config), checkpoint, '--tta', '--out', 'f.pkl'])
     assert not torch.equal(mmengine.load('f.pkl')[0]['pred_score'], predictions[0]['pred_score'])
     assert set(flipped) == set(plain)
+    assert list(Path().rglob('pictures/**/*.png'))
 
 
 @pytest.mark.parametrize('argv, words', [
@@ -37,8 +37,3 @@ def test_messages(evaluate, digits_config, elsewhere, argv, words, capsys):
         evaluate([str(digits_config), *argv])
     assert caught.value.code == 2
     assert words in capsys.readouterr().err
-
-
-def test_show_dir_writes_pictures(evaluate, digits_config, checkpoint, elsewhere):
-    evaluate([str(digits_config), checkpoint, '--show-dir', 'pictures', '--interval', '800'])
-    assert list(elsewhere.rglob('*.png'))

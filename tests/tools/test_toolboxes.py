@@ -135,7 +135,7 @@ def test_three_lines_over_mmpretrains_config(run_command, run, small_in1k, three
     assert saved['meta']['iter'] == 12
 
 
-def test_own_folder_of_images_trains_and_tests(run, tmp_path, monkeypatch):
+def test_own_folder_of_images_trains_and_tests(run, small, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     # Three classes of five images each, without a validation split.
     for name in ('ant', 'bee', 'cat'):
@@ -144,17 +144,8 @@ def test_own_folder_of_images_trains_and_tests(run, tmp_path, monkeypatch):
             image = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
             Image.fromarray(image).save(tmp_path / 'own' / name / f'{number}.jpg')
     monkeypatch.setenv('MMIPS_DATA', str(tmp_path / 'own'))
-    options = {
-        'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 8,
-        'train_dataloader.dataset.pipeline.1.scale': 32, 'train_dataloader.num_workers': 0,
-        'default_hooks.logger.interval': 1, 'param_scheduler.0.end': 1,
-        'param_scheduler.1.begin': 0}
-    for split in ('val', 'test'):
-        options.update({f'{split}_dataloader.{key}': value for key, value in {
-            'batch_size': 4, 'num_workers': 0, 'dataset.pipeline.1.scale': 36,
-            'dataset.pipeline.2.crop_size': 32}.items()})
-    options = ['--no-pin-memory', '--cfg-options',
-               *(f'{key}={value}' for key, value in options.items())]
+    options = ['--no-pin-memory', '--cfg-options', *small, 'train_cfg.max_epochs=1',
+               'param_scheduler.0.end=1', 'param_scheduler.1.begin=0']
     config = mmips.cfg('ips/resnet50_ips_custom.py')
 
     said = run('mmpretrain', 'train.py', config, '--no-persistent-workers', *options)

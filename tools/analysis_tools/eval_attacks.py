@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser.add_argument('--space', choices=list(SPACES), default='pixel',
                         help='unit of eps: the image range 0 to 1, or the normalised input; the '
                         'paper does not say which (default: pixel)')
-    parser.add_argument('--steps', type=int, default=10,
+    parser.add_argument('--steps', type=cli.positive, default=10,
                         help='steps of I-FGSM and PGD (default: 10)')
     size = parser.add_mutually_exclusive_group()
     size.add_argument('--step-size', type=float, metavar='SIZE',

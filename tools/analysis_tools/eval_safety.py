@@ -26,7 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser.add_argument('--groups', nargs='+', metavar='GROUP', default=(),
                         help='a group for each checkpoint, such as its method: adds mean and '
                         'standard deviation of each group')
-    parser.add_argument('--num-bins', type=int, default=15, metavar='M',
+    parser.add_argument('--num-bins', type=cli.positive, default=15, metavar='M',
                         help='bins of the calibration errors (default: 15)')
     parser.add_argument('--save-probs', action='store_true',
                         help='keep the probabilities of all images, DIR/probs/*.npz')

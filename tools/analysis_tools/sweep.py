@@ -26,8 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add, options = parser.add_argument, dict(nargs='+', action=DictAction, default={},
-                                             metavar='KEY=VALUE')
+    add = parser.add_argument
     add('sweep', type=Path, metavar='SWEEP.yml')
     add('--work-dir', type=Path, help='default: work_dirs/sweep_<name of the file>')
     add('--seeds', nargs='+', type=int, help='instead of those of the file')
@@ -35,30 +34,22 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='train these recipes alone')
     add('--engine', choices=['local', 'slurm'], default='local',
         help='where to train: here (default), or as jobs of Slurm (needs submitit)')
-    add('--slurm', **options, help="settings of submitit's SlurmExecutor: partition, time "
-        '(minutes; default: a day), gpus_per_node, array_parallelism ...')
-    add('--jobs', type=int, help='on CPUs: runs at a time (default: one per core)')
+    add('--slurm', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+        help="settings of submitit's SlurmExecutor: partition, time (minutes; default: a day) ...")
+    add('--jobs', type=cli.positive, help='on CPUs: runs at a time (default: one per core)')
     add('--devices', nargs='+', metavar='N', help='GPUs to use, or cpu (default: all there are)')
-    add('--jobs-per-device', type=int, default=1, help='runs at a time on each GPU (default: 1)')
+    add('--jobs-per-device', type=cli.positive, default=1,
+        help='runs at a time on each GPU (default: 1)')
     add('--retry-failed', action='store_true', help='run what has failed again')
     add('--fresh', action='store_true',
         help='train the chosen recipes and seeds anew, forget their old runs')
-    add('--npz', type=Path, help='.npz with images_train, labels_train, images_test, labels_test, '
-        'for the npz configs')
-    add('--max-classes', type=int, help='first K classes of the .npz')
-    add('--per-class', type=int, help='first M training images of each class')
-    add('--cfg-options', **options, help='settings for the configs of all recipes')
+    cli.add_npz_options(parser)
+    cli.add_cfg_options(parser, 'settings for the configs of all recipes')
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument('--list', action='store_true', help='name the recipes, train nothing')
     instead.add_argument('--collect', action='store_true',
                          help='tabulate and draw what the work directory holds, train nothing')
     args = parser.parse_args(argv)
-    if args.npz and not args.npz.is_file():
-        parser.error(f'--npz must name an existing .npz file, but got {args.npz}')
-    for option in ('jobs', 'jobs_per_device', 'max_classes', 'per_class'):
-        value = getattr(args, option)
-        if value is not None and value < 1:
-            parser.error(f'--{option.replace("_", "-")} must be at least 1, but got {value}')
     args.work_dir = args.work_dir or Path('work_dirs') / f'sweep_{args.sweep.stem}'
     return args
 
@@ -66,10 +57,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the sweep asked for on the command line."""
-    args = parse_args(argv)
-    sweep.use_npz(args.npz, args.max_classes, args.per_class)
-    sweep.run_sweep(**{key: value for key, value in vars(args).items()
-                       if key not in ('npz', 'max_classes', 'per_class')})
+    sweep.run_sweep(parse_args(argv))
 
 
 if __name__ == '__main__':

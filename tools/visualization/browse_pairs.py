@@ -28,7 +28,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
     parser.add_argument('--out', help='PNG file (default: pairs.png in --output-dir)')
     parser.add_argument('--output-dir', help='folder (default: work_dirs/<name of the config>)')
-    parser.add_argument('--num-pairs', type=int, default=6, help='pairs to draw (default: 6)')
+    parser.add_argument('--num-pairs', type=cli.positive, default=6,
+                        help='pairs to draw (default: 6)')
     parser.add_argument('--prob', type=float, help="probability of a swap (default: the config's)")
     parser.add_argument('--seed', type=int, default=0, help='seed (default: 0)')
     parser.add_argument('--checkpoint', nargs='+', default=[], dest='checkpoints', metavar='CKPT',

@@ -34,7 +34,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     which.add_argument('--pick', choices=['spread', 'disagree'], default='spread',
                        help='images evenly spread over the split, or over those that the first '
                        'checkpoint gets wrong and the last right (default: spread)')
-    parser.add_argument('--num', type=int, default=6, help='how many to pick (default: 6)')
+    parser.add_argument('--num', type=cli.positive, default=6,
+                        help='how many to pick (default: 6)')
     parser.add_argument('--method', default='gradcam',
                         help='gradcam, gradcam++, layercam, ... of grad-cam (default: gradcam)')
     parser.add_argument('--target-layers', nargs='+', metavar='NAME', default=[],

@@ -36,7 +36,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--images', nargs='+', type=int, metavar='N', default=(),
                        help='numbers of the images to draw, from 0')
-    which.add_argument('--num', type=int, default=4,
+    which.add_argument('--num', type=cli.positive, default=4,
                        help='how many to draw, evenly spread over the split (default: 4)')
     parser.add_argument('--score-thr', type=float, default=0.3,
                         help='least score of a box to be drawn (default: 0.3)')

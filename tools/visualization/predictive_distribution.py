@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                        help='images that the first checkpoint gets wrong, those of them where it '
                        'is surest, those where the checkpoints disagree, or any '
                        f'(default: {PICKS[0]})')
-    parser.add_argument('--num', type=int, default=4, metavar='N',
+    parser.add_argument('--num', type=cli.positive, default=4, metavar='N',
                         help='how many to pick (default: 4)')
     parser.add_argument('--seed', type=int, default=0, help='of --pick random (default: 0)')
     parser.add_argument('--class', nargs='+', metavar='NAME', dest='class_names', default=(),
@@ -41,7 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser.add_argument('--of', choices=list(OF), default='mean',
                         help='of a class the mean predicted distribution, or the share of its '
                         'images for which a class is predicted (default: mean)')
-    parser.add_argument('--topk', type=int, metavar='K',
+    parser.add_argument('--topk', type=cli.positive, metavar='K',
                         help='bars of a distribution (default: 5 of an image, 10 of a class)')
     args = parser.parse_args(argv, Request())
     cli.check_names(parser, args)
