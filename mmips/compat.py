@@ -17,9 +17,6 @@ from packaging.specifiers import SpecifierSet
 from mmips.errors import UserError
 from mmips.version import STACK
 
-__all__ = ['EnvironmentProblem', 'check_environment', 'extend_config_packages', 'has_mmcv_ops',
-           'has_package', 'require_package']
-
 MAINTAINED, UPSTREAM = 'maintained', 'upstream'
 # Upstream's other distributions of the same files.
 _TWINS = {'mmengine': ('mmengine-lite', ), 'mmcv': ('mmcv', 'mmcv-full')}

@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ['MissingFileError', 'UserError', 'check_choice', 'error_text', 'explained']
-
 # By these the MM stack tells a user what is wrong with a config; others, such as torch's
 # RuntimeError, need their traceback.
 _REFUSALS = (ValueError, TypeError, KeyError, OSError, AssertionError, ImportError)

@@ -4,8 +4,6 @@
 ``setup.py`` runs this file alone, before anything is installed: it imports nothing.
 """
 
-__all__ = ['STACK', '__version__']
-
 __version__ = '0.1.0'
 
 #: Import name -> what to install of the maintained line (the tests run on it), what of upstream

@@ -11,8 +11,6 @@ import pandas as pd
 from mmips.config import loading, sources
 from mmips.config.data import ERRORS, WARNINGS, Split, inspect_split
 
-__all__ = ['check_data', 'inspect_config']
-
 SPLITS = ('train', 'val', 'test')
 # More classes than this are summed up: the rarest and the most frequent are shown.
 _MANY = 40

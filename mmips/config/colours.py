@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from mmips.config.pair_checks import find_preprocessor
 from mmips.config.sources import iter_datasets, type_name
 
-__all__ = ['network_order', 'pipeline_order', 'reverses']
-
 
 def pipeline_order(cfg: Mapping, split: str) -> str:
     """The order between loading and packing; of several data sets in a wrapper the first counts."""

@@ -15,8 +15,6 @@ from xml.etree import ElementTree
 from mmips.config import sources
 from mmips.config.data_items import Event, Inspector, reason
 
-__all__ = ['ERRORS', 'WARNINGS', 'Split', 'inspect_split']
-
 #: Kind of problem -> what it means. Training would fail, or learn something else than meant.
 ERRORS = {
     'data set': 'data sets that cannot be read',

@@ -11,8 +11,6 @@ from PIL import Image
 
 from mmips.config import sources
 
-__all__ = ['Event', 'Inspector', 'reason']
-
 #: 'counts' or 'notes' with a Counter, 'paths' with a path, or a kind of problem and what has it.
 Event = tuple[str, Any]
 _Size = tuple[int, int] | None

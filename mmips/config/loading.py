@@ -8,8 +8,6 @@ from mmips.config import paths
 from mmips.config.options import merge_options
 from mmips.errors import UserError, error_text
 
-__all__ = ['find_config', 'load_config', 'set_dataloader_defaults', 'set_work_dir']
-
 
 def load_config(name: str, options: dict | None = None) -> Any:
     """Read a config, by path or by name such as ``ips/x.py``, and merge ``--cfg-options``."""

@@ -11,8 +11,6 @@ from typing import Any
 
 from mmips.errors import UserError
 
-__all__ = ['merge_options']
-
 # What the Runner and our tools read of a config besides the Runner's own arguments.
 _RUNNER_KEYS = ('activation_checkpointing', 'compile', 'data_preprocessor',
                 'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',

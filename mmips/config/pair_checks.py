@@ -12,8 +12,6 @@ from mmips.config.sources import type_name
 from mmips.config.transfer_checks import transfer_mistakes, transfer_warnings
 from mmips.errors import UserError
 
-__all__ = ['check_config', 'find_augments', 'find_preprocessor']
-
 SWAP = 'IntraClassPatchSwap'
 _SAMPLER = "train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler'))"
 _MODEL = "model = dict(type='mmips.SelfDistillClassifier')"

@@ -8,8 +8,6 @@ from pathlib import Path
 from mmips.compat import extend_config_packages, require_package
 from mmips.errors import MissingFileError, UserError
 
-__all__ = ['base', 'cfg', 'config_root']
-
 
 def config_root() -> Path:
     """The folder of our configs: in ``.mim`` once installed, else beside the package."""

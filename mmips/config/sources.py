@@ -15,11 +15,6 @@ import yaml
 
 from mmips.errors import MissingFileError
 
-__all__ = ['DATA_SOURCES', 'advise', 'advise_checkpoint', 'check_paths', 'is_local',
-           'iter_datasets', 'missing_checkpoints', 'missing_datasets', 'pending_downloads',
-           'present_paths', 'type_name']
-
-
 #: Dataset type without its scope -> how to obtain it; the file says what the fields are.
 DATA_SOURCES: dict[str, dict] = yaml.safe_load(
     Path(__file__).with_name('data_sources.yml').read_text(encoding='utf-8'))

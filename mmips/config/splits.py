@@ -5,8 +5,6 @@ from typing import Any
 from mmips.config import loading, sources
 from mmips.errors import UserError
 
-__all__ = ['drop_pretrained', 'prepare_split']
-
 
 def prepare_split(cfg: Any, split: str, name: str) -> None:
     """Adapt a config in place: its images in order, its weights from checkpoints alone.

@@ -6,8 +6,6 @@ from typing import Any
 from mmips.config.sources import type_name
 from mmips.errors import UserError
 
-__all__ = ['auto_scale_lr', 'use_amp', 'use_pictures', 'use_tta']
-
 
 def use_amp(cfg: Any) -> None:
     """Train in mixed precision."""

@@ -9,8 +9,6 @@ from typing import Any
 
 from mmips.config.sources import type_name
 
-__all__ = ['Mistake', 'transfer_mistakes', 'transfer_warnings']
-
 #: A key, its value, what was expected, what to write.
 Mistake = tuple[str, Any, str, str]
 

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
-__all__ = ['BaseArrayDataset']
-
 
 class BaseArrayDataset(BaseDataset):
     """An mmpretrain dataset whose images live in one array.

@@ -7,8 +7,6 @@ from mmseg.datasets import BaseSegDataset
 
 from mmips.registry import DATASETS
 
-__all__ = ['CamVidDataset']
-
 
 @DATASETS.register_module()
 class CamVidDataset(BaseSegDataset):

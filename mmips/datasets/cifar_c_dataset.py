@@ -12,8 +12,6 @@ from mmips.registry import DATASETS
 
 from .array_dataset import ArrayDataset
 
-__all__ = ['CIFARCDataset', 'read_cifar_c']
-
 _FETCH = ('CIFAR-100-C is at https://zenodo.org/records/3555552, CIFAR-10-C at '
           'https://zenodo.org/records/2535967; give the unpacked folder.')
 

@@ -11,8 +11,6 @@ from mmips.registry import DATASETS
 
 from .base_array_dataset import BaseArrayDataset
 
-__all__ = ['DigitsDataset']
-
 
 @DATASETS.register_module()
 class DigitsDataset(BaseArrayDataset):

@@ -6,9 +6,6 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ['IMAGE_SUFFIXES', 'class_root', 'find_classes', 'list_images', 'split_validation',
-           'visible_folders']
-
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 ADVICE = ('Set the environment variable MMIPS_DATA (or data_root) to a folder that holds '
           'train/<class>/*.jpg and val/<class>/*.jpg, or just <class>/*.jpg.')

@@ -11,8 +11,6 @@ from mmips.registry import DATASETS
 
 from . import folders
 
-__all__ = ['ImageFolder']
-
 
 @DATASETS.register_module()
 class ImageFolder(BaseDataset):

@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ['get_labels']
-
 _ADVICE = ('There must be one label per image, as every single-label mmpretrain dataset has, alone '
            'or in Concat-, Repeat-, ClassBalanced-, KFold- or NoisyLabelDataset. For data without '
            "such labels PairedClassSampler can use partner='self'.")

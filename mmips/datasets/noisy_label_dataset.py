@@ -16,8 +16,6 @@ from mmips.registry import DATASETS
 
 from .labels import get_labels
 
-__all__ = ['NoisyLabelDataset']
-
 
 @DATASETS.register_module()
 class NoisyLabelDataset:

@@ -15,8 +15,6 @@ from mmips.errors import MissingFileError
 
 from .rugd_labels import COLOURS, SPLITS
 
-__all__ = ['convert', 'read_ids']
-
 UNKNOWN = 255
 WRITTEN, DONE = 'written', 'already done'
 

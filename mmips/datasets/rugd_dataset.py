@@ -13,8 +13,6 @@ from mmips.registry import DATASETS
 
 from .rugd_labels import COARSE, COARSE_COLOURS, COLOURS, FINE, LABELS, SPLITS
 
-__all__ = ['RUGDDataset']
-
 IGNORED = 255  # mmseg's value for pixels that neither loss nor metric counts
 LEVELS: dict[str, tuple[str, ...]] = {'coarse': tuple(COARSE), 'fine': FINE}
 CONVERT = 'run (again): python tools/dataset_converters/rugd.py'

@@ -6,8 +6,6 @@ Navigation and Visual Perception in Unstructured Outdoor Environments, IROS 2019
 ``RUGD_annotation-colormap.txt``, which comes with its annotations.
 """
 
-__all__ = ['COARSE', 'COARSE_COLOURS', 'COLOURS', 'FINE', 'LABELS', 'SPLITS']
-
 #: Name -> colour (red, green, blue) in the published annotations, in the order of the ids 0..24.
 COLOURS: dict[str, tuple[int, int, int]] = {
     'void': (0, 0, 0),

@@ -11,8 +11,6 @@ from mmpretrain.datasets import BaseDataset
 from mmips.errors import check_choice
 from mmips.registry import DATASETS
 
-__all__ = ['StanfordDogs']
-
 URL = 'http://vision.stanford.edu/aditya86/ImageNetDogs/'
 
 

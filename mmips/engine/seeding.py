@@ -8,8 +8,6 @@ import torch
 
 from mmips.registry import FUNCTIONS
 
-__all__ = ['seed_everything', 'seed_worker']
-
 
 def seed_everything(*entropy: int) -> None:
     """Seed Python, NumPy and torch; every (seed, rank, epoch) gives an unrelated state."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from mmips.errors import UserError
 
-__all__ = ['ATTACKS', 'SPACES', 'AttackSettings']
-
 ATTACKS = {'fgsm': 'FGSM', 'i-fgsm': 'I-FGSM', 'pgd': 'PGD'}
 #: Units of eps.
 SPACES = {'pixel': 'the image range 0 to 1',

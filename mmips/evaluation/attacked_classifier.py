@@ -14,8 +14,6 @@ from mmips.evaluation.attack_settings import AttackSettings
 from mmips.evaluation.predictions import check_labels
 from mmips.functional.attacks import Bounds, fgsm, i_fgsm, pgd
 
-__all__ = ['AttackedClassifier']
-
 
 class AttackedClassifier:
     """An mmpretrain classifier in evaluation mode, which does not change, and attacks on it.

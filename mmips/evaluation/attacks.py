@@ -13,7 +13,6 @@ from mmips.evaluation.attack_settings import ATTACKS, SPACES, AttackSettings
 from mmips.runs import files, fingerprints
 from mmips.runs.tables import Table, to_markdown
 
-__all__ = ['evaluate_attacks', 'to_text']
 
 def evaluate_attacks(request: predictions.Request) -> pd.DataFrame:
     """Do what ``eval_attacks.py`` is asked for: ``attacks.md``, ``.csv``, ``.json`` and ``.png``.

@@ -14,8 +14,6 @@ from mmips.evaluation import predictions
 from mmips.runs import loaders
 from mmips.visualization.cam import draw_cam
 
-__all__ = ['Result', 'compare_cam', 'import_vis_cam', 'pick_images']
-
 
 class Result(NamedTuple):
     """What one checkpoint makes of the chosen images."""

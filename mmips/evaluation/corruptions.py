@@ -23,9 +23,6 @@ from mmips.runs import files, fingerprints
 from mmips.runs.tables import Table, to_markdown
 from mmips.visualization import denormalize
 
-__all__ = ['corrupt_split', 'corruption_errors', 'corruption_tables', 'eval_corruptions',
-           'insert_step', 'summarise']
-
 _LIBRARY = 'imagecorruptions-imaug'
 CLEAN = ('clean', 0)
 

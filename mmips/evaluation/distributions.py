@@ -16,9 +16,6 @@ from mmips.evaluation import predictions
 from mmips.runs import loaders
 from mmips.runs.tables import Table, to_markdown
 
-__all__ = ['OF', 'PICKS', 'Compared', 'class_distribution', 'compare_distributions', 'make_bars',
-           'mass_table', 'pick_images', 'split_mass']
-
 #: What a distribution over all images of a class is.
 OF = dict(mean='mean predicted distribution', top1='share of top-1 predictions')
 #: Which images are drawn, see ``--pick``.

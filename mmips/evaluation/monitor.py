@@ -13,8 +13,6 @@ from mmips.evaluation import predictions
 from mmips.runs import logs, tables
 from mmips.visualization import monitor as drawing
 
-__all__ = ['compare_monitors', 'read_quantities']
-
 LAYER = 'grad/'
 _PANELS = {
     'monitor_kd': {"L1 norm of the KL's gradient, mean over pairs": ['kd_grad'],

@@ -15,8 +15,6 @@ from mmips.runs import files
 from mmips.structures import join_index_pairs, split_pairs
 from mmips.visualization import denormalize, draw_pairs
 
-__all__ = ['Batch', 'browse_pairs', 'choose_pairs', 'gap_notes', 'load_batch']
-
 _BARS = ('bars: p, the probability of the class; their mark: p before the swap; \u25b2 easier '
          'after it, \u25bc harder')
 

@@ -10,8 +10,6 @@ from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.runs import tables
 
-__all__ = ['CLASS_METRICS', 'check_metric', 'class_scores', 'write_comparison']
-
 #: The metrics of mmseg and mmdet that have a score for every class.
 CLASS_METRICS = ('IoUMetric', 'VOCMetric', 'CocoMetric')
 

@@ -20,11 +20,6 @@ from mmips.config import colours, loading, sources, splits
 from mmips.errors import MissingFileError, UserError
 from mmips.runs import files, fingerprints, loaders
 
-__all__ = ['Predictions', 'Request', 'build_model', 'check_labels', 'class_names', 'did_you_mean',
-           'each_checkpoint', 'find_images', 'iter_batches', 'load_classifier_config',
-           'load_config', 'load_images', 'load_split_config', 'places', 'predict_all',
-           'predict_inputs', 'write']
-
 
 @dataclass(frozen=True)
 class Predictions:

@@ -13,8 +13,6 @@ from mmips.errors import MissingFileError, UserError
 from mmips.runs import files, logs
 from mmips.visualization import report as page
 
-__all__ = ['Section', 'collect', 'render_report', 'write_report']
-
 _PICTURES = {'.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg',
              '.svg': 'image/svg+xml'}
 # Lines of a dumped config that differ between runs of one setup.

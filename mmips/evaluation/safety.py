@@ -14,8 +14,6 @@ from mmips.evaluation import predictions
 from mmips.runs import files
 from mmips.runs.tables import Table, to_markdown
 
-__all__ = ['evaluate_safety', 'group_scores', 'score', 'to_table']
-
 #: Heading of each column, with its unit and which direction is better.
 HEADINGS = dict(
     top1='top-1 % \u2191', top5='top-5 % \u2191', aurc='AURC x1000 \u2193',

@@ -11,8 +11,6 @@ from mmips.errors import UserError
 from mmips.evaluation import per_class, predictions
 from mmips.runs import loaders
 
-__all__ = ['compare_predictions']
-
 
 def compare_predictions(request: predictions.Request) -> pd.DataFrame:
     """Do what ``compare_predictions.py`` is asked for; every checkpoint sees the split once.

@@ -12,9 +12,6 @@ from mmips.runs.sweep_recipes import RANDOM, Recipe, Sweep, Table
 from mmips.runs.tables import Table as Texts
 from mmips.runs.tables import to_markdown
 
-__all__ = ['STARTS', 'TASKS', 'Transfer', 'compare_transfer', 'config_of', 'transfer_sweep',
-           'write_table']
-
 STARTS = {'random': RANDOM, 'hard': 'hard label', 'ips': 'IPS 4x4'}
 
 

@@ -20,8 +20,6 @@ from torch import Tensor
 
 from mmips.errors import UserError
 
-__all__ = ['Bounds', 'fgsm', 'i_fgsm', 'loss_gradient', 'pgd']
-
 Predict = Callable[[Tensor], Tensor]
 Bounds = tuple[float, float]
 

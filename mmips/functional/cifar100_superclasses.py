@@ -2,8 +2,6 @@
 """Which classes of CIFAR-100 are alike: its own 20 superclasses (Krizhevsky, 2009)."""
 from collections.abc import Iterable
 
-__all__ = ['SUPERCLASSES', 'superclass_of']
-
 #: The five classes of each superclass in the order of their labels, spelled as mmpretrain's
 #: ``CIFAR100_CATEGORIES``; https://www.cs.toronto.edu/~kriz/cifar.html
 SUPERCLASSES: dict[str, tuple[str, ...]] = {

@@ -9,9 +9,6 @@ from typing import Any
 
 from mmips.errors import UserError
 
-__all__ = ['CORRUPTIONS', 'PRESETS', 'SEVERITIES', 'check_corruption', 'check_severity',
-           'expand_corruptions']
-
 #: All corruptions, also the names of CIFAR-100-C's files; the first 15 make up the mean
 #: corruption error of Hendrycks and Dietterich, the last four are meant for validation.
 CORRUPTIONS = ('gaussian_noise', 'shot_noise', 'impulse_noise', 'defocus_blur', 'glass_blur',

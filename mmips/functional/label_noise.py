@@ -14,8 +14,6 @@ import numpy as np
 
 from mmips.functional.cifar100_superclasses import SUPERCLASSES
 
-__all__ = ['check_noise', 'count_flips', 'flip_labels', 'resolve_class_map']
-
 
 def count_flips(rate: float, size: int) -> int:
     """How many of ``size`` images are flipped: ``rate * size``, a half rounded up.

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ['check_options', 'pair_kl']
-
 DETACH = ('none', 'query', 'partner')
 
 

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from mmips.structures import split_pairs
 
-__all__ = ['cell_edges', 'draw_patch_mask', 'swap_patches']
-
 # Integers of the same width: bits are exchanged, never rounded, whatever the dtype.
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 

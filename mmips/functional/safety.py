@@ -17,10 +17,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ['BINNED', 'SAFETY_METRICS', 'adaptive_ece', 'auroc', 'aurc', 'brier', 'check_options',
-           'check_predictions', 'classwise_ece', 'e_aurc', 'ece', 'fpr95', 'nll',
-           'reliability_bins', 'risk_coverage_curve', 'safety_scores']
-
 #: How far a row may be from a sum of 1: float16 probabilities of 1000 classes are within it.
 SUM_TOLERANCE = 1e-3
 

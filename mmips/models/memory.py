@@ -5,8 +5,6 @@ from torch import Tensor, nn
 
 from mmips.structures import Step
 
-__all__ = ['Memory', 'find_memories']
-
 
 class Memory(nn.Module):
     """Base of targets and losses that remember: class means, predictions of every image, ...

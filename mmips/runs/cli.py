@@ -12,10 +12,6 @@ from typing import Any
 from mmips.errors import UserError, error_text
 from mmips.runs import launch
 
-__all__ = ['TRACEBACK', 'add_cfg_options', 'add_checkpoint_options', 'add_config',
-           'add_npz_options', 'add_run_options', 'check_names', 'existing_file', 'parse_run_args',
-           'positive', 'readable_failures']
-
 #: Set to 1, this variable brings the full traceback back.
 TRACEBACK = 'MMIPS_TRACEBACK'
 

@@ -10,9 +10,6 @@ from typing import Any
 
 from mmips.errors import UserError
 
-__all__ = ['plain', 'read_results', 'replacing', 'write_csv', 'write_json', 'write_picture',
-           'write_text']
-
 _Path = str | os.PathLike
 
 

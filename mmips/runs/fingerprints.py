@@ -9,8 +9,6 @@ from typing import Any
 
 from mmips.config import sources
 
-__all__ = ['fingerprint', 'result_key']
-
 
 def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = ()) -> dict:
     """What a run's numbers depend on, its seed aside; files are known by path, size and time."""

@@ -12,8 +12,6 @@ from typing import Any
 
 from mmips.errors import UserError
 
-__all__ = ['prepare_distributed', 'rank']
-
 #: Registered with mmengine's MODEL_WRAPPERS by :func:`_use_cpu_wrapper`.
 CPU_WRAPPER = 'CPUDistributedDataParallel'
 # What says so under torchrun, Slurm and MPI.

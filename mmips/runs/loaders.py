@@ -2,8 +2,6 @@
 """The data loader of a split, in order."""
 from typing import Any
 
-__all__ = ['build_loader', 'spread']
-
 
 def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
     """The loader of a split that ``prepare_split`` has adapted, or of some images of it."""

@@ -13,8 +13,6 @@ from mmips.errors import MissingFileError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ['find_runs', 'read_records', 'read_run']
-
 _LOG = 'vis_data/scalars.json'
 # Where a line stands, beside what it says.
 _PLACE = ('step', 'iter', 'epoch')

@@ -16,8 +16,6 @@ from mmips.errors import MissingFileError, UserError
 from mmips.runs.files import plain
 from mmips.runs.logs import read_records
 
-__all__ = ['describe', 'find_top1']
-
 _TOP1 = 'accuracy/top1'
 #: What a published checkpoint carries on when it is published again.
 _FACTS = ('config', 'dataset', 'epoch', 'iter', 'seed', 'source', 'weights', 'backbone', 'mean',

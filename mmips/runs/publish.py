@@ -22,8 +22,6 @@ from mmips.runs import files, provenance
 from mmips.structures.state_dicts import choose_weights, compare, read_checkpoint
 from mmips.version import __version__
 
-__all__ = ['find_network', 'flatten', 'prove_equal', 'publish', 'select']
-
 _PREFIX = 'backbone.'
 _OTHERWISE = 'Use --format mmpretrain, which keeps any network.'
 #: Format -> the line that loads it.

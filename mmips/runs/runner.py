@@ -7,8 +7,6 @@ from mmips.config.pair_checks import check_config
 from mmips.errors import explained
 from mmips.runs import launch
 
-__all__ = ['build_runner', 'evaluate', 'train']
-
 
 def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     """Check the paths, prepare the processes, and build a config's Runner with the loops of fields.

@@ -21,8 +21,6 @@ from typing import Any
 from mmips.errors import UserError
 from mmips.runs.files import write_json
 
-__all__ = ['Engine', 'Task', 'cores', 'local_places', 'run_local', 'run_slurm', 'run_submitted']
-
 
 @dataclass(frozen=True)
 class Task:

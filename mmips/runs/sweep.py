@@ -24,10 +24,6 @@ from mmips.runs.sweep_file import read_sweep
 from mmips.runs.sweep_recipes import RANDOM, Recipe, Sweep, choose_recipes
 from mmips.runs.sweep_tables import Results, curves_frame, heatmap_frames, write_results
 
-__all__ = ['Recipe', 'Results', 'Sweep', 'check_failures', 'choose_recipes', 'collect',
-           'folder_of', 'read_sweep', 'report', 'run_sweep', 'start_of', 'train_recipe',
-           'train_recipes', 'use_npz']
-
 
 def use_npz(args: argparse.Namespace) -> None:
     """Tell the npz configs, here and in other processes, what a command line says."""

@@ -12,8 +12,6 @@ from mmips.config.options import merge_options
 from mmips.errors import UserError, explained
 from mmips.runs.sweep_recipes import Recipe, Sweep
 
-__all__ = ['check_recipes', 'data_files', 'load_recipe']
-
 
 def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) -> dict[str, Any]:
     """Read every config, and check and fetch what it needs before the training."""

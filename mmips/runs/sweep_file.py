@@ -29,8 +29,6 @@ from mmips.runs.sweep_recipes import (
     table_place,
 )
 
-__all__ = ['read_sweep']
-
 
 class _Axis(Node):
     key: str = ''

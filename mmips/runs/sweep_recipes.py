@@ -16,13 +16,11 @@ from pydantic import (
 
 from mmips.errors import UserError
 
-__all__ = ['RANDOM', 'Heatmaps', 'Recipe', 'Sweep', 'Table', 'choose_recipes', 'table_place']
-
 #: The ``start`` of a recipe that loads nothing.
 RANDOM = 'random weights'
 
 
-def as_label(value: Any) -> str:
+def _as_label(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == '':
         raise ValueError('a name must be text: write it in quotes')
     return str(value)
@@ -34,12 +32,13 @@ def as_text(value: Any) -> str:
 
 
 def different(values: Any) -> Any:
+    """The values, of which no two may be the same."""
     if len(set(map(str, values))) < len(values):
         raise ValueError('a value stands there twice')
     return values
 
 
-Label = Annotated[str, BeforeValidator(as_label)]
+Label = Annotated[str, BeforeValidator(_as_label)]
 Listed = BeforeValidator(lambda value: value if isinstance(value, (list, tuple)) else [value])
 Names = Annotated[tuple[str, ...], Listed]
 Some = Field(min_length=1)
@@ -114,6 +113,7 @@ class Heatmaps(Node):
 
 
 class Settings(Node):
+    """What a sweep file says beside its recipes."""
     title: str = ''
     seeds: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...], Some,
                      AfterValidator(different)] = (0, 1, 2)

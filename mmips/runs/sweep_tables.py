@@ -10,9 +10,6 @@ from mmips.runs import files
 from mmips.runs.sweep_recipes import Recipe, Sweep, table_place
 from mmips.runs.tables import Table, to_latex, to_markdown
 
-__all__ = ['Results', 'curves_frame', 'heatmap_frames', 'make_tables', 'scores_frame',
-           'write_results']
-
 #: Of each run that has ended, by the name of its recipe and its seed: what ``train_run`` returns,
 #: or ``dict(failed='why')``.
 Results = dict[tuple[str, int], dict]

@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ['Table', 'to_latex', 'to_markdown']
-
 _LATEX = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
           '±': r'$\pm$', '−': '$-$', '–': '--', '↑': r'$\uparrow$', '↓': r'$\downarrow$',
           '<': r'\textless{}', '>': r'\textgreater{}', '"': "''",

@@ -19,8 +19,6 @@ from mmips.runs import loaders
 from mmips.runs.files import write_json
 from mmips.runs.fingerprints import fingerprint
 
-__all__ = ['check_folder', 'label_backends', 'last_checkpoint', 'train_run']
-
 
 def check_folder(folder: Path, mark: dict) -> None:
     """Refuse a folder that holds a run of another config or other data; forget its failure."""

@@ -9,11 +9,6 @@ from torch import Tensor
 
 from mmips.errors import UserError
 
-__all__ = [
-    'check_even', 'fold_pairs', 'join_index_pairs', 'join_pairs', 'pairs_match', 'split_pairs',
-    'unfold_pairs'
-]
-
 T = TypeVar('T', bound=Tensor | np.ndarray | Sequence)
 
 

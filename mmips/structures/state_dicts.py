@@ -9,9 +9,6 @@ import torch
 
 from mmips.errors import MissingFileError, UserError
 
-__all__ = ['Differences', 'check_state', 'choose_weights', 'compare', 'read_checkpoint',
-           'read_state']
-
 
 def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint, or a bare state dict, onto the CPU; ``state_dict`` holds tensors alone.

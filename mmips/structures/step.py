@@ -6,8 +6,6 @@ from torch import Tensor
 
 from mmips.structures.pairs import pairs_match, split_pairs
 
-__all__ = ['Step']
-
 
 @dataclass(frozen=True)
 class Step:

@@ -7,8 +7,6 @@ import pandas as pd
 
 from mmips.visualization import style
 
-__all__ = ['draw_attacks']
-
 
 def draw_attacks(tables: Mapping[str, pd.DataFrame], title: str = 'Accuracy under attack',
                  unit: str = 'pixel space') -> Any:

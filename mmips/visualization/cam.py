@@ -7,8 +7,6 @@ import numpy as np
 
 from mmips.visualization import style
 
-__all__ = ['draw_cam']
-
 # From blue, little, to red, much, as in the paper, without the false bright rings of 'jet'.
 _COLOURS, _ALPHA = 'turbo', 0.5
 #: A caption below an image has room for so many letters.

@@ -7,8 +7,6 @@ import numpy as np
 
 from mmips.visualization import style
 
-__all__ = ['draw_accuracies', 'draw_examples']
-
 
 def draw_accuracies(scores: Any, note: str = '') -> Any:
     """Draw the accuracy for each corruption, the networks' bars side by side.

@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-__all__ = ['denormalize']
-
 
 def denormalize(inputs: Tensor, preprocessor: Any = None, order: str = 'rgb') -> np.ndarray:
     """RGB pictures (N, H, W, 3), uint8, of images (N, 1 or 3, H, W), a network's inputs.

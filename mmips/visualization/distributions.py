@@ -9,8 +9,6 @@ import pandas as pd
 from mmips.visualization import style
 from mmips.visualization.style import BLUE, FAINT, INK, ORANGE, shorten
 
-__all__ = ['KINDS', 'draw_distributions']
-
 #: Colours of the bars, by what a class is to the true one.
 KINDS = dict(true=BLUE, near='#8fbcf7', other=ORANGE)
 # Inches: an image and a network side by side, a line of text, a bar.

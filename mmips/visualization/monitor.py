@@ -8,8 +8,6 @@ import pandas as pd
 
 from mmips.visualization import style
 
-__all__ = ['draw_curves', 'draw_gradients']
-
 # Of one run: all pairs, the swapped ones, the others.
 _SPLIT = {'': ('solid', ''), '_swapped': ((0, (5, 2)), ', swapped pairs'),
           '_raw': ((0, (1.5, 1.5)), ', raw pairs')}

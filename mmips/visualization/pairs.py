@@ -10,8 +10,6 @@ from mmips.functional.patch_swap import cell_edges
 from mmips.structures import split_pairs
 from mmips.visualization import style
 
-__all__ = ['draw_pairs']
-
 QUERY, PARTNER = style.BLUE, style.ORANGE
 # Of an image's side: a line of bars below it, a bar.
 _LINE, _BAR = 0.13, (0.5, 0.07)

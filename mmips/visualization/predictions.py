@@ -9,8 +9,6 @@ from PIL import Image
 
 from mmips.visualization import style
 
-__all__ = ['draw_predictions']
-
 # Share of the class colour in a blend.
 _ALPHA = 0.65
 # Up to so many classes, colours alone tell boxes apart.

@@ -11,8 +11,6 @@ import pandas as pd
 
 from mmips.visualization import style
 
-__all__ = ['data_uri', 'draw_curve', 'render_page', 'table_html']
-
 TEMPLATE = Path(__file__).parent / 'templates' / 'report.html'
 #: Rows of a table beyond these are not shown; the page says so.
 MAX_ROWS = 2000

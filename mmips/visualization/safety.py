@@ -8,8 +8,6 @@ import numpy as np
 from mmips.visualization import style
 from mmips.visualization.style import BLUE, DASHES, FAINT, INK, ORANGE, shorten, tidy
 
-__all__ = ['draw_reliability', 'draw_risk_coverage']
-
 _MAX_COLUMNS = 4
 
 

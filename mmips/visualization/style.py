@@ -5,9 +5,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ['BLUE', 'COLOURS', 'DASHES', 'FAINT', 'GREEN', 'GRID', 'INK', 'ORANGE', 'RED',
-           'image_grid', 'legend', 'line_style', 'new_figure', 'shorten', 'show_image', 'tidy']
-
 INK, FAINT, GRID = '#24292f', '#8c959f', '#e4e7eb'
 BLUE, ORANGE, GREEN, RED = '#1f6feb', '#e8710a', '#1a7f37', '#cf222e'
 #: Of lines and bars, in this order.

@@ -7,8 +7,6 @@ import numpy as np
 
 from mmips.visualization import style
 
-__all__ = ['draw_curves', 'draw_heatmaps']
-
 _MAX_COLUMNS = 6
 # So many curves can be told apart.
 _MAX_CURVES = 12

@@ -7,8 +7,6 @@ from mmips.registry import DATA_SAMPLERS
 
 from .paired_class_sampler import PairedClassSampler
 
-__all__ = ['InfinitePairedClassSampler']
-
 
 @DATA_SAMPLERS.register_module()
 class InfinitePairedClassSampler(PairedClassSampler):

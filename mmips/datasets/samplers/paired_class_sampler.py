@@ -11,8 +11,6 @@ from mmips.errors import check_choice
 from mmips.registry import DATA_SAMPLERS
 from mmips.structures import join_index_pairs, split_pairs
 
-__all__ = ['PairedClassSampler']
-
 
 @DATA_SAMPLERS.register_module()
 class PairedClassSampler(Sampler):

@@ -15,8 +15,6 @@ from mmips.errors import UserError, check_choice
 from mmips.functional.corruptions import check_corruption, check_severity
 from mmips.registry import TRANSFORMS
 
-__all__ = ['CorruptImage', 'load_library']
-
 # These draw from a generator of their own, which takes a seed; all others from NumPy's global one.
 _SEEDED = ('glass_blur', 'impulse_noise')
 

@@ -12,8 +12,6 @@ from mmips.structures.state_dicts import compare, read_checkpoint
 
 from .monitor import bare_model
 
-__all__ = ['CheckPretrained']
-
 
 @HOOKS.register_module()
 class CheckPretrained(Hook):

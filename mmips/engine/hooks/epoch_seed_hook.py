@@ -6,8 +6,6 @@ from mmengine.runner import Runner
 from mmips.engine.seeding import seed_everything
 from mmips.registry import HOOKS
 
-__all__ = ['EpochSeedHook']
-
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):

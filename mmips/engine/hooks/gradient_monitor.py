@@ -12,8 +12,6 @@ from mmips.registry import HOOKS
 
 from .monitor import Monitor, bare_model
 
-__all__ = ['GradientMonitor']
-
 
 @HOOKS.register_module()
 class GradientMonitor(Monitor):

@@ -11,8 +11,6 @@ from mmips.registry import HOOKS
 
 from .monitor import bare_model
 
-__all__ = ['MemoryHook']
-
 KEY = 'mmips_memory'
 
 

@@ -5,8 +5,6 @@ from mmengine.hooks import Hook, LoggerHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-__all__ = ['Monitor', 'bare_model']
-
 
 def bare_model(runner: Runner) -> Any:
     """The model without what distributes it."""

@@ -9,8 +9,6 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmips.models.batch_augments import find_patch_swaps
 from mmips.registry import HOOKS
 
-__all__ = ['PatchSwapSchedule']
-
 
 @HOOKS.register_module()
 class PatchSwapSchedule(Hook):

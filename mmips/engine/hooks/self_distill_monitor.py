@@ -13,8 +13,6 @@ from mmips.structures import Step, split_pairs
 
 from .monitor import Monitor, bare_model
 
-__all__ = ['SelfDistillMonitor']
-
 
 @HOOKS.register_module()
 class SelfDistillMonitor(Monitor):

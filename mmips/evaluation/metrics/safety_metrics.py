@@ -9,8 +9,6 @@ from mmengine.evaluator import BaseMetric
 from mmips.functional import safety
 from mmips.registry import METRICS
 
-__all__ = ['SafetyMetrics']
-
 
 @METRICS.register_module()
 class SafetyMetrics(BaseMetric):

@@ -7,8 +7,6 @@ from torch import nn
 
 from mmips.registry import MODELS
 
-__all__ = ['ShuffleNetV1_CIFAR']
-
 
 @MODELS.register_module()
 class ShuffleNetV1_CIFAR(ShuffleNetV1):

@@ -7,8 +7,6 @@ from torch import nn
 
 from mmips.registry import MODELS
 
-__all__ = ['ShuffleNetV2_CIFAR']
-
 
 @MODELS.register_module()
 class ShuffleNetV2_CIFAR(ShuffleNetV2):

@@ -6,8 +6,6 @@ from torch import nn
 
 from mmips.registry import MODELS
 
-__all__ = ['VGG_CIFAR']
-
 
 @MODELS.register_module()
 class VGG_CIFAR(VGG):

@@ -7,8 +7,6 @@ from mmips.registry import BATCH_AUGMENTS
 
 from .rank_rng import RankRng
 
-__all__ = ['CutOut']
-
 
 @BATCH_AUGMENTS.register_module()
 class CutOut:

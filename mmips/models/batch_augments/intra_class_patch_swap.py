@@ -10,8 +10,6 @@ from mmips.structures import pairs_match
 
 from .rank_rng import RankRng
 
-__all__ = ['IntraClassPatchSwap', 'find_patch_swaps']
-
 
 @BATCH_AUGMENTS.register_module()
 class IntraClassPatchSwap:

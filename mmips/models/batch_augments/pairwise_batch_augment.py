@@ -9,8 +9,6 @@ from mmips.structures import fold_pairs, unfold_pairs
 
 from .intra_class_patch_swap import IntraClassPatchSwap
 
-__all__ = ['PairwiseBatchAugment']
-
 
 @BATCH_AUGMENTS.register_module()
 class PairwiseBatchAugment:

@@ -3,8 +3,6 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 
-__all__ = ['RankRng']
-
 
 class RankRng:
     """A NumPy generator that differs between ranks and follows torch's seed.

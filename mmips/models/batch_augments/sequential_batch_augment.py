@@ -8,8 +8,6 @@ from mmips.registry import BATCH_AUGMENTS
 
 from .rank_rng import RankRng
 
-__all__ = ['SequentialBatchAugment']
-
 
 @BATCH_AUGMENTS.register_module()
 class SequentialBatchAugment:

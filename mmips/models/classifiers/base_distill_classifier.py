@@ -10,8 +10,6 @@ from torch import Tensor
 
 from mmips.structures import Step
 
-__all__ = ['BaseDistillClassifier', 'takes_plain_loss']
-
 
 class BaseDistillClassifier(ImageClassifier):
     """What our classifiers share: a head with a plain loss, and the Step of each batch.

@@ -12,8 +12,6 @@ from mmips.structures import Step, check_even, join_pairs, pairs_match, split_pa
 
 from .base_distill_classifier import BaseDistillClassifier, stack_targets
 
-__all__ = ['SelfDistillClassifier']
-
 
 @MODELS.register_module()
 class SelfDistillClassifier(BaseDistillClassifier):

@@ -3,8 +3,6 @@ from mmdet.models import SSDHead as MMDetSSDHead
 
 from mmips.registry import MODELS
 
-__all__ = ['SSDHead']
-
 
 @MODELS.register_module()
 class SSDHead(MMDetSSDHead):

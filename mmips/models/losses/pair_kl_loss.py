@@ -6,8 +6,6 @@ from mmips.functional.pair_kl import check_options
 from mmips.registry import MODELS
 from mmips.structures import Step
 
-__all__ = ['PairKLLoss']
-
 
 @MODELS.register_module()
 class PairKLLoss(nn.Module):
