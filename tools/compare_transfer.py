@@ -22,7 +22,6 @@ from mmips.runs import cli, scheduling, sweep
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_npz_options(parser, required=True)
@@ -43,7 +42,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the comparison asked for on the command line."""
     args = parse_args(argv)
     sweep.use_npz(args)
     roots = {task: getattr(args, task) for task in args.tasks}

@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
@@ -33,7 +32,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the demo."""
     args = parse_args(argv)
     start = time.time()
     found = sweep.read_sweep(ROOT / 'configs' / 'sweeps' / 'digits_recipes.yml')

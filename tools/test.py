@@ -11,7 +11,6 @@ from mmips.runs import cli, runner
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
     cli.add_run_options(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -30,7 +29,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_config(args: argparse.Namespace) -> Any:
-    """The config with the command line applied."""
     if args.out is None and args.out_item is not None:
         raise UserError(f'--out-item {args.out_item} needs --out FILE besides.')
     cfg = loading.load_config(args.config, args.cfg_options)
@@ -54,7 +52,6 @@ def read_config(args: argparse.Namespace) -> Any:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> dict:
-    """Evaluate and return the metrics."""
     args = parse_args(argv)
     return runner.evaluate(read_config(args), args.out, args.out_item)
 

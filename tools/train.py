@@ -10,7 +10,6 @@ from mmips.runs import cli, runner
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Train a model')
     cli.add_run_options(parser)
     parser.add_argument('--resume', nargs='?', const='auto',
@@ -26,7 +25,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_config(args: argparse.Namespace) -> Any:
-    """The config with the command line applied."""
     cfg = loading.load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     loading.set_work_dir(cfg, args.config, args.work_dir)
@@ -46,7 +44,6 @@ def read_config(args: argparse.Namespace) -> Any:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train."""
     runner.train(read_config(parse_args(argv)))
 
 

@@ -21,7 +21,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Evaluate checkpoints under attack')
     cli.add_checkpoint_options(parser)
     parser.add_argument('--attacks', nargs='+', default=list(ATTACKS), choices=ATTACKS,
@@ -56,7 +55,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> Any:
-    """Evaluate; returns the scores."""
     return evaluate_attacks(parse_args(argv))
 
 

@@ -22,7 +22,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy of checkpoints on corrupted images')
     cli.add_checkpoint_options(parser)
     parser.add_argument('--corruptions', nargs='+', default=['paper'], metavar='NAME',
@@ -45,7 +44,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> Any:
-    """Evaluate, and return the accuracies by condition and name."""
     args = parse_args(argv)
     from mmips.evaluation.corruptions import eval_corruptions
     return eval_corruptions(args)

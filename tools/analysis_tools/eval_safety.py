@@ -20,7 +20,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Accuracy and safety metrics of checkpoints')
     cli.add_checkpoint_options(parser)
     parser.add_argument('--groups', nargs='+', metavar='GROUP', default=(),
@@ -40,7 +39,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> dict[str, dict]:
-    """Evaluate, and return the metrics by name."""
     return evaluate_safety(parse_args(argv))
 
 

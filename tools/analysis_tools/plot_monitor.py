@@ -24,7 +24,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Draw what the training monitors have logged')
     parser.add_argument('checkpoints', nargs='+', metavar='WORK_DIR',
                         help='work directories of training runs')
@@ -44,7 +43,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> Any:
-    """Read, write and draw; returns every run's quantities by epoch."""
     args = parse_args(argv)
     from mmips.evaluation.monitor import compare_monitors
     return compare_monitors(dict(zip(args.names, args.checkpoints)), args.out, args.epochs)

@@ -16,7 +16,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='One HTML page of runs, tables and pictures')
     parser.add_argument('folders', nargs='+', metavar='FOLDER',
                         help='work directory of a run or a sweep, or the --out of a tool')
@@ -31,7 +30,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> str:
-    """Write the page and return its path."""
     args = parse_args(argv)
     from mmips.evaluation.report import write_report
     sections = write_report(args.folders, args.out, args.title)

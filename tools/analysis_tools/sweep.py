@@ -22,7 +22,6 @@ from mmips.runs import cli, sweep
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,7 +55,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the sweep asked for on the command line."""
     sweep.run_sweep(parse_args(argv))
 
 

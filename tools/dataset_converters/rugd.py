@@ -17,7 +17,6 @@ from mmips.runs.cli import readable_failures
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Convert the colours of RUGD into label ids')
     parser.add_argument('root', nargs='?', type=Path, default=Path('data/rugd'),
                         help='where labels/ and frames go, and where the unpacked archives are '
@@ -37,7 +36,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @readable_failures
 def main(argv: Sequence[str] | None = None) -> int:
-    """Convert what is not converted yet; the exit status is 1 if anything could not be."""
     args = parse_args(argv)
     from mmips.datasets.rugd_conversion import convert
     summary, notes, errors = convert(**vars(args))

@@ -17,7 +17,6 @@ from mmips.runs import cli, files
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description='Look through the data of a config')
     parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
@@ -38,7 +37,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check; returns the exit status."""
     args = parse_args(argv)
     from mmips.config.check_data import check_data
     right, found = check_data(args.config, args.cfg_options, args.decode, args.workers,

@@ -13,7 +13,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Publish the backbone of a checkpoint')
     parser.add_argument('checkpoint', help='.pth file of a classifier, segmentor or detector')
     parser.add_argument('out', help='a folder (existing, or with / at its end), or a file without '
@@ -36,7 +35,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> str:
-    """Publish and return the path of the weights."""
     args = parse_args(argv)
     from mmips.runs.publish import publish  # torch, which --help does not wait for.
     path, report = publish(args.checkpoint, args.out, args.format, args.keep_head, args.weights,

@@ -22,7 +22,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    """Read the command line."""
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description='Draw pairs before and after the patch swap')
     parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
@@ -49,7 +48,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> str:
-    """Draw and return the path of the picture."""
     args = parse_args(argv)
     from mmips.evaluation.pairs import browse_pairs
     return browse_pairs(args)

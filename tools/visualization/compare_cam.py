@@ -25,7 +25,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Compare where checkpoints look')
     cli.add_checkpoint_options(parser)
     which = parser.add_mutually_exclusive_group()
@@ -55,7 +54,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Draw, and return the results by name."""
     args = parse_args(argv)
     from mmips.evaluation.cam import compare_cam
     return compare_cam(args)

@@ -20,7 +20,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    """Read the command line."""
     from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description='Compare the predictions of checkpoints')
     parser.add_argument('config', help='path of a config, or the name of one of mmips, seg/x.py')
@@ -52,7 +51,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> Any:
-    """Compare, and return the scores."""
     args = parse_args(argv)
     from mmips.evaluation.segdet import compare_predictions
     return compare_predictions(args)

@@ -22,7 +22,6 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description='Predictive distributions of checkpoints')
     cli.add_checkpoint_options(parser)
     which = parser.add_mutually_exclusive_group()
@@ -50,7 +49,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> Compared:
-    """Draw, and return the predictions."""
     return compare_distributions(parse_args(argv))
 
 
