@@ -35,11 +35,11 @@ class Predictions:
 
 
 class Request(argparse.Namespace):
-    """What an evaluating tool is asked for: its parser fills in its own options, too."""
-    config: str
-    checkpoints: Sequence[str]
-    names: Sequence[str]
-    out: str
+    """What an evaluating tool is asked for, with what is asked by default.
+
+    Its parser fills in ``config``, ``checkpoints`` and their ``names``, ``out`` and its own
+    options, too.
+    """
     split: str = 'test'
     max_images: int | None = None
     batch_size: int | None = None

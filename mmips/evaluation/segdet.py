@@ -19,7 +19,7 @@ def compare_predictions(request: predictions.Request) -> pd.DataFrame:
     """
     cfg = predictions.load_split_config(request)
     metric = _find_metric(cfg, request)
-    model, loader = predictions.build_model(cfg), request.build_loader(cfg)
+    model, loader = predictions.build_model(cfg, request.device), request.build_loader(cfg)
     size = len(loader.dataset)
     chosen = (predictions.find_images(request.images, range(size), request.split)
               or loaders.spread(size, request.num))

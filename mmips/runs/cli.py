@@ -100,8 +100,8 @@ def add_npz_options(parser: argparse.ArgumentParser, required: bool = False) -> 
                         help='first M training images of each class')
 
 
-def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
-    """Add what names checkpoints, the images they see and where results go."""
+def add_checkpoint_options(parser: argparse.ArgumentParser, whole: bool = False) -> None:
+    """Add what names checkpoints, the images they see, of a 'whole' split, and where results go."""
     add_config(parser)
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
                         help='checkpoints of this config')
@@ -111,8 +111,9 @@ def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--split', choices=('test', 'val', 'train'), default='test',
                         help="data set of the config; train's images come through the test "
                         'pipeline (default: test)')
-    parser.add_argument('--max-images', type=positive, metavar='N',
-                        help='so many images, evenly spread over the split (default: all)')
+    if not whole:
+        parser.add_argument('--max-images', type=positive, metavar='N',
+                            help='so many images, evenly spread over the split (default: all)')
     parser.add_argument('--batch-size', type=positive, metavar='N',
                         help="images at a time (default: the config's)")
     parser.add_argument('--num-workers', type=int, metavar='N',
@@ -120,8 +121,8 @@ def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
 
 
-def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Fill in the names of the checkpoints; end the program where the options cannot be."""
+def check_names(parser: argparse.ArgumentParser, args: Any) -> Any:
+    """The options with the checkpoints' names filled in; ends the program where they cannot be."""
     # A checkpoint's folder and file, without its ending.
     args.names = args.names or [
         '/'.join(os.path.splitext(os.path.abspath(path))[0].split(os.sep)[-2:])
@@ -133,3 +134,4 @@ def check_names(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         parser.error(f'the names must differ, got {args.names}: give --names')
     if getattr(args, 'pick', '') == 'disagree' and len(args.checkpoints) < 2:
         parser.error('--pick disagree compares two checkpoints or more, got one')
+    return args

@@ -46,8 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                         help='round adversarial images to 256 levels')
     parser.add_argument('--seed', type=int, default=0,
                         help='seed of the random starts of PGD (default: 0)')
-    args = parser.parse_args(argv, Request())
-    cli.check_names(parser, args)
+    args = cli.check_names(parser, parser.parse_args(argv, Request()))
     args.attacks = list(dict.fromkeys(args.attacks))
     args.eps = sorted({float(eps) for eps in args.eps})
     return args

@@ -37,9 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser.add_argument('--seed', type=int, default=0, help='of the corruptions (default: 0)')
     parser.add_argument('--reference', metavar='NAME',
                         help='the checkpoint whose mCE is 100 (default: the first)')
-    args = parser.parse_args(argv, Request())
-    cli.check_names(parser, args)
-    return args
+    return cli.check_names(parser, parser.parse_args(argv, Request()))
 
 
 @cli.readable_failures

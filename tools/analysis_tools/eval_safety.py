@@ -29,8 +29,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                         help='bins of the calibration errors (default: 15)')
     parser.add_argument('--save-probs', action='store_true',
                         help='keep the probabilities of all images, DIR/probs/*.npz')
-    args = parser.parse_args(argv, Request())
-    cli.check_names(parser, args)
+    args = cli.check_names(parser, parser.parse_args(argv, Request()))
     if args.groups and len(args.groups) != len(args.checkpoints):
         parser.error(f'--groups needs a group for each of the {len(args.checkpoints)} '
                      f'checkpoints, got {len(args.groups)}: {args.groups}')

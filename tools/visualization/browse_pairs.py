@@ -22,9 +22,8 @@ from mmips.runs import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Request:
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description='Draw pairs before and after the patch swap')
-    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    cli.add_config(parser)
     parser.add_argument('--out', help='PNG file (default: pairs.png in --output-dir)')
     parser.add_argument('--output-dir', help='folder (default: work_dirs/<name of the config>)')
     parser.add_argument('--num-pairs', type=cli.positive, default=6,
@@ -37,10 +36,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                         help='a name for each checkpoint (default: its folder and file)')
     parser.add_argument('--device', help='where checkpoints compute (default: cuda if there is '
                         'one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
-    args = parser.parse_args(argv, Request())
-    cli.check_names(parser, args)
+    args = cli.check_names(parser, parser.parse_args(argv, Request()))
     folder = args.output_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
     args.out = args.out or osp.join(folder, 'pairs.png')
     return args

@@ -47,9 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                         help='for backbones whose features are tokens')
     parser.add_argument('--num-extra-tokens', type=int,
                         help="tokens that are no part of the image (default: the backbone's)")
-    args = parser.parse_args(argv, Request())
-    cli.check_names(parser, args)
-    return args
+    return cli.check_names(parser, parser.parse_args(argv, Request()))
 
 
 @cli.readable_failures

@@ -42,9 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                         'images for which a class is predicted (default: mean)')
     parser.add_argument('--topk', type=cli.positive, metavar='K',
                         help='bars of a distribution (default: 5 of an image, 10 of a class)')
-    args = parser.parse_args(argv, Request())
-    cli.check_names(parser, args)
-    return args
+    return cli.check_names(parser, parser.parse_args(argv, Request()))
 
 
 @cli.readable_failures
