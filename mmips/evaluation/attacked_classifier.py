@@ -73,11 +73,9 @@ class AttackedClassifier:
         """Adversarial images for a radius; the generator draws PGD's starts."""
         unit = self.unit(images.shape[1], bounds)
         sizes = eps * unit, self.settings.step(eps) * unit, self.settings.steps, bounds
-        if name == 'pgd':
-            moved = pgd(self.logits, images, labels, *sizes, generator)
-        else:
-            moved = (fgsm(self.logits, images, labels, eps * unit, bounds) if name == 'fgsm' else
-                     i_fgsm(self.logits, images, labels, *sizes))
+        moved = (fgsm(self.logits, images, labels, eps * unit, bounds) if name == 'fgsm' else
+                 i_fgsm(self.logits, images, labels, *sizes) if name == 'i-fgsm' else
+                 pgd(self.logits, images, labels, *sizes, generator))
         if not self.settings.quantize:
             return moved
         level = (bounds[1] - bounds[0]) / 255

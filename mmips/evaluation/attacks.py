@@ -27,9 +27,7 @@ def evaluate_attacks(request: predictions.Request) -> pd.DataFrame:
     settings.check(request.eps)
     cfg = predictions.load_classifier_config(request)
     Path(request.out).mkdir(parents=True, exist_ok=True)
-    done = {path.stem: files.read_results(path)  # A folder of an earlier version has a file each.
-            for path in Path(request.out, 'cells').glob('*.json')}
-    done.update(files.read_results(Path(request.out, 'attacks_done.json')))
+    done = files.read_results(Path(request.out, 'attacks_done.json'))
     keys = {(attack, name, eps): fingerprints.result_key(
         cfg, request.split, path, max_images=request.max_images,
         **settings.used(attack, eps))[:24]
@@ -54,21 +52,19 @@ def _complete(cfg: Any, request: predictions.Request, settings: AttackSettings,
     done.update({key: dict(eps=eps, images=len(clean[name].right), unmoved=0,
                            correct=int(clean[name].right.sum()))
                  for (_, name, eps), key in keys.items() if not eps})
-    missing: dict[str, list[tuple[str, float]]] = {}
-    for (attack, name, eps), key in keys.items():
-        if key not in done:
-            missing.setdefault(name, []).append((attack, eps))
+    missing = {name: request.paths[name] for (_, name, _), key in keys.items() if key not in done}
     if not missing:
         return
     # Here, since it brings torch, and a tool's --help shall not wait for that.
     from mmips.evaluation.attacked_classifier import AttackedClassifier
     model, loader = predictions.build_model(cfg, request.device), request.build_loader(cfg)
     classifier = AttackedClassifier(model, settings, colours.reverses(cfg))
-    for name in predictions.each_checkpoint(model, {name: request.paths[name] for name in missing}):
-        for attack, eps in missing[name]:
-            batches = predictions.iter_batches(loader, f'{name}, {ATTACKS[attack]}, eps {eps:g}')
-            done[keys[attack, name, eps]] = classifier.score(batches, attack, eps)
-            files.write_json(Path(request.out, 'attacks_done.json'), done)
+    for loaded in predictions.each_checkpoint(model, missing):
+        for (attack, name, eps), key in keys.items():
+            if name == loaded and key not in done:
+                title = f'{name}, {ATTACKS[attack]}, eps {eps:g}'
+                done[key] = classifier.score(predictions.iter_batches(loader, title), attack, eps)
+                files.write_json(Path(request.out, 'attacks_done.json'), done)
 
 
 def to_text(scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame], settings: AttackSettings,

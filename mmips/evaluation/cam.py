@@ -53,15 +53,12 @@ def compare_cam(request: predictions.Request) -> dict[str, Result]:
                        f'{layer_names}; each map scaled to its own range'))
     predictions.write(request.out, 'cam', rows=[
         {'image': number, 'class': classes[label], 'checkpoint': name,
-         **_describe(result.probs[place], result.targets[place], classes)}
-        for place, (number, label) in enumerate(known) for name, result in results.items()],
-        cam=figure)
+         'predicted': classes[probs[place].argmax()], 'confidence': f'{probs[place].max():.6f}',
+         'target': classes[targets[place]],
+         'target_confidence': f'{probs[place, targets[place]]:.6f}'}
+        for place, (number, label) in enumerate(known)
+        for name, (_, probs, targets) in results.items()], cam=figure)
     return results
-
-
-def _describe(probs: Any, target: int, classes: Sequence[str]) -> dict[str, str]:
-    return dict(predicted=classes[probs.argmax()], confidence=f'{probs.max():.6f}',
-                target=classes[target], target_confidence=f'{probs[target]:.6f}')
 
 
 def import_vis_cam() -> Any:
@@ -98,15 +95,14 @@ def _find_layers(vis_cam: Any, model: Any, request: predictions.Request) -> tupl
 
 def _find_target(target: str, classes: Sequence[str]) -> int | None:
     """The number of the class looked for; None for 'true' and 'predicted'."""
-    if target in ('true', 'predicted'):
-        return None
-    if target in classes:
-        return list(classes).index(target)
-    if target.isdigit() and int(target) < len(classes):
-        return int(target)
-    raise UserError(f"--target must be 'true', 'predicted', the name of a class or its number, 0 "
-                    f'to {len(classes) - 1}, got {target!r}. '
-                    f'{predictions.did_you_mean(target, classes)}')
+    known = {**{str(number): number for number in range(len(classes))},
+             **{name: number for number, name in enumerate(classes)},
+             'true': None, 'predicted': None}
+    if target not in known:
+        raise UserError("--target must be 'true', 'predicted', the name of a class or its number, "
+                        f'0 to {len(classes) - 1}, got {target!r}. '
+                        f'{predictions.did_you_mean(target, classes)}')
+    return known[target]
 
 
 def pick_images(cfg: Any, size: int, request: predictions.Request) -> list[int]:
@@ -132,17 +128,14 @@ def _compute(vis_cam: Any, model: Any, layers: Sequence[Any], inputs: Any, label
         request.target, np.full(len(labels), target))
     # For randomcam, the baseline of random weights.
     set_random_seed(0)
-    cam = vis_cam.init_cam(request.method, model, layers, inputs.is_cuda,
-                           partial(_to_maps, vis_cam=vis_cam, model=model, args=request))
-    try:
+    with vis_cam.init_cam(request.method, model, layers, inputs.is_cuda, partial(
+            _to_maps, vis_cam=vis_cam, model=model, args=request)) as cam:
         # Few at a time, since some methods keep a copy for each channel. The inputs ask for a
         # gradient, which would not reach a layer behind frozen ones otherwise.
         maps = [cam(part.detach().clone().requires_grad_(),
                     [ClassifierOutputTarget(int(label)) for label in some])
                 for part, some in zip(inputs.split(8), np.split(wanted, range(8, len(wanted), 8)))]
-    finally:
-        cam.activations_and_grads.release()
-        model.zero_grad(set_to_none=True)
+    model.zero_grad(set_to_none=True)
     return Result(np.concatenate(maps), probs, wanted)
 
 

@@ -133,10 +133,8 @@ def _count_images(cfg: Any, request: predictions.Request) -> dict[str, dict]:
                     for name, found in request.predict(cfg).items()}
     path = Path(request.out, 'corruptions_done.json')
     done = files.read_results(path)
-    missing: dict[tuple[str, int], list[str]] = {}
-    for (name, condition), key in keys.items():
-        if key not in done:
-            missing.setdefault(condition, []).append(name)
+    missing = {condition: names for _, condition in keys if (
+        names := [name for name in request.names if keys[name, condition] not in done])}
     if missing:
         # One for each checkpoint: all see the same images, which are corrupted once.
         model = predictions.build_model(cfg, request.device)
@@ -157,7 +155,7 @@ def _count_correct(models: Mapping[str, Any], loader: Any, title: str
                    ) -> dict[str, tuple[int, int]]:
     """How many images each model classifies correctly, and of how many; one pass for all."""
     import torch
-    correct, images = dict.fromkeys(models, 0), 0
+    correct = dict.fromkeys(models, 0)
     with torch.no_grad():
         for batch in predictions.iter_batches(loader, title):
             for name, model in models.items():
@@ -166,8 +164,7 @@ def _count_correct(models: Mapping[str, Any], loader: Any, title: str
                                          samples[0].pred_score.numel())
                 correct[name] += sum(int(sample.pred_score.argmax()) == int(sample.gt_label)
                                      for sample in samples)
-            images += len(samples)
-    return {name: (number, images) for name, number in correct.items()}
+    return {name: (number, len(loader.dataset)) for name, number in correct.items()}
 
 
 def corruption_errors(scores: pd.DataFrame, reference: str, relative: bool = False

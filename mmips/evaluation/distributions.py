@@ -38,9 +38,9 @@ class Compared:
 
     def near(self, label: int) -> list[int]:
         """The other classes of the same superclass."""
-        groups = self.superclasses
-        return [k for k, name in enumerate(self.classes if groups else ())
-                if k != label and groups[name] == groups[self.classes[label]]]
+        own = self.superclasses.get(self.classes[label])
+        return [k for k, name in enumerate(self.classes)
+                if own and k != label and self.superclasses[name] == own]
 
 
 def compare_distributions(request: predictions.Request) -> Compared:
@@ -84,15 +84,12 @@ def _rounded(found: Compared, parts: Sequence[dict]) -> list[dict]:
 
 def _find_classes(wanted: Sequence[str], found: Compared) -> list[int]:
     """Labels of classes by their names."""
-    classes = list(found.classes)
+    known = {found.classes[label]: label for label in np.unique(found.labels).tolist()}
     for name in wanted:
-        if name not in classes:
-            raise UserError(f'--class: there is no class {name!r}. '
-                            f'{predictions.did_you_mean(name, classes)}')
-        if classes.index(name) not in found.labels:
-            raise UserError(f'--class: none of the {len(found.labels)} images is of the class '
-                            f'{name!r}. Choose another, or leave --max-images out.')
-    return [classes.index(name) for name in dict.fromkeys(wanted)]
+        if name not in known:
+            raise UserError(f'--class: none of the {len(found.labels)} images is of a class '
+                            f'{name!r}. {predictions.did_you_mean(name, list(known))}')
+    return [known[name] for name in dict.fromkeys(wanted)]
 
 
 def pick_images(found: Compared, pick: str, num: int, seed: int = 0) -> list[int]:
@@ -120,10 +117,9 @@ def class_distribution(probs: np.ndarray, labels: np.ndarray, label: int,
     The caption of Figure 2, "averaged top-1 predictive distribution", can be read as the mean of
     the predicted distributions or, 'top1', as the share of images for which each class is first.
     """
-    own = probs[labels == label].astype(np.float64)
-    if of == 'mean':
-        return own.mean(axis=0)
-    return np.bincount(own.argmax(axis=1), minlength=own.shape[1]) / len(own)
+    own = probs[labels == label]
+    given = own if of == 'mean' else np.eye(own.shape[1])[own.argmax(axis=1)]
+    return given.mean(axis=0, dtype=np.float64)
 
 
 def split_mass(distribution: np.ndarray, label: int,
@@ -138,15 +134,15 @@ def mass_table(found: Compared, labels: Sequence[int], of: str = 'mean') -> Tabl
 
     Some classes have a row for each network, above those of all images.
     """
-    every = np.unique(found.labels).tolist()
-    sizes = [int((found.labels == label).sum()) for label in every]
+    sizes = dict(zip(*np.unique(found.labels, return_counts=True)))
     masses = {name: {label: split_mass(class_distribution(probs, found.labels, label, of), label,
-                                       found.near(label)) for label in every}
+                                       found.near(label)) for label in sizes}
               for name, probs in found.probs.items()}
     rows: list[list] = [
-        [found.classes[label], str(sizes[every.index(label)]), name, masses[name][label]]
+        [found.classes[label], str(sizes[label]), name, masses[name][label]]
         for label in labels for name in masses]
-    rows += [['all', str(sum(sizes)), name, np.average(list(part.values()), axis=0, weights=sizes)]
+    rows += [['all', str(len(found.labels)), name,
+              np.average(list(part.values()), axis=0, weights=list(sizes.values()))]
              for name, part in masses.items()]
     shown = [0, 1, 2] if found.superclasses else [0, 2]
     header = ['true class \u2191', 'rest of its superclass', 'other classes \u2193']

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from mmips.config import colours, loading, sources, splits
 from mmips.config.pair_checks import find_augments, find_preprocessor
@@ -64,8 +63,6 @@ def load_batch(cfg: Any, num_pairs: int, prob: float | None = None, seed: int = 
     settings = cfg.train_dataloader
     settings.update(num_workers=0, persistent_workers=False,
                     batch_size=max(2 * num_pairs, settings.batch_size // 2 * 2))
-    # A worker's seeding has no business in this process.
-    settings.pop('worker_init_fn', None)
     loader = Runner.build_dataloader(settings, seed=seed)
     preprocessor, swap = _build_preprocessor(cfg, prob)
     batch = next(iter(loader))
@@ -91,17 +88,14 @@ def _build_preprocessor(cfg: Any, prob: float | None) -> tuple[Any, Any]:
 
     from mmips.models.batch_augments import find_patch_swaps
     augments = find_augments(cfg)[1]
-    settings = {'type': 'ClsDataPreprocessor', **find_preprocessor(cfg),
-                'batch_augments': dict(augments)}
-    if not augments.get('augments'):
-        # Left out rather than None: a preprocessor of another type may not know the argument.
-        settings.pop('batch_augments')
-    model = torch.nn.Module()
-    model.data_preprocessor = MODELS.build(settings)
-    swap = next(iter(find_patch_swaps(model)), None)
+    # Left out rather than None: a preprocessor of another type may not know the argument.
+    own = dict(batch_augments=dict(augments)) if augments.get('augments') else {}
+    settings = {'type': 'ClsDataPreprocessor', **find_preprocessor(cfg), **own}
+    preprocessor = MODELS.build(settings)
+    swap = next(iter(find_patch_swaps(preprocessor)), None)
     if swap and prob is not None:
         swap.prob = prob
-    return model.data_preprocessor, swap
+    return preprocessor, swap
 
 
 def choose_pairs(names: Sequence[str], swapped: Any, count: int) -> list[int]:

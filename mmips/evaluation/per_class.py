@@ -51,16 +51,14 @@ def _iou(metric: Any, size: int) -> tuple[str, Any, dict]:
 def _voc(metric: Any, size: int) -> tuple[str, Any, dict]:
     from mmdet.evaluation import eval_map
     truths, predictions = zip(*metric.results[:size])
-    means, values = [], []
-    for threshold in metric.iou_thrs:
-        # As VOCMetric calls it: +1 in the width of a box, as in the development kit.
-        mean, results = eval_map(predictions, truths, iou_thr=threshold, logger='silent',
-                                 dataset=metric.dataset_meta['classes'],
-                                 eval_mode=metric.eval_mode, use_legacy_coordinate=True)
-        means.append(mean)
-        # A class without a box does not count in the mean.
-        values.append([float(result['ap']) if result['num_gts'] else np.nan
-                       for result in results])
+    # As VOCMetric calls it: +1 in the width of a box, as in the development kit.
+    means, results = zip(*(eval_map(
+        predictions, truths, iou_thr=threshold, logger='silent', eval_mode=metric.eval_mode,
+        dataset=metric.dataset_meta['classes'], use_legacy_coordinate=True)
+        for threshold in metric.iou_thrs))
+    # A class without a box does not count in the mean.
+    values = [[float(result['ap']) if result['num_gts'] else np.nan for result in part]
+              for part in results]
     return 'AP', np.mean(values, 0), {'mAP': np.mean(means)}
 
 

@@ -63,12 +63,11 @@ class Request(argparse.Namespace):
 
     def predict(self, cfg: Any) -> dict[str, Predictions]:
         """What each checkpoint predicts, by the names; computed only where it is not kept yet."""
-        keys = {name: fingerprints.result_key(cfg, self.split, path, max_images=self.max_images)
-                for name, path in self.paths.items()}
         kept = {name: Path(path).expanduser().absolute().with_name('predictions')
-                / f'{keys[name][:24]}.npz' for name, path in self.paths.items()}
-        read = {name: _read(file) for name, file in kept.items() if file.is_file()}
-        found = {name: part for name, part in read.items() if part is not None}
+                / (fingerprints.result_key(cfg, self.split, path, max_images=self.max_images)[:24]
+                   + '.npz') for name, path in self.paths.items()}
+        found = {name: part for name, file in kept.items()
+                 if file.is_file() and (part := _read(file))}
         missing = {name: path for name, path in self.paths.items() if name not in found}
         if missing:
             model, loader = build_model(cfg, self.device), self.build_loader(cfg)
@@ -130,8 +129,8 @@ def load_split_config(request: Request, scope: str = '') -> Any:
     loader = cfg[f'{request.split}_dataloader']
     loader.batch_size = request.batch_size or loader.batch_size
     if request.num_workers is not None:
-        loader.num_workers = request.num_workers
-        loader.persistent_workers = loader.persistent_workers and request.num_workers > 0
+        loader.update(num_workers=request.num_workers, persistent_workers=(
+            loader.persistent_workers and request.num_workers > 0))
     return cfg
 
 

@@ -147,14 +147,15 @@ def _runs_table(section: Section) -> str:
 def _configs(section: Section) -> list[dict]:
     """Each setup once: the first whole, the others by what they have different."""
     setups = {setup: runs for setup, runs in section.setups().items() if setup}
-    shown: list[dict] = []
     first = next(iter(setups), '')
-    for setup, runs in setups.items():
-        lines = difflib.unified_diff(first.splitlines(), setup.splitlines(), n=1, lineterm='')
-        difference = '\n'.join(line for line in lines if not line.startswith(('---', '+++', '@@')))
-        shown.append(dict(names=', '.join(runs), base=setups[first][0] if shown else '',
-                          text=difference if shown else section.configs[runs[0]]))
-    return shown
+    return [dict(names=', '.join(runs), base=setups[first][0] if setup != first else '',
+                 text=_difference(first, setup) if setup != first else section.configs[runs[0]])
+            for setup, runs in setups.items()]
+
+
+def _difference(first: str, second: str) -> str:
+    lines = difflib.unified_diff(first.splitlines(), second.splitlines(), n=1, lineterm='')
+    return '\n'.join(line for line in lines if not line.startswith(('---', '+++', '@@')))
 
 
 def _curves(log: pd.DataFrame) -> list[dict]:

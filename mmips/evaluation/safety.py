@@ -72,14 +72,12 @@ def score(probs: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> dict[str
 
 def group_scores(results: Mapping[str, dict], groups: Mapping[str, str]) -> dict[str, dict]:
     """Mean and standard deviation (of n - 1) of every metric over the checkpoints of a group."""
-    found: dict[str, dict] = {}
     metrics = pd.DataFrame({name: result['metrics'] for name, result in results.items()})
-    for group, part in metrics.T.groupby(groups, sort=False):
-        found[group] = dict(
-            checkpoints=len(part), mean=part.agg(statistics.fmean).to_dict(),
-            std={key: statistics.stdev(values) if len(values) > 1 and np.isfinite(values).all()
-                 else math.nan for key, values in part.items()})
-    return found
+    return {group: dict(
+        checkpoints=len(part), mean=part.agg(statistics.fmean).to_dict(),
+        std={key: statistics.stdev(values) if len(values) > 1 and np.isfinite(values).all()
+             else math.nan for key, values in part.items()})
+        for group, part in metrics.T.groupby(groups, sort=False)}
 
 
 def to_table(results: Mapping[str, dict], grouped: Mapping[str, dict]) -> Table:

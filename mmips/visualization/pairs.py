@@ -15,6 +15,8 @@ QUERY, PARTNER = style.BLUE, style.ORANGE
 _LINE, _BAR = 0.13, (0.5, 0.07)
 # Widths of a pair's places: two pictures, what happened to them, two pictures, a gap.
 _WIDTHS = (1, 1, 0.9, 1, 1, 0.15)
+# Behind a probability: lower, equal, higher than before the swap.
+_SIGNS = {-1: ' \u25bc', 0: '', 1: ' \u25b2'}
 
 
 def draw_pairs(before: np.ndarray, after: np.ndarray, mask: np.ndarray | None,
@@ -82,9 +84,8 @@ def _draw_grid(axes: Any, mask: np.ndarray, size: tuple[int, int], colour: str |
     # Dark below light: the line shows on any picture.
     for look in (dict(color='black', linewidth=1.5, alpha=0.35),
                  dict(color='white', linewidth=0.8, alpha=0.9)):
-        for draw, edges in ((axes.axhline, ys), (axes.axvline, xs)):
-            for edge in edges[1:-1]:
-                draw(edge, **look)
+        axes.hlines(ys[1:-1], 0, size[1], **look)
+        axes.vlines(xs[1:-1], 0, size[0], **look)
     inset = 0.012 * max(size)
     for row, col in zip(*np.nonzero(mask & bool(colour))):
         x, y = xs[col] + inset, ys[row] + inset
@@ -109,7 +110,6 @@ def _draw_confidence(places: Sequence[Any], line: int, values: Sequence[np.ndarr
         bar.set(xlim=(0, 1), ylim=(-0.5, 0.5))
         bar.set_axis_off()
         # Compared as printed: no arrow between two equal numbers.
-        change = 0 if mark is None else round(value, 2) - round(mark, 2)
-        sign = '\u25b2' if change > 0 else '\u25bc' if change < 0 else ''
-        axes.text(_BAR[0] + 0.04, bottom + _BAR[1] / 2, f'p = {value:.2f} {sign}'.strip(),
+        change = 0 if mark is None else np.sign(round(value, 2) - round(mark, 2))
+        axes.text(_BAR[0] + 0.04, bottom + _BAR[1] / 2, f'p = {value:.2f}{_SIGNS[change]}',
                   va='center', transform=axes.transAxes, fontsize=8, color=style.INK)

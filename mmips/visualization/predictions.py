@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from mmips.visualization import style
@@ -34,7 +38,8 @@ def draw_predictions(examples: Sequence[tuple[str, np.ndarray, Sequence]], names
     note = 'classes over the grey image; striped: not as in the ground truth'
     if isinstance(examples[0][2][0], pd.DataFrame):
         examples = [(caption, image, [
-            boxes[boxes['score'] >= score_thr] if 'score' in boxes else boxes for boxes in known])
+            boxes[boxes['score'] >= score_thr].sort_values('score', ascending=False, kind='stable')
+            if 'score' in boxes else boxes for boxes in known])
                     for caption, image, known in examples]
         shown = 'classes and scores' if len(classes) > _FEW else 'scores'
         note = f'boxes with a score of at least {score_thr:g}; {shown} where there is room'
@@ -60,7 +65,6 @@ def _colours(palette: Any, number: int) -> np.ndarray:
     """A colour for each class: those that are given, or some that differ."""
     if isinstance(palette, (list, tuple, np.ndarray)) and len(palette) >= number:
         return np.asarray(palette, np.uint8)[:number]
-    import matplotlib
     # Steps of the golden ratio: neighbours differ, however many there are.
     shades = matplotlib.colormaps['hsv'](0.618 * np.arange(number) % 1)
     return (255 * shades[:, :3]).astype(np.uint8)
@@ -80,29 +84,23 @@ def _blend(image: np.ndarray, labels: np.ndarray, truth: np.ndarray, palette: np
     resized = Image.fromarray(image).resize((len(columns), len(rows)), Image.Resampling.BOX)
     grey = np.asarray(resized.convert('L'), np.float32)[..., None]
     picture = ((1 - _ALPHA) * grey + _ALPHA * palette[np.where(known, labels, 0)]).round()
-    y, x = np.indices(labels.shape)
-    picture[~known] = 0
-    picture[~known & ((x + y) % 8 < 2)] = 150
-    wrong, stripes = (labels != truth) & counts, (x - y) % 9
-    picture[wrong & (stripes < 2)] = 255
+    y, x = np.indices((*labels.shape, 1))[:2]
+    known, wrong, stripes = known[..., None], ((labels != truth) & counts)[..., None], (x - y) % 9
     # Dark beside light: the stripe shows on any colour.
-    picture[wrong & (stripes == 2)] = 0
-    return picture.astype(np.uint8)
+    return np.select(
+        [wrong & (stripes < 2), wrong & (stripes == 2), ~known & ((x + y) % 8 < 2), ~known],
+        [255, 0, 150, 0], picture).astype(np.uint8)
 
 
 def _draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette: Any,
                 point: float) -> None:
     """Draw boxes with score and name where there is room; ``point`` is 1/72 inch in pixels."""
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
     size = axes.get_images()[0].get_extent()[1:3]
-    if 'score' in boxes:
-        boxes = boxes.sort_values('score', ascending=False, kind='stable')
     taken: list[Any] = []
     for rank, box in enumerate(boxes.to_dict('records')):
         colour = palette[box['label']] / 255
-        left, right = np.clip([box['left'], box['right']], 0, size[0])
-        top, bottom = np.clip([box['top'], box['bottom']], 0, size[1])
+        left, top, right, bottom = np.clip(
+            [box[side] for side in ('left', 'top', 'right', 'bottom')], 0, [*size, *size])
         # The best above the others, each with an edge that shows light colours on a light image.
         axes.add_patch(Rectangle(
             (left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=1.5,
@@ -122,20 +120,17 @@ def _draw_boxes(axes: Any, boxes: pd.DataFrame, classes: Sequence[str], palette:
 
 def _free_place(box: tuple, letters: int, point: float, size: tuple, taken: list) -> Any:
     """Where a text fits at a corner of its box, outside of all others, if anywhere."""
-    from matplotlib.transforms import Bbox
     left, top, right, bottom = box
     width, height = (0.62 * letters + 0.5) * _POINTS * point, 1.6 * _POINTS * point
-    for x, y in ((left, top - height), (left, top), (right - width, top - height),
-                 (left, bottom - height), (right - width, bottom - height), (left, bottom)):
-        place = Bbox.from_bounds(min(max(x, 0), size[0] - width), y, width, height)
-        if place.x0 >= 0 <= y and place.y1 <= size[1] and not place.count_overlaps(taken):
-            return place
-    return None
+    places = (Bbox.from_bounds(min(max(x, 0), size[0] - width), y, width, height) for x, y in (
+        (left, top - height), (left, top), (right - width, top - height),
+        (left, bottom - height), (right - width, bottom - height), (left, bottom)))
+    return next((place for place in places if place.x0 >= 0 <= place.y0 and place.y1 <= size[1]
+                 and not place.count_overlaps(taken)), None)
 
 
 def _legend(figure: Any, known: Sequence, classes: Sequence[str], palette: Any) -> None:
     """A swatch for each class that occurs, and for what does not count."""
-    from matplotlib.patches import Patch
     boxes = pd.concat([part for part in known if isinstance(part, pd.DataFrame)] or [
         pd.DataFrame({'label': np.unique(np.concatenate([np.ravel(part) for part in known]))})])
     numbers = np.unique(boxes['label'])
@@ -147,8 +142,7 @@ def _legend(figure: Any, known: Sequence, classes: Sequence[str], palette: Any) 
                              label='ignored'))
     if 'difficult' in boxes and boxes['difficult'].eq(True).any():
         handles.append(Patch(fill=False, linestyle=_DASHED, label='difficult, not counted'))
-    if handles:
-        # Inches of the widest entry, with its swatch.
-        widest = 0.085 * max(len(str(handle.get_label())) for handle in handles) + 0.6
-        style.legend(figure, handles=handles,
-                     ncols=max(1, min(len(handles), int(figure.get_figwidth() / widest))))
+    # Inches of the widest entry, with its swatch.
+    widest = 0.085 * max((len(str(part.get_label())) for part in handles), default=0) + 0.6
+    style.legend(figure, handles=handles,
+                 ncols=max(1, min(len(handles), int(figure.get_figwidth() / widest))))

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Pictures of how far confidences can be trusted: reliability and risk-coverage."""
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,17 +75,15 @@ def draw_risk_coverage(curves: Mapping[str, Mapping[str, np.ndarray]],
     one group share a colour and differ in dashes.
     """
     groups = groups or {name: name for name in curves}
-    order = list(dict.fromkeys(groups.values()))
+    dashes = {group: itertools.cycle(DASHES) for group in groups.values()}
     figure = style.new_figure(9, max(4.4, 0.24 * len(curves) + 1.2), title)
     axes = figure.subplots()
-    seen: list[str] = []
     for name, curve in curves.items():
-        colour = style.line_style(order.index(groups[name]))['color']
+        colour = style.line_style(list(dashes).index(groups[name]))['color']
         axes.plot(curve['coverage'], 100 * curve['best'], color=colour, linewidth=0.6)
         axes.plot(curve['coverage'], 100 * curve['risk'], color=colour, linewidth=1.5,
-                  linestyle=DASHES[seen.count(groups[name]) % len(DASHES)],
+                  linestyle=next(dashes[groups[name]]),
                   label=f'{shorten(name)}: AURC {scores[name]["aurc"]:.1f}')
-        seen.append(groups[name])
     axes.plot([], [], color=FAINT, linewidth=0.6, label='thin: best order of the same errors')
     tidy(axes, 'coverage: share of images kept, the most confident first',
          'risk: error rate among them, %')

@@ -16,12 +16,10 @@ _SMALL = 96
 
 def new_figure(width: float, height: float, title: str = '', notes: Sequence[str] = ()) -> Any:
     """An empty figure of so many inches, with a title and small lines below it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     # No pyplot: it would choose a window system and keep every figure in memory.
-    figure = FigureCanvasAgg(
-        Figure(figsize=(width, height), facecolor='white', layout='constrained')).figure
+    figure = Figure(figsize=(width, height), facecolor='white', layout='constrained')
     if title or notes:
         figure.suptitle('\n'.join(filter(None, (title, *notes))), fontsize=10.5, color=INK)
     return figure

@@ -22,8 +22,7 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
     if not np.isfinite(found).any():
         return None
     low, high = float(np.nanmin(found)), float(np.nanmax(found))
-    across = {names[-1] for names in maps} if len(panels) > 1 else maps
-    columns = min(len(across), _MAX_COLUMNS)
+    columns = min(len({names[-1:] for names in maps}), _MAX_COLUMNS)
     rows = -(-len(maps) // columns)
     height, width = next(iter(maps.values())).shape
     figure = style.new_figure(max(5, columns * (0.55 * width + 0.5) + 1.8),
@@ -33,10 +32,11 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
         place.set_visible(False)
     for place, (names, frame) in zip(axes.flat, maps.items()):
         image = _draw_map(place, frame, (low, high), low if lower else high)
-        place.set_title(', '.join(f'{axis} {name}' for axis, name in zip(panels, names)),
-                        fontsize=9, color=style.INK)
-        place.set_xlabel(frame.columns.name, fontsize=9, color=style.INK)
-        place.set_ylabel(frame.index.name, fontsize=9, color=style.INK)
+        style.tidy(place, frame.columns.name, frame.index.name,
+                   ', '.join(f'{axis} {name}' for axis, name in zip(panels, names)))
+        place.grid(visible=False)
+        place.tick_params(length=0)
+        place.spines[:].set_visible(False)
         place.label_outer()
     bar = figure.colorbar(image, ax=axes, aspect=30, pad=0.02)
     bar.ax.tick_params(labelsize=8, colors=style.INK, length=2)
@@ -47,22 +47,17 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
 
 def _draw_map(axes: Any, frame: Any, limits: tuple[float, float], best: float) -> Any:
     from matplotlib.patches import Rectangle
-    low, high = limits
-    # One value alone still needs a scale.
-    high = high if high > low else low + 1
-    image = axes.imshow(frame, cmap='viridis', vmin=low, vmax=high, aspect='auto')
+    image = axes.imshow(frame, cmap='viridis', vmin=limits[0], vmax=limits[1], aspect='auto')
     axes.set_facecolor('#eef0f2')
-    digits = 1 if max(abs(low), abs(high)) > 1.5 else 3
+    digits = 1 if max(map(abs, limits)) > 1.5 else 3
     for (y, x), value in np.ndenumerate(frame.to_numpy()):
         axes.text(x, y, '–' if np.isnan(value) else f'{value:.{digits}f}', ha='center', va='center',
-                  fontsize=8, color='white' if (value - low) / (high - low) < 0.6 else style.INK)
+                  fontsize=8, color='white' if image.norm(value) < 0.6 else style.INK)
         if value == best:
             axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False,
                                      edgecolor=style.ORANGE, linewidth=2))
     axes.set_xticks(range(frame.shape[1]), frame.columns)
     axes.set_yticks(range(frame.shape[0]), frame.index)
-    axes.tick_params(labelsize=8, colors=style.INK, length=0)
-    axes.spines[:].set_visible(False)
     return image
 
 
@@ -85,14 +80,13 @@ def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
     for name, found in runs.groupby('recipe', sort=False):
         # Where every run was validated.
         scores = found.pivot(index='images', columns='seed', values='score').dropna()
-        if name not in named:
-            axes.plot(scores.index, scores.mean(axis=1), linewidth=0.8, color='#d0d7de', zorder=1)
-            continue
-        look = style.line_style(named.index(name))
-        axes.plot(scores.index, scores.mean(axis=1), marker='o', markersize=3, linewidth=2,
-                  label=f'{name}: {means[name]:.{digits}f}{unit}', **look)
-        axes.fill_between(scores.index, scores.min(axis=1), scores.max(axis=1),
-                          color=look['color'], alpha=0.15, linewidth=0)
+        look = dict(linewidth=0.8, color='#d0d7de', zorder=1)
+        if name in named:
+            look = dict(style.line_style(named.index(name)), marker='o', markersize=3, linewidth=2,
+                        label=f'{name}: {means[name]:.{digits}f}{unit}')
+            axes.fill_between(scores.index, scores.min(axis=1), scores.max(axis=1),
+                              color=look['color'], alpha=0.15, linewidth=0)
+        axes.plot(scores.index, scores.mean(axis=1), **look)
     style.tidy(axes, 'training images seen', f'validation {metric}{unit}')
     axes.set_ylim(*_near_the_end(finals, lower))
     axes.xaxis.set_major_formatter(

@@ -148,7 +148,7 @@ def test_what_is_not_there_is_refused(compare):
     for options, message in [
             (dict(images=(3, 8)), r'the test split has 8 images, 0 to 7, but got \[8\]'),
             (dict(max_images=4, images=(2, )), r'has 4 images, 1 to 7, but got \[2\]. \(--max-im'),
-            (dict(class_names=('babby', )), "no class 'babby'. Did you mean baby"),
+            (dict(class_names=('babby', )), "of a class 'babby'. Did you mean baby"),
             (dict(class_names=('GIRL', )), r'Did you mean girl\?'),
             (dict(class_names=('zzz', )), 'Some are baby, ray, girl, trout'),
             (dict(max_images=2, class_names=('baby', )), "none of the 2 images is .* 'baby'")]:

@@ -20,7 +20,7 @@ def test_swapped_cells_are_outlined_in_the_other_colour():
     for number, (axes, colour) in enumerate(zip(first[[0, 1, 3, 4]], (QUERY, PARTNER) * 2)):
         assert same_color(axes.spines['left'].get_edgecolor(), colour)
         # Three lines between four cells each way, dark below light.
-        assert len(axes.lines) == 12
+        assert [len(lines.get_segments()) for lines in axes.collections] == [3] * 4
         assert [(round(cell.get_y()), round(cell.get_x())) for cell in axes.patches] == (
             [(0, 0), (4, 8)] if number > 1 else [])
         assert all(same_color(cell.get_edgecolor(), (PARTNER, QUERY)[number % 2])
@@ -35,7 +35,7 @@ def test_changes_without_a_swap_are_named():
     figure = draw_pairs(images, images[::-1], None, ['great white shark, ' * 4])
     name, arrow, words = texts(figure.axes[2].texts)
     assert (arrow, words) == ('\u2192', 'changed') and name.startswith('great white shark,\n')
-    assert name.endswith('\u2026') and not figure.axes[0].lines
+    assert name.endswith('\u2026') and not figure.axes[0].collections
 
 
 def test_many_pairs_stand_in_two_columns():

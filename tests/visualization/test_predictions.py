@@ -93,7 +93,7 @@ def test_scores_do_not_cover_each_other():
     corners[:, 2:] = corners[:, :2] + 30
     known = [boxes(corners, rng.integers(0, 3, 60), score=rng.random(60))] * 2
     figure = draw_predictions([('a', plain(130, 130), known)], ['a'], CLASSES, PALETTE)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     places = [text.get_window_extent().padded(-0.5) for text in figure.axes[2].texts]
     assert 10 < len(places) < 60
     assert all(place.count_overlaps(places) == 1 for place in places)
