@@ -52,7 +52,8 @@ def _draw_map(axes: Any, frame: Any, limits: tuple[float, float], best: float) -
     digits = 1 if max(map(abs, limits)) > 1.5 else 3
     for (y, x), value in np.ndenumerate(frame.to_numpy()):
         axes.text(x, y, '–' if np.isnan(value) else f'{value:.{digits}f}', ha='center', va='center',
-                  fontsize=8, color='white' if image.norm(value) < 0.6 else style.INK)
+                  color='white' if np.isfinite(value) and image.norm(value) < 0.6 else style.INK,
+                  fontsize=8)
         if value == best:
             axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False,
                                      edgecolor=style.ORANGE, linewidth=2))

@@ -157,13 +157,3 @@ def test_what_is_finished_survives(evaluate, calls, monkeypatch):
     evaluate()
     assert [name for name, _ in calls] == ['fgsm', 'i-fgsm', 'i-fgsm', 'pgd', 'pgd']
     assert len(read_csv()) == 18
-
-
-def test_a_refusal_leaves_files_as_they_are(evaluate, calls):
-    evaluate(['fgsm'])
-    before = {path: path.read_bytes() for path in Path('out').iterdir()}
-    with pytest.raises(ValueError, match='another number of classes'):
-        evaluate(['fgsm'], [0.1], cfg_options={'model.head.num_classes': 7})
-    with pytest.raises(UserError, match='within 0 to 1'):
-        evaluate(['fgsm'], [8.])
-    assert before == {path: path.read_bytes() for path in Path('out').iterdir()}

@@ -79,6 +79,10 @@ def test_tables_and_pictures_are_found_below(page, tmp_path):
     assert f'data:image/png;base64,{base64.b64encode(b"pixels").decode()}' in text
     # Texts of results are no HTML.
     assert not re.search('<script>alert|<i>|<u>|<em>|<v>|<img alt="x"|<title>A <', text)
+    # Nothing is loaded from anywhere.
+    sources = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert sources and all(source.startswith(('data:', '#section-')) for source in sources)
+    assert not re.search(r'url\(|@import|<link|<script src', text)
 
 
 def test_long_tables_are_cut_and_say_so(page, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from helpers.pictures import texts
 
+from mmips.visualization import style
 from mmips.visualization import sweep as draw_sweep
 
 X, Y = pd.Index(list('123'), name='x'), pd.Index(list('ab'), name='y')
@@ -37,9 +38,10 @@ def test_heat_maps_share_a_scale_and_frame_the_best(lower, best):
 def test_nothing_is_drawn_of_nothing():
     assert draw_sweep.draw_heatmaps('', {(): MAPS['P', ] * np.nan}, (), 'acc') is None
     assert draw_sweep.draw_curves('', frame(), 'acc') is None
-    # One value alone has a scale.
+    # One value alone has a scale, and what is missing can be seen.
     single = MAPS['P', ].where(MAPS['P', ] == 0.5)
-    assert draw_sweep.draw_heatmaps('', {(): single}, (), 'acc') is not None
+    value, missing, *_ = draw_sweep.draw_heatmaps('', {(): single}, (), 'acc').axes[0].texts
+    assert (value.get_text(), missing.get_color()) == ('0.500', style.INK)
 
 
 def test_curves_have_a_mean_and_a_band_where_all_runs_were_tested():
