@@ -66,10 +66,10 @@ def _draw_pair(places: Sequence[Any], images: Sequence[np.ndarray], mask: np.nda
     changed = swapped or not np.array_equal(images[:2], images[2:])
     words = (f'{mask.sum()} of {mask.size} cells' if mask is not None and swapped else
              'changed' if changed else 'not swapped')
-    name = textwrap.shorten(label, 54, placeholder='\u2026')
     middle, height = places[2], images[0].shape[0] / images[0].shape[1]
     middle.set_box_aspect(height / _WIDTHS[2])
-    for y, text, options in ((0.8, textwrap.fill(name, 18), dict(fontsize=9, weight='bold')),
+    for y, text, options in ((0.8, textwrap.fill(label, 18, max_lines=3, placeholder='\u2026'),
+                              dict(fontsize=9, weight='bold')),
                              (0.48, '\u2192' if changed else '=', dict(fontsize=19)),
                              (0.25, words, dict(fontsize=8.5))):
         middle.text(0.5, y, text, ha='center', va='center', transform=middle.transAxes,
