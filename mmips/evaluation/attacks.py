@@ -27,7 +27,9 @@ def evaluate_attacks(request: predictions.Request) -> pd.DataFrame:
     settings.check(request.eps)
     cfg = predictions.load_classifier_config(request)
     Path(request.out).mkdir(parents=True, exist_ok=True)
-    done = files.read_results(Path(request.out, 'attacks_done.json'))
+    done = {path.stem: files.read_results(path)  # A folder of an earlier version has a file each.
+            for path in Path(request.out, 'cells').glob('*.json')}
+    done.update(files.read_results(Path(request.out, 'attacks_done.json')))
     keys = {(attack, name, eps): fingerprints.result_key(
         cfg, request.split, path, max_images=request.max_images,
         **settings.used(attack, eps))[:24]

@@ -139,6 +139,17 @@ def test_only_what_is_new_is_computed(evaluate, calls, monkeypatch):
         assert len(calls) == passes
 
 
+def test_results_of_an_earlier_layout_are_read(evaluate, calls):
+    first = evaluate(attacks=['fgsm'])
+    done = Path('out/attacks_done.json')
+    Path('out/cells').mkdir()
+    for key, score in json.loads(done.read_text()).items():
+        Path('out/cells', f'{key}.json').write_text(json.dumps(score))
+    done.unlink()
+    calls.clear()
+    assert evaluate(attacks=['fgsm']).equals(first) and calls == []
+
+
 def test_what_is_finished_survives(evaluate, calls, monkeypatch):
     counted = AttackedClassifier.score
 
