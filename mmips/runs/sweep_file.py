@@ -105,10 +105,10 @@ def _build(file: _File, path: Path) -> Sweep:
     table = file.table
     if table.model_fields_set - {'seeds'} and not table.rows:
         table = table.but(rows=tuple(axis for axis in axes if axis not in table.columns))
-    settings = {key: getattr(file, key) for key in Settings.model_fields}
     recipes = _with_paper(recipes, file.paper, table.rows + table.columns)
-    sweep = Sweep(**settings, axes=axes, recipes=tuple(recipes))
-    sweep = sweep.but(title=file.title or path.stem, table=table)
+    settings = {key: getattr(file, key) for key in Settings.model_fields}
+    sweep = Sweep(**{**settings, 'title': file.title or path.stem, 'table': table},
+                  axes=axes, recipes=tuple(recipes))
     sweep.waves(recipes)
     _check_places(sweep)
     return sweep
@@ -140,9 +140,8 @@ def _folders(names: Sequence[str]) -> list[str]:
             raise ValueError(f'two recipes are called {name!r}.')
         # No comma: --cfg-options would take it for a list.
         base = re.sub(r'[^\w.=+-]+', '_', name, flags=re.ASCII).strip('._') or 'recipe'
-        numbered = (f'{base}-{number}' for number in itertools.count(2))
-        folder = next(folder for folder in itertools.chain([base], numbered)
-                      if folder.lower() not in folders)
+        ends = itertools.chain([''], (f'-{number}' for number in itertools.count(2)))
+        folder = next(base + end for end in ends if (base + end).lower() not in folders)
         folders[folder.lower()] = folder
     return list(folders.values())
 
@@ -163,7 +162,7 @@ def _leaves(node: Mapping, path: tuple) -> Iterable[tuple[tuple, float]]:
     for key, value in node.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*path, as_text(key)))
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif isinstance(value, (int, float)):
             yield (*path, as_text(key)), float(value)
         elif value is not None:
             raise ValueError(f'paper: {key} must be a number, got {value!r}.')

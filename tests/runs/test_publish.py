@@ -146,7 +146,7 @@ def test_settings_that_change_nothing_are_let_through():
     (18, dict(norm_cfg=dict(type='BN', eps=1e-3)), "differ by up to .*'eps': 0.001"),
     (18, dict(conv_cfg=dict(type='ConvWS')), "differ by up to .*'ConvWS'"),
     (18, dict(dcn=dict(type='DCNv2')), 'config does not build .*\n  TypeError: .*dcn'),
-    (18, dict(depth=50), 'config does not build .*\n.*missing.*: layer1.0.conv3.weight'),
+    (18, dict(depth=50), 'config does not build .*\n.*Missing.*layer1.0.conv3.weight'),
 ])
 def test_networks_that_compute_something_else_are_refused(depth, change, words):
     model, cfg = build(depth=depth)

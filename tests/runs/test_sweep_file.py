@@ -145,7 +145,7 @@ AXES = 'config: own.py\naxes: {a: {key: x, values: [1, 2]}, b: {key: y, values: 
     ('recipes: {one: {}}', 'recipe one has no config'),
     ('recipes: {one: {config: own.py}, one: {config: own.py}}', 'line 1: one twice'),
     ('recipes: {one: {config: own.py, options: 3}}', 'recipes, one, options: .*, got 3'),
-    ('recipes: {off: {config: own.py}}', 'recipes, .*a name must be text.*, got False'),
+    ('recipes: {off: {config: own.py}}', 'recipes, .*valid string, got False'),
     ('config: own.py\naxes: {a: {key: x, values: [1, 1]}}', 'axes, a: a value stands there twice'),
     ('config: own.py\naxes: {a: {key: x, values: {p: 1, q: 1}}}', 'axes, a: a value .*twice'),
     ('config: own.py\naxes: {a: {key: x, values: []}}', 'axes, a, values: .*at least 1 item'),
