@@ -83,10 +83,9 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     buffer = (hub.get('log_scalars') or {}).get(f'val/{_TOP1}')
     history = [float(score) for score in buffer.data[0]] if buffer is not None else []
-    best = [str(path) for key, path in (hub.get('runtime_info') or {}).items()
-            if key.startswith('best_ckpt')]
-    is_own = any(path.endswith(f'_{unit}_{meta.get(unit)}.pth')
-                 for path in best for unit in ('epoch', 'iter'))
+    own = tuple(f'_{unit}_{meta.get(unit)}.pth' for unit in ('epoch', 'iter'))
+    is_own = any(str(path).endswith(own) for key, path in (hub.get('runtime_info') or {}).items()
+                 if key.startswith('best_ckpt'))
     if log is None:
         return (history[-1], 'checkpoint') if history and is_own else None
     logger = (config.get('default_hooks') or {}).get('logger') or {}

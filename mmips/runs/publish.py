@@ -112,15 +112,13 @@ def flatten(selected: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def find_network(flat: Mapping[str, Tensor], library: str) -> tuple[str, nn.Module]:
     """Name and module (on no device) of the library's ResNet that has exactly these tensors."""
-    tried = {}
-    for name in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'):
-        net = _build(library, name, flat)
-        tried[name] = compare(net.state_dict(), flat)
-        if not tried[name]:
-            return name, net
-    name = min(tried, key=lambda name: len(tried[name]))
-    raise UserError(f'{library} has no network that these weights fit; compared with its {name}, '
-                    f'of the tensors are\n{tried[name].text("library")}\n{_OTHERWISE}')
+    nets = {name: _build(library, name, flat) for name in (
+        'resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')}
+    name, net = min(nets.items(), key=lambda item: len(compare(item[1].state_dict(), flat)))
+    if found := compare(net.state_dict(), flat):
+        raise UserError(f'{library} has no network that these weights fit; compared with its '
+                        f'{name}, of the tensors are\n{found.text("library")}\n{_OTHERWISE}')
+    return name, net
 
 
 def _build(library: str, name: str, flat: Mapping[str, Tensor]) -> nn.Module:

@@ -60,9 +60,8 @@ class _File(Settings):
     paper: dict = {}
 
 
-def read_sweep(path: str | Path) -> Sweep:
+def read_sweep(path: Path) -> Sweep:
     """Read a sweep's YAML file."""
-    path = Path(path)
     try:
         content = yaml.load(path.read_text(encoding='utf-8'), _Loader)  # noqa: S506
         return _build(_File.model_validate(content), path)
@@ -95,9 +94,8 @@ _Loader.add_implicit_resolver('tag:yaml.org,2002:float',
 
 def _build(file: _File, path: Path) -> Sweep:
     recipes = list(_recipes(file))
-    folders = _folders([recipe.name for recipe in recipes])
     recipes = [recipe.but(folder=folder, config=_find_config(recipe, path))
-               for recipe, folder in zip(recipes, folders)]
+               for recipe, folder in zip(recipes, _folders([each.name for each in recipes]))]
     axes = {name: list(axis.values) for name, axis in file.axes.items()}
     for axis, label in (place for recipe in recipes for place in recipe.axes.items()):
         if label not in axes.setdefault(axis, []):
@@ -172,9 +170,8 @@ def _find_config(recipe: Recipe, path: Path) -> str:
     if not recipe.config:
         raise ValueError(f'recipe {recipe.name} has no config: write one for it, or for all.')
     beside = path.parent / recipe.config
-    if beside.is_file():
-        return str(beside.resolve())
-    return osp.abspath(loading.find_config(recipe.config))
+    return str(beside.resolve()) if beside.is_file() else osp.abspath(
+        loading.find_config(recipe.config))
 
 
 def _check_places(sweep: Sweep) -> None:

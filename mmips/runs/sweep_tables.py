@@ -125,7 +125,7 @@ def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
     for title, quantities in (split_up if sweep.table.columns else {'': list(texts)}).items():
         table = Table(title, list(labels), len(labels), list(map(list, rows)))
         for column, quantity in itertools.product(columns, quantities):
-            names = [places.get((row, column)) for row in rows]
+            names = [places.get((row, column), '') for row in rows]
             found = [texts[quantity].get(name, '') for name in names]
             if quantity == 'paper' and not any(found):
                 continue
@@ -150,19 +150,17 @@ def _texts(sweep: Sweep, results: Mapping, scores: Any) -> dict[str, dict[str, s
         spread = f' ± {values.std():.{digits}f}' if len(values) > 1 else ''
         return f'{values.mean():.{digits}f}{spread}' + (f' (n={len(values)})' if numbered else '')
 
-    texts = groups.agg(summary).astype(object).reindex(names, fill_value='–').to_dict()
-    texts['paper'] = {recipe.name: '' if recipe.paper is None else str(recipe.paper)
-                      for recipe in sweep.recipes}
-    if not sweep.table.seeds:
-        return texts
     runs = {name: [run for run in scores.index if run[0] == name] for name in names}
     first = scores[sweep.evaluate[0]]
-    return {
+    every_seed = {
         'images seen': {name: ', '.join(dict.fromkeys(
             f'{results[run]["images"][-1]:,}' for run in runs[name])) for name in names},
         'seeds': {name: ', '.join(f'{run[1]}: {first[run]:.{digits}f}' for run in runs[name])
-                  for name in names},
-        **texts}
+                  for name in names}} if sweep.table.seeds else {}
+    return {**every_seed,
+            **groups.agg(summary).astype(object).reindex(names, fill_value='–').to_dict(),
+            'paper': {recipe.name: '' if recipe.paper is None else str(recipe.paper)
+                      for recipe in sweep.recipes}}
 
 
 def _best(sweep: Sweep, means: Any) -> set[str]:

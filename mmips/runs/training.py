@@ -105,9 +105,9 @@ def _evaluate(runner: Any, cfg: Any, split: str, metric: str) -> dict[str, float
     cfg = copy.deepcopy(cfg)
     splits.prepare_split(cfg, split, str(cfg.filename))
     settings = {key: value for key, value in (cfg.get('test_cfg') or {}).items() if key != 'type'}
-    loop = TestLoop(runner, dataloader=loaders.build_loader(cfg, split),
-                    evaluator=runner.build_evaluator(cfg.test_evaluator), **settings)
-    return _with(metric, loop.run())
+    return _with(metric, TestLoop(
+        runner, dataloader=loaders.build_loader(cfg, split),
+        evaluator=runner.build_evaluator(cfg.test_evaluator), **settings).run())
 
 
 def _with(metric: str, metrics: dict) -> dict[str, float]:
