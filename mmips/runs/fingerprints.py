@@ -36,5 +36,6 @@ def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
     if sources.is_local(checkpoint):
         checkpoint = osp.abspath(osp.expanduser(checkpoint))
         files.append(checkpoint)
-    content = [__version__, checkpoint, fingerprint(parts, files), settings]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    text = json.dumps([__version__, checkpoint, fingerprint(parts, files), settings],
+                      sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

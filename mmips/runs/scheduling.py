@@ -125,8 +125,6 @@ def _start_worker(environment: Mapping[str, str]) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ.update(environment)
     warnings.simplefilter('ignore')
-    import torch
-    torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
 
 
 def _die_with_parent() -> None:

@@ -53,9 +53,8 @@ def _engine(args: argparse.Namespace) -> Engine:
     if args.engine == 'local':
         return functools.partial(scheduling.run_local, **scheduling.local_places(
             args.devices, args.jobs, args.jobs_per_device))
-    parallel = dict(array_parallelism=args.jobs) if args.jobs else {}
-    return functools.partial(scheduling.run_slurm, folder=args.work_dir / 'slurm',
-                             options={**args.slurm, **parallel})
+    options = {**args.slurm, **(dict(array_parallelism=args.jobs) if args.jobs else {})}
+    return functools.partial(scheduling.run_slurm, folder=args.work_dir / 'slurm', options=options)
 
 
 def folder_of(work_dir: Path, recipe: Recipe, seed: int) -> Path:

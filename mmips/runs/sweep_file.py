@@ -81,8 +81,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = {str(key) for key in keys if keys.count(key) > 1}
-        if twice:
+        if twice := {str(key) for key in keys if keys.count(key) > 1}:
             raise ValueError(f'line {node.start_mark.line + 1}: {", ".join(sorted(twice))} twice.')
         return super().construct_mapping(node, deep)
 

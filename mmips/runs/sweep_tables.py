@@ -63,11 +63,10 @@ def _number(value: float | None) -> str:
 def scores_frame(sweep: Sweep, results: Mapping) -> Any:
     """By recipe and seed the metric on each evaluated split, and train minus test as ``gap``."""
     import pandas as pd
-    rows = [(recipe.name, seed, *(result[split][sweep.metric_of(recipe)]
-                                  for split in sweep.evaluate))
-            for recipe, seed, result in _finished(sweep, results)]
-    frame = pd.DataFrame(rows, columns=['recipe', 'seed', *sweep.evaluate]).set_index(
-        ['recipe', 'seed']).astype(float)
+    frame = pd.DataFrame(
+        [(recipe.name, seed, *(result[split][sweep.metric_of(recipe)] for split in sweep.evaluate))
+         for recipe, seed, result in _finished(sweep, results)],
+        columns=['recipe', 'seed', *sweep.evaluate]).set_index(['recipe', 'seed']).astype(float)
     return frame.assign(gap=frame.train - frame.test) if {'test', 'train'} <= set(frame) else frame
 
 
