@@ -69,8 +69,8 @@ def _from_config(config: Any) -> dict[str, Any]:
 
 
 def _datasets(config: Any, split: str) -> Iterator[dict]:
-    loader = config.get(f'{split}_dataloader') or {}
-    return (data for _, data in iter_datasets(loader.get('dataset'), ''))
+    dataset = (config.get(f'{split}_dataloader') or {}).get('dataset')
+    return (data for _, data in iter_datasets(dataset, ''))
 
 
 def find_top1(checkpoint: Mapping, config: Any, log: str | None = None

@@ -74,9 +74,9 @@ def local_places(devices: Sequence[str] | None = None, jobs: int | None = None,
     """What :func:`run_local` takes: the GPUs named or found, or so many runs on the CPU."""
     if not devices:
         import torch
-        number = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        visible = os.environ.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(number)))
-        devices = visible.split(',')[:number]
+        number = torch.cuda.device_count()
+        found = os.environ.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(number)))
+        devices = found.split(',')[:number]
     elif devices == ['cpu']:
         return dict(devices=[''], jobs=jobs or cores())
     return dict(devices=devices, jobs=jobs_per_device if devices else jobs or cores())
@@ -125,6 +125,8 @@ def _start_worker(environment: Mapping[str, str]) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ.update(environment)
     warnings.simplefilter('ignore')
+    import torch
+    torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
 
 
 def _die_with_parent() -> None:

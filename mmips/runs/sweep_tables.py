@@ -78,9 +78,8 @@ def heatmap_frames(sweep: Sweep, results: Mapping) -> dict[tuple[str, ...], Any]
     values: dict[tuple, dict] = {}
     for recipe in sweep.recipes:
         if {axes.x, axes.y, *axes.panels} <= set(recipe.axes):
-            place = recipe.axes[axes.y], recipe.axes[axes.x]
-            panel = tuple(recipe.axes[axis] for axis in axes.panels)
-            values.setdefault(panel, {})[place] = means.get(recipe.name, math.nan)
+            panel = values.setdefault(tuple(recipe.axes[axis] for axis in axes.panels), {})
+            panel[recipe.axes[axes.y], recipe.axes[axes.x]] = means.get(recipe.name, math.nan)
     return {panel: pd.Series(values[panel]).unstack().rename_axis(index=axes.y, columns=axes.x)
             .reindex(index=sweep.axes[axes.y], columns=sweep.axes[axes.x])
             for panel in _in_order(sweep, axes.panels, list(values))}

@@ -101,13 +101,13 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
 
 def _evaluate(runner: Any, cfg: Any, split: str, metric: str) -> dict[str, float]:
     """The metrics of a trained model on a split; training images in the test pipeline."""
-    from mmengine.runner import TestLoop
+    from mmengine.registry import LOOPS
     cfg = copy.deepcopy(cfg)
     splits.prepare_split(cfg, split, str(cfg.filename))
-    settings = {key: value for key, value in (cfg.get('test_cfg') or {}).items() if key != 'type'}
-    return _with(metric, TestLoop(
-        runner, dataloader=loaders.build_loader(cfg, split),
-        evaluator=runner.build_evaluator(cfg.test_evaluator), **settings).run())
+    return _with(metric, LOOPS.build(
+        {'type': 'TestLoop', **(cfg.get('test_cfg') or {})}, default_args=dict(
+            runner=runner, dataloader=loaders.build_loader(cfg, split),
+            evaluator=runner.build_evaluator(cfg.test_evaluator))).run())
 
 
 def _with(metric: str, metrics: dict) -> dict[str, float]:
