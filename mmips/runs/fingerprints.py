@@ -14,11 +14,9 @@ def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = ()) -> dict:
     """What a run's numbers depend on, its seed aside; files are known by path, size and time."""
     # As JSON: pretty_text takes a second a config.
     text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
-    mark: dict = {'config': hashlib.sha256(text.encode()).hexdigest()}
-    for file in files:
-        stat = os.stat(file)
-        mark[os.path.abspath(file)] = [stat.st_size, stat.st_mtime_ns]
-    return mark
+    stats = {osp.abspath(file): os.stat(file) for file in files}
+    return {'config': hashlib.sha256(text.encode()).hexdigest(),
+            **{file: [stat.st_size, stat.st_mtime_ns] for file, stat in stats.items()}}
 
 
 def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
@@ -38,5 +36,6 @@ def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
     if sources.is_local(checkpoint):
         checkpoint = osp.abspath(osp.expanduser(checkpoint))
         files.append(checkpoint)
-    content = [__version__, checkpoint, fingerprint(parts, files), settings]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    text = json.dumps([__version__, checkpoint, fingerprint(parts, files), settings],
+                      sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

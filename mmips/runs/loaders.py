@@ -12,11 +12,8 @@ def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
     set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}))
     settings = cfg[f'{split}_dataloader']
     dataset = DATASETS.build(settings.dataset)
-    if hasattr(dataset, 'full_init'):
-        dataset.full_init()
-    size = len(dataset)
-    if max_images and max_images < size:
-        part: Any = Subset(dataset, spread(size, max_images))
+    if max_images and max_images < len(dataset):
+        part: Any = Subset(dataset, spread(len(dataset), max_images))
         part.metainfo = dataset.metainfo
         dataset = part
     return Runner.build_dataloader({**settings.to_dict(), 'dataset': dataset}, seed=0)

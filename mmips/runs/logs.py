@@ -2,6 +2,7 @@
 """The one reader of what mmengine logs of a run: ``<time>/vis_data/scalars.json``."""
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -42,9 +43,7 @@ def read_run(folder: str | os.PathLike) -> pd.DataFrame:
     """
     import pandas as pd
     files = sorted(Path(folder).glob(f'*/{_LOG}'))
-    records: list[dict] = []
-    for file in files:
-        records = _join(records, read_records(file))
+    records: list[dict] = functools.reduce(_join, map(read_records, files), [])
     if not records:
         found = f'no line in {files[-1]}' if files else f'no */{_LOG}'
         raise MissingFileError(f'{folder} holds {found}: give the work directory of a training '

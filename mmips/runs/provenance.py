@@ -6,7 +6,7 @@ Everything returned is plain, without paths of the machine.
 import math
 import os.path as osp
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmips.config.colours import network_order
@@ -26,12 +26,12 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
     """Facts of a checkpoint's ``meta``, the stored config, and notes about what is missing."""
     from mmengine.config import Config
     meta = checkpoint.get('meta') or {}
-    facts = {key: meta[key] for key in _FACTS if meta.get(key) is not None}
+    facts = {'source': osp.basename(path), **{
+        key: meta[key] for key in _FACTS if meta.get(key) is not None}}
     if not facts.get('epoch'):
         facts.pop('epoch', None)  # A run by iterations counts none.
-    facts.setdefault('source', osp.basename(path))
-    classes = (meta.get('dataset_meta') or {}).get('classes')
-    facts |= dict(classes=list(map(str, classes))) if classes else {}
+    if classes := (meta.get('dataset_meta') or {}).get('classes'):
+        facts['classes'] = list(map(str, classes))
     config: Any = {}
     notes = []
     try:
@@ -48,32 +48,29 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
 
 
 def _from_config(config: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    datasets = _datasets(config, 'val') or _datasets(config, 'test')
-    steps = {type_name(step): step for data in datasets for step in data.get('pipeline') or ()}
+    data = next(_datasets(config, 'train'), {})
+    preprocessor = find_preprocessor(config)
+    backbone = (config.get('model') or {}).get('backbone') or {}
+    facts: dict[str, Any] = {
+        'dataset': type_name(data),
+        'channel_order': data and preprocessor and network_order(config, 'train').upper(),
+        # But for the settings that hold paths of the machine it was trained on.
+        'backbone': {key: value for key, value in backbone.items()
+                     if key not in ('init_cfg', 'pretrained')},
+        **{key: [float(value) for value in preprocessor[key]] for key in ('mean', 'std')
+           if len(preprocessor.get(key) or ()) == 3}}
+    judged = next(_datasets(config, 'val'), None) or next(_datasets(config, 'test'), {})
+    steps = {type_name(step): step for step in judged.get('pipeline') or ()}
     edge, crop = steps.get('ResizeEdge', {}), steps.get('CenterCrop', {}).get('crop_size')
     if isinstance(crop, int):
-        facts.update(input_size=[crop, crop], interpolation=edge.get('interpolation', 'bilinear'))
-        facts |= dict(crop_pct=round(crop / edge['scale'], 4)) if edge.get('scale') else {}
-    backbone = (config.get('model') or {}).get('backbone')
-    if backbone:  # But for the settings that hold paths of the machine it was trained on.
-        facts['backbone'] = {key: value for key, value in backbone.items()
-                             if key not in ('init_cfg', 'pretrained')}
-    data = next(iter(_datasets(config, 'train')), {})
-    if type_name(data):
-        facts['dataset'] = type_name(data)
-    preprocessor = find_preprocessor(config)
-    for key in ('mean', 'std'):
-        if len(preprocessor.get(key) or ()) == 3:
-            facts[key] = [float(value) for value in preprocessor[key]]
-    if data and preprocessor:
-        facts['channel_order'] = network_order(config, 'train').upper()
-    return plain(facts)
+        facts.update(input_size=[crop, crop], interpolation=edge.get('interpolation', 'bilinear'),
+                     crop_pct=edge.get('scale') and round(crop / edge['scale'], 4))
+    return plain({key: fact for key, fact in facts.items() if fact})
 
 
-def _datasets(config: Any, split: str) -> list[dict]:
-    loader = config.get(f'{split}_dataloader') or {}
-    return [data for _, data in iter_datasets(loader.get('dataset'), '')]
+def _datasets(config: Any, split: str) -> Iterator[dict]:
+    dataset = (config.get(f'{split}_dataloader') or {}).get('dataset')
+    return (data for _, data in iter_datasets(dataset, ''))
 
 
 def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
@@ -86,10 +83,9 @@ def find_top1(checkpoint: Mapping, config: Any, log: str | None = None
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     buffer = (hub.get('log_scalars') or {}).get(f'val/{_TOP1}')
     history = [float(score) for score in buffer.data[0]] if buffer is not None else []
-    best = [str(path) for key, path in (hub.get('runtime_info') or {}).items()
-            if key.startswith('best_ckpt')]
-    is_own = any(path.endswith(f'_{unit}_{meta.get(unit)}.pth')
-                 for path in best for unit in ('epoch', 'iter'))
+    own = tuple(f'_{unit}_{meta.get(unit)}.pth' for unit in ('epoch', 'iter'))
+    is_own = any(str(path).endswith(own) for key, path in (hub.get('runtime_info') or {}).items()
+                 if key.startswith('best_ckpt'))
     if log is None:
         return (history[-1], 'checkpoint') if history and is_own else None
     logger = (config.get('default_hooks') or {}).get('logger') or {}

@@ -9,11 +9,14 @@ import hashlib
 import io
 import os
 import os.path as osp
+import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmips.compat import has_package
@@ -109,15 +112,13 @@ def flatten(selected: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def find_network(flat: Mapping[str, Tensor], library: str) -> tuple[str, nn.Module]:
     """Name and module (on no device) of the library's ResNet that has exactly these tensors."""
-    tried = {}
-    for name in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'):
-        net = _build(library, name, flat)
-        tried[name] = compare(net.state_dict(), flat)
-        if not tried[name]:
-            return name, net
-    name = min(tried, key=lambda name: len(tried[name]))
-    raise UserError(f'{library} has no network that these weights fit; compared with its {name}, '
-                    f'of the tensors are\n{tried[name].text("library")}\n{_OTHERWISE}')
+    nets = {name: _build(library, name, flat) for name in (
+        'resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')}
+    name, net = min(nets.items(), key=lambda item: len(compare(item[1].state_dict(), flat)))
+    if found := compare(net.state_dict(), flat):
+        raise UserError(f'{library} has no network that these weights fit; compared with its '
+                        f'{name}, of the tensors are\n{found.text("library")}\n{_OTHERWISE}')
+    return name, net
 
 
 def _build(library: str, name: str, flat: Mapping[str, Tensor]) -> nn.Module:
@@ -147,7 +148,14 @@ def prove_equal(flat: Mapping[str, Tensor], backbone: Mapping[str, Any], scope: 
     images = torch.randn(2, 3, 64, 64, dtype=torch.double,
                          generator=torch.Generator().manual_seed(0))
     body = {key: value for key, value in flat.items() if not key.startswith('fc.')}
-    ours = _run(_build_ours(backbone, scope, body), body, images)[-1].mean((2, 3))
+    try:
+        own = MODELS.build({'_scope_': scope, **backbone, 'out_indices': (3, )})
+        ours = _run(own, body, images)[-1].mean((2, 3))
+    except Exception as error:  # Whatever a class of the user's makes of it.
+        problem = textwrap.shorten(f'{type(error).__name__}: {error}', 300)
+        raise UserError('The stored config does not build the network of these tensors, so that '
+                        f'nothing proves that another computes the same:\n  {problem}\n'
+                        f'{_OTHERWISE}') from error
     if 'fc.weight' in flat:
         ours = nn.functional.linear(ours, flat['fc.weight'].double(), flat['fc.bias'].double())
     largest, difference = ours.abs().max(), (ours - _run(net, flat, images)).abs().max()
@@ -156,20 +164,6 @@ def prove_equal(flat: Mapping[str, Tensor], backbone: Mapping[str, Any], scope: 
                         f'outputs of its {name} up to {largest:.3g} differ by up to '
                         f'{difference:.3g}. The backbone is {dict(backbone)}. {_OTHERWISE}')
     return name
-
-
-def _build_ours(backbone: Mapping[str, Any], scope: str, body: Mapping[str, Tensor]) -> nn.Module:
-    """The backbone that was trained, whose config must fit the tensors, with its last stage."""
-    from mmengine.registry import MODELS
-    try:
-        net = MODELS.build({'_scope_': scope, **backbone, 'out_indices': (3, )})
-        problem = compare(net.state_dict(), body).text('config')
-    except Exception as error:  # Whatever a class of the user's makes of it.
-        problem = f'  {type(error).__name__}: {error}'
-    if problem:
-        raise UserError('The stored config does not build the network of these tensors, so that '
-                        f'nothing proves that another computes the same:\n{problem}\n{_OTHERWISE}')
-    return net
 
 
 def _run(net: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Any:
@@ -183,10 +177,10 @@ def _run(net: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Any:
 
 def _stem(out: str, facts: Mapping) -> str:
     """The path without hash and ending."""
-    run = facts.get('config') or osp.splitext(facts['source'])[0]
-    whole = osp.join(out, f'{run}_{facts["format"]}')
-    folder, name = osp.split(whole if osp.isdir(out) or out.endswith('/') else out)
-    name = name.removesuffix('.pth').removesuffix('.safetensors')
+    if osp.isdir(out) or out.endswith('/'):
+        run = facts.get('config') or osp.splitext(facts['source'])[0]
+        out = osp.join(out, f'{run}_{facts["format"]}')
+    folder, name = osp.split(re.sub(r'\.(pth|safetensors)$', '', out))
     # torch.hub takes what stands between the first '-' with digits and the next '.' for the hash.
     return osp.join(folder, name.replace('.', '_'))
 
@@ -195,8 +189,8 @@ def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
     """Write weights and what stands beside them; returns their path."""
     style, classes = facts['format'], facts.pop('classes', [])
     if style == 'mmpretrain':
-        has_head = any(key.startswith('head.') for key in kept)
-        named = dict(dataset_meta=dict(classes=classes)) if classes and has_head else {}
+        named = dict(dataset_meta=dict(classes=classes)) if classes and any(
+            key.startswith('head.') for key in kept) else {}
         return _write_hashed(base, '.pth', dict(state_dict=kept, meta={**facts, **named}))
     library = 'torchvision' if style == 'torchvision' else 'timm'
     if facts.get('channel_order') == 'BGR':
@@ -238,9 +232,9 @@ def _hub_config(flat: Mapping[str, Tensor], facts: Mapping, classes: list[str]) 
               for key in ('mean', 'std') if key in facts}
     if 'input_size' in facts:
         known['input_size'] = [flat['conv1.weight'].shape[1], *facts['input_size']]
-    settings = dict(custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
-                    classifier='fc', num_classes=net.num_classes, **known)
     labels = dict(label_names=classes) if len(classes) == net.num_classes else {}
     return dict(architecture=facts['architecture'], num_classes=net.num_classes,
-                num_features=net.num_features, global_pool='avg', pretrained_cfg=settings,
-                facts=facts, **labels)
+                num_features=net.num_features, global_pool='avg', facts=facts, **labels,
+                pretrained_cfg=dict(
+                    custom_load=False, fixed_input_size=False, pool_size=None, first_conv='conv1',
+                    classifier='fc', num_classes=net.num_classes, **known))

@@ -5,7 +5,6 @@ An engine takes tasks and yields each with its result as it ends. On this machin
 processes does it rather than submitit's LocalExecutor, which starts all jobs at once, each in a
 Python of its own, and leaves them training on when the tool is killed.
 """
-import json
 import multiprocessing
 import os
 import signal
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmips.errors import UserError
-from mmips.runs.files import write_json
+from mmips.runs.files import read_results, write_json
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Task:
             with open(self.folder / 'train.log', 'a') as log:
                 traceback.print_exc(file=log)
             # The first line: torch lists every tensor of another shape.
-            text = (str(error).strip() or 'no message').splitlines()[0]
-            return self.fail(f'{type(error).__name__}: {text}')
+            return self.fail(f'{type(error).__name__}: '
+                             + (str(error).strip() or 'no message').splitlines()[0])
         write_json(self.folder / 'result.json', result)
         return result
 
@@ -75,9 +74,9 @@ def local_places(devices: Sequence[str] | None = None, jobs: int | None = None,
     """What :func:`run_local` takes: the GPUs named or found, or so many runs on the CPU."""
     if not devices:
         import torch
-        number = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        visible = os.environ.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(number)))
-        devices = visible.split(',')[:number]
+        number = torch.cuda.device_count()
+        found = os.environ.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(number)))
+        devices = found.split(',')[:number]
     elif devices == ['cpu']:
         return dict(devices=[''], jobs=jobs or cores())
     return dict(devices=devices, jobs=jobs_per_device if devices else jobs or cores())
@@ -90,13 +89,12 @@ def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
     So many ``jobs`` run at a time on each of ``devices``, which are what ``CUDA_VISIBLE_DEVICES``
     is to the tasks (``''`` for a CPU), or else with whatever it is now.
     """
-    named: Sequence[str | None] = devices or [None]
-    places = [device for _ in range(jobs) for device in named]
+    places = jobs * ([{'CUDA_VISIBLE_DEVICES': device} for device in devices] or [{}])
     # OMP_NUM_THREADS of the user's own wins.
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores() // len(places))))
     others = set(multiprocessing.active_children())
     # A pool a place, since one whose process dies is lost with all that it runs.
-    free = [(device, _pool(device)) for device in places]
+    free = [(place, _pool(place)) for place in places]
     waiting = list(tasks)
     busy: dict[futures.Future, tuple] = {}
     try:
@@ -105,30 +103,27 @@ def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
                 place, task = free.pop(0), waiting.pop(0)
                 busy[place[1].submit(task)] = place, task
             job = futures.wait(busy, return_when=futures.FIRST_COMPLETED).done.pop()
-            (device, pool), task = busy.pop(job)
+            (environment, pool), task = busy.pop(job)
             died = job.exception() is not None
-            free.append((device, _pool(device) if died else pool))
+            free.append((environment, _pool(environment) if died else pool))
             yield task, (task.fail('its process died: killed for lack of memory?') if died
                          else job.result())
-        for _, pool in free:
-            pool.shutdown(wait=False)
     except (KeyboardInterrupt, GeneratorExit):
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
         raise
 
 
-def _pool(device: str | None) -> futures.Executor:
+def _pool(environment: Mapping[str, str]) -> futures.Executor:
     return futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), _start_worker,
-                                       (device, ))
+                                       (environment, ))
 
 
-def _start_worker(device: str | None) -> None:
+def _start_worker(environment: Mapping[str, str]) -> None:
     # Ctrl-C reaches every process of a terminal: the first one says what becomes of the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    if device is not None:
-        os.environ['CUDA_VISIBLE_DEVICES'] = device
+    os.environ.update(environment)
     warnings.simplefilter('ignore')
     import torch
     torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
@@ -136,10 +131,9 @@ def _start_worker(device: str | None) -> None:
 
 def _die_with_parent() -> None:
     # Or else a run would go on unseen, beside the one that takes it up again.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    parent: Any = multiprocessing.parent_process()
+    parent.join()
+    os._exit(1)
 
 
 def run_slurm(tasks: Sequence[Task], folder: Path, options: Mapping[str, Any]
@@ -155,12 +149,9 @@ def run_slurm(tasks: Sequence[Task], folder: Path, options: Mapping[str, Any]
         raise UserError('--engine slurm needs submitit: pip install submitit') from None
     settings = {'job_name': 'mmips', 'time': 24 * 60, **options}
     try:
-        if settings.pop('cluster', 'slurm') == 'local':
-            executor: Any = submitit.LocalExecutor(folder)
-            executor.update_parameters(timeout_min=settings['time'])
-        else:
-            executor = submitit.SlurmExecutor(folder)
-            executor.update_parameters(**settings)
+        local = settings.pop('cluster', 'slurm') == 'local'
+        executor = (submitit.LocalExecutor if local else submitit.SlurmExecutor)(folder)
+        executor.update_parameters(**(dict(timeout_min=settings['time']) if local else settings))
     except (RuntimeError, ValueError, TypeError) as error:
         raise UserError(f'--engine slurm with {dict(options)}: {error}') from error
     yield from run_submitted(tasks, executor)
@@ -175,7 +166,7 @@ def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
     """
     import submitit.helpers
     note = Path(executor.folder) / 'jobs.json'
-    known = json.loads(note.read_text()) if note.is_file() else {}
+    known = read_results(note)
     left = {executor.job_class(executor.folder, known[str(task.folder)]): task for task in tasks
             if str(task.folder) in known}
     jobs = {job: task for job, task in left.items()
@@ -185,8 +176,7 @@ def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
         with executor.batch():
             submitted = [executor.submit(task) for task in new]
         jobs.update(zip(submitted, new))
-    note.parent.mkdir(parents=True, exist_ok=True)
-    write_json(note, {**known, **{str(task.folder): job.job_id for job, task in jobs.items()}})
+        write_json(note, {**known, **{str(task.folder): job.job_id for job, task in jobs.items()}})
     try:
         for job in submitit.helpers.as_completed(list(jobs), poll_frequency=poll):
             task = jobs[job]

@@ -7,7 +7,6 @@ keeps and the checkpoints ``epoch_N.pth``.
 import argparse
 import contextlib
 import functools
-import json
 import os
 import shutil
 import time
@@ -54,9 +53,8 @@ def _engine(args: argparse.Namespace) -> Engine:
     if args.engine == 'local':
         return functools.partial(scheduling.run_local, **scheduling.local_places(
             args.devices, args.jobs, args.jobs_per_device))
-    parallel = dict(array_parallelism=args.jobs) if args.jobs else {}
-    return functools.partial(scheduling.run_slurm, folder=args.work_dir / 'slurm',
-                             options={**args.slurm, **parallel})
+    options = {**args.slurm, **(dict(array_parallelism=args.jobs) if args.jobs else {})}
+    return functools.partial(scheduling.run_slurm, folder=args.work_dir / 'slurm', options=options)
 
 
 def folder_of(work_dir: Path, recipe: Recipe, seed: int) -> Path:
@@ -91,15 +89,13 @@ def collect(sweep: Sweep, work_dir: Path) -> Results:
     results = {}
     for recipe in sweep.recipes:
         for seed in sweep.seeds:
-            ended, failed = (folder_of(work_dir, recipe, seed) / f'{name}.json'
-                             for name in ('result', 'failure'))
-            result = json.loads(ended.read_text()) if ended.is_file() else {}
+            folder = folder_of(work_dir, recipe, seed)
+            result = files.read_results(folder / 'result.json')
             # One that was not evaluated everywhere goes on from its last weights.
-            if set(sweep.evaluate) <= set(result):
-                results[recipe.name, seed] = result
-            elif failed.is_file():
-                results[recipe.name, seed] = json.loads(failed.read_text())
-    return results
+            if not set(sweep.evaluate) <= set(result):
+                result = files.read_results(folder / 'failure.json')
+            results[recipe.name, seed] = result
+    return {run: result for run, result in results.items() if result}
 
 
 def train_recipes(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path, engine: Engine,
@@ -112,15 +108,12 @@ def train_recipes(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path, engin
     # The tables have the others too, so what they hold must be of this sweep.
     others = [recipe for recipe in sweep.recipes if recipe not in recipes]
     configs = {**check_recipes(sweep, others, data=False), **check_recipes(sweep, recipes)}
-    for recipe in others:
-        _check_folders(sweep, recipe, configs[recipe.config], work_dir)
-    for recipe in recipes:
-        for seed in sweep.seeds:
-            folder = folder_of(work_dir, recipe, seed)
-            if fresh:
-                shutil.rmtree(folder, ignore_errors=True)
-            if retry:
-                (folder / 'failure.json').unlink(missing_ok=True)
+    for folder in (folder_of(work_dir, recipe, seed) for recipe in recipes for seed in sweep.seeds):
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        if retry:
+            (folder / 'failure.json').unlink(missing_ok=True)
+    for recipe in sweep.recipes:
         _check_folders(sweep, recipe, configs[recipe.config], work_dir)
     results = collect(sweep, work_dir)
     # Seeds outside: an interrupted comparison is still a comparison.
@@ -152,16 +145,14 @@ def train_recipes(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path, engin
 
 def _check_folders(sweep: Sweep, recipe: Recipe, cfg: Any, work_dir: Path) -> None:
     """Check a recipe's folders, as far as what it starts from is there."""
-    marks: dict[Path | None, dict] = {}
     for seed in sweep.seeds:
         try:
             checkpoint = start_of(sweep, recipe, seed, work_dir)
         except UserError:
             continue
-        if checkpoint not in marks:
-            own = load_recipe(sweep, recipe, cfg, checkpoint)
-            marks[checkpoint] = fingerprint(own, data_files(own, checkpoint))
-        training.check_folder(folder_of(work_dir, recipe, seed), marks[checkpoint])
+        own = load_recipe(sweep, recipe, cfg, checkpoint)
+        training.check_folder(folder_of(work_dir, recipe, seed),
+                              fingerprint(own, data_files(own, checkpoint)))
 
 
 def _outcome(sweep: Sweep, recipe: Recipe, result: dict) -> str:
@@ -173,10 +164,19 @@ def _outcome(sweep: Sweep, recipe: Recipe, result: dict) -> str:
 
 def report(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path) -> None:
     """Write and print the tables and draw the pictures of all recipes."""
+    from mmips.visualization.sweep import draw_curves, draw_heatmaps
     results = collect(sweep, work_dir)
     print(write_results(sweep, results, work_dir))
-    pictures = draw_results(sweep, results, work_dir)
-    print(f'In {work_dir}: {", ".join(["results.csv, .json, .md, .tex", *pictures])}')
+    pictures: dict[str, Any] = {
+        'heatmaps.png': sweep.heatmaps and draw_heatmaps(
+            sweep.title, heatmap_frames(sweep, results), sweep.heatmaps.panels, sweep.metric,
+            sweep.lower),
+        'curves.png': sweep.curves and draw_curves(
+            sweep.title, curves_frame(sweep, results), sweep.metric, sweep.lower)}
+    drawn = {name: figure for name, figure in pictures.items() if figure}
+    for name, figure in drawn.items():
+        files.write_picture(work_dir / name, figure, dpi=150)
+    print(f'In {work_dir}: {", ".join(["results.csv, .json, .md, .tex", *drawn])}')
     check_failures(sweep, recipes, work_dir)
 
 
@@ -190,18 +190,3 @@ def check_failures(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path) -> N
     if failed:
         raise UserError('\n'.join([*failed, 'The others are finished. After mending it start '
                                             'again; sweep.py needs --retry-failed.']))
-
-
-def draw_results(sweep: Sweep, results: Results, work_dir: Path) -> list[str]:
-    """Draw the pictures that the sweep asks for; returns the names of those there are."""
-    from mmips.visualization.sweep import draw_curves, draw_heatmaps
-    pictures: dict[str, Any] = {
-        'heatmaps.png': sweep.heatmaps and draw_heatmaps(
-            sweep.title, heatmap_frames(sweep, results), sweep.heatmaps.panels, sweep.metric,
-            sweep.lower),
-        'curves.png': sweep.curves and draw_curves(
-            sweep.title, curves_frame(sweep, results), sweep.metric, sweep.lower)}
-    found = {name: figure for name, figure in pictures.items() if figure}
-    for name, figure in found.items():
-        files.write_picture(work_dir / name, figure, dpi=150)
-    return list(found)

@@ -16,12 +16,16 @@ from mmips.runs.sweep_recipes import Recipe, Sweep
 def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) -> dict[str, Any]:
     """Read every config, and check and fetch what it needs before the training."""
     fields = 'train_dataloader', 'val_dataloader', 'test_dataloader'
-    configs: dict[str, Any] = {}
+    needed = {'train_dataloader', 'val_dataloader', 'val_evaluator', 'test_evaluator',
+              *(f'{split}_dataloader' for split in sweep.evaluate)}
+    configs = {path: _read_config(path) for path in {recipe.config for recipe in recipes}}
     for recipe in recipes:
-        if recipe.config not in configs:
-            configs[recipe.config] = _read_config(recipe.config)
         cfg = load_recipe(sweep, recipe, configs[recipe.config])
-        _check_kind(sweep, recipe, cfg)
+        missing = sorted(key for key in needed if not cfg.get(key))
+        missing += [] if cfg.train_cfg.get('max_epochs') else ['train_cfg.max_epochs']
+        if missing:
+            raise UserError(f'recipe {recipe.name} ({recipe.config}) has no {", ".join(missing)}, '
+                            'which a sweep needs.')
         if data:
             sources.check_paths(cfg, fields)
             _download(cfg, fields)
@@ -56,16 +60,6 @@ def load_recipe(sweep: Sweep, recipe: Recipe, cfg: Any = None,
 def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:
     """The files that a config's numbers depend on: of its data, and what it starts from."""
     return [str(path) for path in (cfg.get('npz_file'), checkpoint) if path]
-
-
-def _check_kind(sweep: Sweep, recipe: Recipe, cfg: Any) -> None:
-    loaders = {f'{split}_dataloader' for split in ('train', 'val', *sweep.evaluate)}
-    needed = {*loaders, 'val_evaluator', 'test_evaluator'}
-    missing = sorted(key for key in needed if not cfg.get(key))
-    missing += [] if cfg.train_cfg.get('max_epochs') else ['train_cfg.max_epochs']
-    if missing:
-        raise UserError(f'recipe {recipe.name} ({recipe.config}) has no {", ".join(missing)}, '
-                        'which a sweep needs.')
 
 
 def _download(cfg: Any, fields: tuple[str, ...]) -> None:

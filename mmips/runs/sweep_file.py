@@ -60,9 +60,8 @@ class _File(Settings):
     paper: dict = {}
 
 
-def read_sweep(path: str | Path) -> Sweep:
+def read_sweep(path: Path) -> Sweep:
     """Read a sweep's YAML file."""
-    path = Path(path)
     try:
         content = yaml.load(path.read_text(encoding='utf-8'), _Loader)  # noqa: S506
         return _build(_File.model_validate(content), path)
@@ -82,8 +81,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = {str(key) for key in keys if keys.count(key) > 1}
-        if twice:
+        if twice := {str(key) for key in keys if keys.count(key) > 1}:
             raise ValueError(f'line {node.start_mark.line + 1}: {", ".join(sorted(twice))} twice.')
         return super().construct_mapping(node, deep)
 
@@ -95,9 +93,8 @@ _Loader.add_implicit_resolver('tag:yaml.org,2002:float',
 
 def _build(file: _File, path: Path) -> Sweep:
     recipes = list(_recipes(file))
-    folders = _folders([recipe.name for recipe in recipes])
     recipes = [recipe.but(folder=folder, config=_find_config(recipe, path))
-               for recipe, folder in zip(recipes, folders)]
+               for recipe, folder in zip(recipes, _folders([each.name for each in recipes]))]
     axes = {name: list(axis.values) for name, axis in file.axes.items()}
     for axis, label in (place for recipe in recipes for place in recipe.axes.items()):
         if label not in axes.setdefault(axis, []):
@@ -105,10 +102,10 @@ def _build(file: _File, path: Path) -> Sweep:
     table = file.table
     if table.model_fields_set - {'seeds'} and not table.rows:
         table = table.but(rows=tuple(axis for axis in axes if axis not in table.columns))
-    settings = {key: getattr(file, key) for key in Settings.model_fields}
     recipes = _with_paper(recipes, file.paper, table.rows + table.columns)
-    sweep = Sweep(**settings, axes=axes, recipes=tuple(recipes))
-    sweep = sweep.but(title=file.title or path.stem, table=table)
+    settings = {key: getattr(file, key) for key in Settings.model_fields}
+    sweep = Sweep(**{**settings, 'title': file.title or path.stem, 'table': table},
+                  axes=axes, recipes=tuple(recipes))
     sweep.waves(recipes)
     _check_places(sweep)
     return sweep
@@ -140,9 +137,8 @@ def _folders(names: Sequence[str]) -> list[str]:
             raise ValueError(f'two recipes are called {name!r}.')
         # No comma: --cfg-options would take it for a list.
         base = re.sub(r'[^\w.=+-]+', '_', name, flags=re.ASCII).strip('._') or 'recipe'
-        numbered = (f'{base}-{number}' for number in itertools.count(2))
-        folder = next(folder for folder in itertools.chain([base], numbered)
-                      if folder.lower() not in folders)
+        ends = itertools.chain([''], (f'-{number}' for number in itertools.count(2)))
+        folder = next(base + end for end in ends if (base + end).lower() not in folders)
         folders[folder.lower()] = folder
     return list(folders.values())
 
@@ -163,7 +159,7 @@ def _leaves(node: Mapping, path: tuple) -> Iterable[tuple[tuple, float]]:
     for key, value in node.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*path, as_text(key)))
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif isinstance(value, (int, float)):
             yield (*path, as_text(key)), float(value)
         elif value is not None:
             raise ValueError(f'paper: {key} must be a number, got {value!r}.')
@@ -173,9 +169,8 @@ def _find_config(recipe: Recipe, path: Path) -> str:
     if not recipe.config:
         raise ValueError(f'recipe {recipe.name} has no config: write one for it, or for all.')
     beside = path.parent / recipe.config
-    if beside.is_file():
-        return str(beside.resolve())
-    return osp.abspath(loading.find_config(recipe.config))
+    return str(beside.resolve()) if beside.is_file() else osp.abspath(
+        loading.find_config(recipe.config))
 
 
 def _check_places(sweep: Sweep) -> None:

@@ -20,12 +20,6 @@ from mmips.errors import UserError
 RANDOM = 'random weights'
 
 
-def _as_label(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or value == '':
-        raise ValueError('a name must be text: write it in quotes')
-    return str(value)
-
-
 def as_text(value: Any) -> str:
     """How a value is written in tables and names."""
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
@@ -38,16 +32,16 @@ def different(values: Any) -> Any:
     return values
 
 
-Label = Annotated[str, BeforeValidator(_as_label)]
 Listed = BeforeValidator(lambda value: value if isinstance(value, (list, tuple)) else [value])
 Names = Annotated[tuple[str, ...], Listed]
 Some = Field(min_length=1)
+Label = Annotated[str, Some]
 
 
 class Node(BaseModel):
     """A mapping of the file; nothing in the place of a value is its default."""
 
-    model_config = ConfigDict(extra='forbid', frozen=True)
+    model_config = ConfigDict(extra='forbid', frozen=True, coerce_numbers_to_str=True)
 
     @model_validator(mode='before')
     @classmethod
@@ -170,10 +164,10 @@ def choose_recipes(sweep: Sweep, only: Sequence[str]) -> list[Recipe]:
     for text in (text for text in only if text not in named):
         axis, _, value = text.partition('=')
         if value not in sweep.axes.get(axis, ()):
-            axes = '; '.join(f'{name}={" ".join(values)}' for name, values in sweep.axes.items())
+            axes = [f'{name}={" ".join(values)}' for name, values in sweep.axes.items()] or ['none']
             raise UserError(f'--only: no recipe is called {text!r}. There are the recipes '
                             f'{"; ".join(recipe.name for recipe in sweep.recipes)} and the axes '
-                            f'{axes or "none"}.')
+                            f'{"; ".join(axes)}.')
         places.setdefault(axis, set()).add(value)
     chosen = [recipe for recipe in sweep.recipes if not only or named & {recipe.name, recipe.folder}
               or (places and all(recipe.axes.get(axis) in places[axis] for axis in places))]

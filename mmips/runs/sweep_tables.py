@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """What a sweep's runs have come to: their numbers, tables of them, and what pictures show."""
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,32 +63,26 @@ def _number(value: float | None) -> str:
 def scores_frame(sweep: Sweep, results: Mapping) -> Any:
     """By recipe and seed the metric on each evaluated split, and train minus test as ``gap``."""
     import pandas as pd
-    rows = [(recipe.name, seed, *(result[split][sweep.metric_of(recipe)]
-                                  for split in sweep.evaluate))
-            for recipe, seed, result in _finished(sweep, results)]
-    frame = pd.DataFrame(rows, columns=['recipe', 'seed', *sweep.evaluate]).set_index(
-        ['recipe', 'seed']).astype(float)
+    frame = pd.DataFrame(
+        [(recipe.name, seed, *(result[split][sweep.metric_of(recipe)] for split in sweep.evaluate))
+         for recipe, seed, result in _finished(sweep, results)],
+        columns=['recipe', 'seed', *sweep.evaluate]).set_index(['recipe', 'seed']).astype(float)
     return frame.assign(gap=frame.train - frame.test) if {'test', 'train'} <= set(frame) else frame
 
 
 def heatmap_frames(sweep: Sweep, results: Mapping) -> dict[tuple[str, ...], Any]:
     """Means over seeds on the first split by the panels' values: DataFrames of y and x."""
     import pandas as pd
-    axes, maps = sweep.heatmaps, {}
-    if axes is None:
-        return {}
+    axes: Any = sweep.heatmaps
     means = scores_frame(sweep, results)[sweep.evaluate[0]].groupby(level='recipe').mean()
-    for names in itertools.product(*(sweep.axes[axis] for axis in axes.panels)):
-        there = [recipe for recipe in sweep.recipes if {axes.x, axes.y} <= set(recipe.axes)
-                 and tuple(map(recipe.axes.get, axes.panels)) == names]
-        if there:
-            places = pd.MultiIndex.from_tuples(
-                [(recipe.axes[axes.y], recipe.axes[axes.x]) for recipe in there],
-                names=[axes.y, axes.x])
-            values = means.reindex([recipe.name for recipe in there]).set_axis(places)
-            maps[names] = values.unstack().reindex(index=sweep.axes[axes.y],
-                                                   columns=sweep.axes[axes.x])
-    return maps
+    values: dict[tuple, dict] = {}
+    for recipe in sweep.recipes:
+        if {axes.x, axes.y, *axes.panels} <= set(recipe.axes):
+            panel = values.setdefault(tuple(recipe.axes[axis] for axis in axes.panels), {})
+            panel[recipe.axes[axes.y], recipe.axes[axes.x]] = means.get(recipe.name, math.nan)
+    return {panel: pd.Series(values[panel]).unstack().rename_axis(index=axes.y, columns=axes.x)
+            .reindex(index=sweep.axes[axes.y], columns=sweep.axes[axes.x])
+            for panel in _in_order(sweep, axes.panels, list(values))}
 
 
 def curves_frame(sweep: Sweep, results: Mapping) -> Any:
@@ -106,10 +101,9 @@ def make_tables(sweep: Sweep, results: Mapping) -> list[Table]:
     Without columns there is one table with all quantities side by side, with columns one for
     each evaluated split and for their difference. The best mean on the first split is marked.
     """
-    metrics = dict.fromkeys(map(sweep.metric_of, sweep.recipes))
     parts = [sweep.but(metric=metric, recipes=tuple(
         recipe for recipe in sweep.recipes if sweep.metric_of(recipe) == metric))
-        for metric in metrics]
+        for metric in dict.fromkeys(map(sweep.metric_of, sweep.recipes))]
     return [table for part in parts for table in _tables_of(part, results)]
 
 
@@ -123,15 +117,14 @@ def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
     places = {table_place(sweep, recipe): recipe.name for recipe in sweep.recipes}
     rows = _in_order(sweep, sweep.table.rows, [row for row, _ in places])
     columns = _in_order(sweep, sweep.table.columns, [column for _, column in places])
-    labels = list(sweep.table.rows) or ['recipe']
-    whole = {'': list(texts)}
+    labels = sweep.table.rows or ('recipe', )
     split_up = {headings[quantity]: [quantity, *(['paper'] if quantity == first else [])]
                 for quantity in scores}
-    for title, quantities in (split_up if sweep.table.columns else whole).items():
+    for title, quantities in (split_up if sweep.table.columns else {'': list(texts)}).items():
         table = Table(title, list(labels), len(labels), list(map(list, rows)))
         for column, quantity in itertools.product(columns, quantities):
-            names = [places.get((row, column)) for row in rows]
-            found = [texts[quantity][name] if name else '' for name in names]
+            names = [places.get((row, column), '') for row in rows]
+            found = [texts[quantity].get(name, '') for name in names]
             if quantity == 'paper' and not any(found):
                 continue
             if quantity == first:
@@ -139,36 +132,33 @@ def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
                                if name in best}
             table.header.append(_heading(sweep, column, quantity) if title else
                                 headings.get(quantity, quantity))
-            for row, text in zip(table.rows, found):
-                row.append(text)
+            table.rows = [[*row, text] for row, text in zip(table.rows, found)]
         yield table
 
 
 def _texts(sweep: Sweep, results: Mapping, scores: Any) -> dict[str, dict[str, str]]:
     """What is said of every recipe, by quantity."""
     names = [recipe.name for recipe in sweep.recipes]
-    first = sweep.evaluate[0]
     # Percent in hundredths, shares of one in ten thousandths.
     digits = 2 if (scores[list(sweep.evaluate)].abs() > 1.5).any(axis=None) else 4
-    texts: dict[str, dict[str, str]] = {}
-    if sweep.table.seeds:
-        texts = {'images seen': dict.fromkeys(names, ''), 'seeds': dict.fromkeys(names, '')}
-        for name, runs in scores[first].groupby(level='recipe'):
-            texts['images seen'][name] = ', '.join(dict.fromkeys(
-                f'{results[run]["images"][-1]:,}' for run in runs.index))
-            texts['seeds'][name] = ', '.join(
-                f'{seed}: {value:.{digits}f}' for (_, seed), value in runs.items())
-    stats = scores.groupby(level='recipe').agg(['mean', 'std', 'count'])
-    numbered = stats[first, 'count'].nunique() > 1
-    for quantity in scores:
-        texts[quantity] = dict.fromkeys(names, '–')
-        for name, mean, std, count in stats[quantity].itertuples():
-            texts[quantity][name] = f'{mean:.{digits}f}' + (
-                f' ± {std:.{digits}f}' if count > 1 else '') + (
-                f' (n={count:.0f})' if numbered else '')
-    texts['paper'] = {recipe.name: '' if recipe.paper is None else str(recipe.paper)
-                      for recipe in sweep.recipes}
-    return texts
+    groups = scores.groupby(level='recipe')
+    numbered = groups.size().nunique() > 1
+
+    def summary(values: Any) -> str:
+        spread = f' ± {values.std():.{digits}f}' if len(values) > 1 else ''
+        return f'{values.mean():.{digits}f}{spread}' + (f' (n={len(values)})' if numbered else '')
+
+    runs = {name: [run for run in scores.index if run[0] == name] for name in names}
+    first = scores[sweep.evaluate[0]]
+    every_seed = {
+        'images seen': {name: ', '.join(dict.fromkeys(
+            f'{results[run]["images"][-1]:,}' for run in runs[name])) for name in names},
+        'seeds': {name: ', '.join(f'{run[1]}: {first[run]:.{digits}f}' for run in runs[name])
+                  for name in names}} if sweep.table.seeds else {}
+    return {**every_seed,
+            **groups.agg(summary).astype(object).reindex(names, fill_value='–').to_dict(),
+            'paper': {recipe.name: '' if recipe.paper is None else str(recipe.paper)
+                      for recipe in sweep.recipes}}
 
 
 def _best(sweep: Sweep, means: Any) -> set[str]:
@@ -182,9 +172,8 @@ def _best(sweep: Sweep, means: Any) -> set[str]:
 
 def _in_order(sweep: Sweep, axes: Sequence[str], places: Sequence[tuple]) -> list[tuple]:
     """Rows or columns in the order of their axes; what is on none of them comes last."""
-    known = list(itertools.product(*(sweep.axes[axis] for axis in axes)))
-    found = [place for place in known if place in places]
-    return list(dict.fromkeys([*found, *places]))
+    known = itertools.product(*(sweep.axes[axis] for axis in axes))
+    return list(dict.fromkeys([*(place for place in known if place in places), *places]))
 
 
 def _heading(sweep: Sweep, column: Sequence[str], quantity: str) -> str:

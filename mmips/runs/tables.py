@@ -26,16 +26,15 @@ def to_markdown(title: str, tables: Sequence[Table]) -> str:
     """Tables as Markdown below a heading."""
     parts = [f'## {title}']
     for table in tables:
-        lines = [f'| {" | ".join(map(_escape, table.header))} |',
-                 '|' + '---|' * len(table.header)]
-        lines += [f'| {" | ".join(texts)} |' for texts in _cells(table, _escape, '**{}**')]
-        parts += [table.title, '\n'.join(lines)] if table.title else ['\n'.join(lines)]
-    return '\n\n'.join(parts) + '\n'
+        header, *rows = (f'| {" | ".join(texts)} |' for texts in _cells(table, _escape, '**{}**'))
+        parts += [table.title, '\n'.join([header, '|' + '---|' * len(table.header), *rows])]
+    return '\n\n'.join(filter(None, parts)) + '\n'
 
 
 def _cells(table: Table, escape: Callable[[str], str], bold: str) -> list[list[str]]:
-    return [[bold.format(escape(text)) if (number, place) in table.bold else escape(text)
-             for place, text in enumerate(row)] for number, row in enumerate(table.rows)]
+    return [list(map(escape, table.header)), *(
+        [bold.format(escape(text)) if (number, place) in table.bold else escape(text)
+         for place, text in enumerate(row)] for number, row in enumerate(table.rows))]
 
 
 def _escape(text: str) -> str:
@@ -48,12 +47,12 @@ def to_latex(title: str, tables: Sequence[Table]) -> str:
     for table in tables:
         caption = latex(': '.join(filter(None, (title, table.title))))
         columns = 'l' * table.labels + 'c' * (len(table.header) - table.labels)
-        lines = [r'\begin{table}', r'  \centering', f'  \\caption{{{caption}}}',
-                 f'  \\begin{{tabular}}{{{columns}}}', r'    \toprule',
-                 f'    {" & ".join(map(latex, table.header))} \\\\', r'    \midrule']
-        lines += [f'    {" & ".join(texts)} \\\\'
-                  for texts in _cells(table, latex, r'\textbf{{{}}}')]
-        parts.append('\n'.join([*lines, r'    \bottomrule', r'  \end{tabular}', r'\end{table}']))
+        header, *rows = (f'    {" & ".join(texts)} \\\\'
+                         for texts in _cells(table, latex, r'\textbf{{{}}}'))
+        parts.append('\n'.join([
+            r'\begin{table}', r'  \centering', f'  \\caption{{{caption}}}',
+            f'  \\begin{{tabular}}{{{columns}}}', r'    \toprule', header, r'    \midrule', *rows,
+            r'    \bottomrule', r'  \end{tabular}', r'\end{table}']))
     return '% Needs \\usepackage{booktabs}.\n' + '\n\n'.join(parts) + '\n'
 
 

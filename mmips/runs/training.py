@@ -7,7 +7,6 @@ In the folder ``result.json`` says that the run is finished, ``failure.json`` wh
 """
 import contextlib
 import copy
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +15,13 @@ from typing import Any
 from mmips.config import sources, splits
 from mmips.errors import UserError
 from mmips.runs import loaders
-from mmips.runs.files import write_json
+from mmips.runs.files import read_results, write_json
 from mmips.runs.fingerprints import fingerprint
 
 
 def check_folder(folder: Path, mark: dict) -> None:
     """Refuse a folder that holds a run of another config or other data; forget its failure."""
-    stored = folder / 'fingerprint.json'
-    old = json.loads(stored.read_text()) if stored.is_file() else {}
+    old = read_results(folder / 'fingerprint.json')
     if old == mark:
         return
     if any((folder / name).exists() for name in ('result.json', 'last_checkpoint')):
@@ -83,35 +81,33 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:
     from mmengine.runner import Runner
     start, path, checkpoint = time.time(), folder / 'scores.json', last_checkpoint(folder)
+    resumed = dict(resume=True, load_from=str(checkpoint)) if checkpoint else dict(resume=False)
     # mmengine keeps loggers by a name with the second in it: a quick run would get a closed one.
-    cfg.merge_from_dict({'randomness.seed': seed, 'work_dir': str(folder),
+    cfg.merge_from_dict({'randomness.seed': seed, 'work_dir': str(folder), **resumed,
                          'experiment_name': f'{folder.parent.name}_{time.time_ns()}'})
-    cfg.resume = checkpoint is not None
-    if checkpoint:
-        cfg.load_from = str(checkpoint)
     runner = Runner.from_cfg(cfg)
     runner.register_hook(_score_keeper(path, metric), priority='LOWEST')
     runner.train()
-    scores = _read_scores(path)
+    scores = read_results(path)
     epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
               runner.max_epochs]
     per_epoch = len(runner.train_dataloader.sampler)
     metrics = {split: _evaluate(runner, cfg, split, metric) for split in evaluate}
     return dict(
         seed=seed, epochs=runner.max_epochs, images=[epoch * per_epoch for epoch in epochs],
-        scores=[scores[epoch] for epoch in epochs], **metrics,
+        scores=[scores[str(epoch)] for epoch in epochs], **metrics,
         seconds=round(time.time() - start, 1), resumed=cfg.resume)
 
 
 def _evaluate(runner: Any, cfg: Any, split: str, metric: str) -> dict[str, float]:
     """The metrics of a trained model on a split; training images in the test pipeline."""
-    from mmengine.runner import TestLoop
+    from mmengine.registry import LOOPS
     cfg = copy.deepcopy(cfg)
     splits.prepare_split(cfg, split, str(cfg.filename))
-    settings = {key: value for key, value in (cfg.get('test_cfg') or {}).items() if key != 'type'}
-    loop = TestLoop(runner, dataloader=loaders.build_loader(cfg, split),
-                    evaluator=runner.build_evaluator(cfg.test_evaluator), **settings)
-    return _with(metric, loop.run())
+    return _with(metric, LOOPS.build(
+        {'type': 'TestLoop', **(cfg.get('test_cfg') or {})}, default_args=dict(
+            runner=runner, dataloader=loaders.build_loader(cfg, split),
+            evaluator=runner.build_evaluator(cfg.test_evaluator))).run())
 
 
 def _with(metric: str, metrics: dict) -> dict[str, float]:
@@ -119,12 +115,6 @@ def _with(metric: str, metrics: dict) -> dict[str, float]:
     if metric not in metrics:
         raise UserError(f'There is no metric {metric!r} among {sorted(metrics)}.')
     return {key: float(value) for key, value in metrics.items()}
-
-
-def _read_scores(path: Path) -> dict[int, float]:
-    """Score by epoch, empty where no epoch was validated yet."""
-    scores = json.loads(path.read_text()) if path.is_file() else {}
-    return {int(epoch): score for epoch, score in scores.items()}
 
 
 def _score_keeper(path: Path, metric: str) -> Any:
@@ -139,12 +129,12 @@ def _score_keeper(path: Path, metric: str) -> Any:
             # with the next epoch, of which there is none after the last.
             epoch = runner.epoch
             due = epoch % runner.val_interval == 0 or epoch == runner.max_epochs
-            if epoch and due and epoch not in _read_scores(path):
+            if epoch and due and str(epoch) not in read_results(path):
                 runner.val_loop.run()
 
         def after_val_epoch(self, runner: Any, metrics: dict | None = None) -> None:
             score = _with(metric, metrics or {})[metric]
-            write_json(path, {**_read_scores(path), runner.epoch: score})
+            write_json(path, {**read_results(path), str(runner.epoch): score})
 
     return ScoreKeeper()
 
@@ -152,13 +142,7 @@ def _score_keeper(path: Path, metric: str) -> Any:
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run, None where there is none."""
     pointer = folder.resolve() / 'last_checkpoint'
-    if not pointer.is_file():
-        return None
     # By name: the folder may have moved since.
-    name = Path(pointer.read_text()).name
-    if not name:
-        # A kill has fallen between a checkpoint and its name: the newest file is the one.
-        saved = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns)
-        name = saved[-1].name if saved else 'none'
-    checkpoint = pointer.with_name(name)
+    name = Path(pointer.read_text()).name if pointer.is_file() else ''
+    checkpoint = pointer.parent / name
     return checkpoint if checkpoint.is_file() else None

@@ -1,6 +1,3 @@
-import argparse
-import os
-
 import pytest
 
 from mmips.compat import EnvironmentProblem
@@ -52,11 +49,3 @@ def test_other_processes_wait_for_the_first(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         fail(UserError('no data'))()
     assert slept and '[process 5] no data' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('spelling', ['--local-rank', '--local_rank'])
-def test_both_spellings_of_local_rank(monkeypatch, spelling):
-    parser = argparse.ArgumentParser()
-    cli.add_run_options(parser)
-    assert cli.parse_run_args(parser, ['x.py', f'{spelling}=2']).local_rank == 2
-    assert os.environ['LOCAL_RANK'] == '2'

@@ -1,5 +1,4 @@
 """Files take another's place whole or not at all; what JSON does not know."""
-import csv
 import json
 
 import numpy as np
@@ -24,13 +23,6 @@ def test_a_file_takes_the_place_of_another_whole_or_not_at_all(tmp_path):
     files.write_json(path, [1])
     assert json.loads(path.read_text()) == [1]
     assert not (tmp_path / 'a.txt.part').exists()
-
-
-def test_tables_are_read_as_they_were_written(tmp_path):
-    rows = [['a, "b"', 'two\nlines', 'gr\u00fcn']]
-    files.write_csv(str(tmp_path / 'a.csv'), ('x', 'y', 'z'), iter(rows))
-    with open(tmp_path / 'a.csv', newline='', encoding='utf-8') as file:
-        assert list(csv.reader(file)) == [['x', 'y', 'z'], *rows]
 
 
 def test_what_json_does_not_know():

@@ -1,5 +1,4 @@
 import json
-import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,10 +78,8 @@ def test_pretrains_transfers_compares_and_draws(tool, argv, monkeypatch, capsys)
 
 
 @pytest.mark.skipif(not has_package('mmseg'), reason='needs mmseg')
-@pytest.mark.parametrize('options, message', [
-    (['--camvid', 'nowhere'], '(?s)CamVid .*is missing.*nowhere/images/train'),
-    (['--jobs', '0'], '--jobs: must be at least 1, got 0')])
-def test_refuses(tool, argv, options, message, capsys):
+def test_missing_data_is_said_first(tool, argv, capsys):
     with pytest.raises(SystemExit):
-        tool.main([*argv, *options])
-    assert re.search(message, capsys.readouterr().err) and not Path('out').exists()
+        tool.main([*argv, '--camvid', 'nowhere'])
+    said = capsys.readouterr().err
+    assert 'is missing' in said and 'nowhere/images/train' in said and not Path('out').exists()

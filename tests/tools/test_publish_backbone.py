@@ -25,7 +25,6 @@ def test_publishes_and_says_so(publish, checkpoint, capsys):
 
 @pytest.mark.parametrize('argv, words', [
     (['absent.pth', 'out/'], 'absent.pth cannot be read as a checkpoint'),
-    (['run.pth', 'out/', '--format', 'torchvision'], 'torchvision has no network'),
     (['run.pth', 'out/', '--top1', '0.7e3'], '--top1 must be per cent'),
     (['run.pth', 'run.pth/x/y'], 'run.pth'),
 ])

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 import torch
 from mmengine.config import Config
@@ -7,7 +5,6 @@ from mmpretrain.models import ResNet
 
 import mmips
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/ips/resnet50_ips_in1k.py'
 
 
@@ -102,11 +99,3 @@ def test_doubts_are_kept_in_the_log(train, digits_config, elsewhere):
            'model.train_cfg=None'])
     log, = elsewhere.glob('w/*/*.log')
     assert 'distilled, but not swapped' in log.read_text()
-
-
-def test_help_does_not_wait_for_torch(run_command):
-    for name in ('train', 'test'):
-        done = run_command('python', '-X', 'importtime', ROOT / f'tools/{name}.py', '--help')
-        assert done.returncode == 0 and '--cfg-options' in done.stdout
-        heavy = {'torch', 'torchvision', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'matplotlib'}
-        assert not heavy & set(done.stderr.split())
