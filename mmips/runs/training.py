@@ -142,7 +142,11 @@ def _score_keeper(path: Path, metric: str) -> Any:
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run, None where there is none."""
     pointer = folder.resolve() / 'last_checkpoint'
-    # By name: the folder may have moved since.
-    name = Path(pointer.read_text()).name if pointer.is_file() else ''
-    checkpoint = pointer.parent / name
+    if not pointer.is_file():
+        return None
+    # By name: the folder may have moved since. None: a kill has fallen between a checkpoint and
+    # its name, and the newest file is the one.
+    saved = sorted(pointer.parent.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns)
+    name = Path(pointer.read_text()).name or (saved[-1].name if saved else 'none')
+    checkpoint = pointer.with_name(name)
     return checkpoint if checkpoint.is_file() else None
