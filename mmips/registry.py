@@ -10,20 +10,22 @@ from mmengine.registry import Registry
 from mmips.compat import has_package
 
 __all__ = ['MODELS', 'DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'METRICS', 'FUNCTIONS',
-           'TRANSFORMS']
+           'OPTIM_WRAPPERS', 'TRANSFORMS']
 
 
-def _child(parent: Registry, location: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='mmips', locations=[f'mmips.{location}'])
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope='mmips',
+                    locations=[f'mmips.{location}' for location in locations])
 
 
 MODELS = _child(roots.MODELS, 'models')
 DATASETS = _child(roots.DATASETS, 'datasets')
 DATA_SAMPLERS = _child(roots.DATA_SAMPLERS, 'datasets.samplers')
 TRANSFORMS = _child(roots.TRANSFORMS, 'datasets.transforms')
+OPTIM_WRAPPERS = _child(roots.OPTIM_WRAPPERS, 'engine.bfloat16_optim_wrapper')
 HOOKS = _child(roots.HOOKS, 'engine.hooks')
 METRICS = _child(roots.METRICS, 'evaluation.metrics')
-FUNCTIONS = _child(roots.FUNCTIONS, 'engine.seeding')
+FUNCTIONS = _child(roots.FUNCTIONS, 'engine.seeding', 'datasets')
 
 if has_package('mmpretrain'):
     # mmengine has no root for batch augments, so this one hangs below mmpretrain's.

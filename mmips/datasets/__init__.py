@@ -16,11 +16,12 @@ if has_package('mmpretrain'):
     from .cifar_c_dataset import CIFARCDataset
     from .digits_dataset import DigitsDataset
     from .image_folder import ImageFolder
+    from .images_on_device import ImagesOnDevice
     from .noisy_label_dataset import NoisyLabelDataset
     from .stanford_dogs import StanfordDogs
 
     __all__ += ['ArrayDataset', 'BaseArrayDataset', 'CIFARCDataset', 'DigitsDataset', 'ImageFolder',
-                'NoisyLabelDataset', 'StanfordDogs']
+                'ImagesOnDevice', 'NoisyLabelDataset', 'StanfordDogs']
 
 if has_package('mmseg'):
     from .camvid_dataset import CamVidDataset

@@ -7,6 +7,7 @@ if has_package('mmpretrain'):
     from .backbones import *  # noqa: F401,F403
     from .batch_augments import *  # noqa: F401,F403
     from .classifiers import *  # noqa: F401,F403
+    from .data_preprocessors import *  # noqa: F401,F403
     from .losses import *  # noqa: F401,F403
 if has_package('mmdet') and has_mmcv_ops():
     from .dense_heads import *  # noqa: F401,F403

@@ -41,7 +41,7 @@ def use_arrays(cfg):
         dataset = innermost(cfg[field].dataset)
         if dataset.type == 'CIFAR100':
             new = dict(type='mmips.ArrayDataset', ann_file='data/cifar100.npz',
-                       split=dataset.split, pipeline=dataset.pipeline)
+                       split=dataset.split, pipeline=dataset.get('pipeline', []))
             dataset.clear()
             dataset.update(new)
 
@@ -63,7 +63,7 @@ def shrink(cfg):
         cfg[field].update(batch_size=4 if field == LOADERS[0] else 64, num_workers=0,
                           persistent_workers=False)
         dataset = innermost(cfg[field].dataset)
-        for step in dataset.pipeline:
+        for step in dataset.get('pipeline', []):
             step.update({key: sizes[step[key]] for key in ('scale', 'crop_size')
                          if step.get(key) in sizes})
     cfg.default_hooks.checkpoint = None

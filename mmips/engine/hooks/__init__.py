@@ -3,9 +3,12 @@ from mmips.compat import has_package
 
 from .check_pretrained import CheckPretrained
 from .epoch_seed_hook import EpochSeedHook
+from .fast_step_hook import FastStepHook
 from .gradient_monitor import GradientMonitor
+from .lazy_runtime_info_hook import LazyRuntimeInfoHook
 
-__all__ = ['CheckPretrained', 'EpochSeedHook', 'GradientMonitor']
+__all__ = ['CheckPretrained', 'EpochSeedHook', 'FastStepHook', 'GradientMonitor',
+           'LazyRuntimeInfoHook']
 
 if has_package('mmpretrain'):
     from .memory_hook import MemoryHook  # noqa: F401

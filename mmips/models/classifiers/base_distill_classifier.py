@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmips.structures import Step
+from mmips.structures.batch_samples import BatchSamples
 
 
 class BaseDistillClassifier(ImageClassifier):
@@ -42,7 +43,8 @@ class BaseDistillClassifier(ImageClassifier):
     def make_step(self, logits: Tensor, data_samples: Sequence[DataSample],
                   features: tuple = ()) -> Step:
         """The Step of a batch; ``logits`` (N, K), one sample an image."""
-        numbers = [sample.get('sample_idx') for sample in data_samples]
+        numbers = (data_samples.sample_idx if isinstance(data_samples, BatchSamples) else
+                   [sample.get('sample_idx') for sample in data_samples])
         # mmengine's RuntimeInfoHook keeps the progress.
         hub = MessageHub.get_current_instance()
         return Step(logits, stack_targets(data_samples), features,
@@ -73,6 +75,8 @@ def takes_plain_loss(head: Any) -> bool:
 
 def stack_targets(data_samples: Sequence[DataSample]) -> Tensor:
     """Labels (N,), or scores (N, K) where batch augments have made them."""
+    if isinstance(data_samples, BatchSamples):
+        return data_samples.target
     if 'gt_score' in data_samples[0]:
         return torch.stack([sample.gt_score for sample in data_samples])
     return torch.cat([sample.gt_label for sample in data_samples])

@@ -1,0 +1,11 @@
+"""IPS at the cost of hard label, ResNet-18 on CIFAR-100, with the images on the GPU.
+
+Paper: none; the comparison at an equal number of images that it does not make.
+Command: python tools/train.py configs/ips/resnet18_ips-eqcost_cifar100-device.py
+Cost: as resnet18_ips-eqcost_cifar100.py: 240 epochs x 50,000 images = 12 M images seen.
+Differs from it as resnet18_ips_cifar100-device.py does from its own.
+"""
+_base_ = 'resnet18_ips_cifar100-device.py'
+
+train_dataloader = dict(batch_size=64, sampler=dict(epoch='images'))
+auto_scale_lr = dict(base_batch_size=64)

@@ -1,0 +1,43 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from typing import Any
+
+import torch
+from mmengine.hooks import RuntimeInfoHook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmips.engine.hooks.monitor import Monitor
+from mmips.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LazyRuntimeInfoHook(RuntimeInfoHook, Monitor):
+    """mmengine's ``RuntimeInfoHook``, which reads losses at the log interval and not every step.
+
+    A loss that is read makes the host wait for the device. The log is the same to the last digit.
+    Use as ``default_hooks=dict(runtime_info=dict(type='mmips.LazyRuntimeInfoHook'))``.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Take the interval from the run's ``LoggerHook``."""
+        super().before_train(runner)
+        Monitor.before_train(self, runner)
+        self._kept: list[dict[str, Tensor]] = []
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        """Keep what was logged on the device, and read it where a line is due."""
+        self._kept.append({key: torch.as_tensor(value).detach()
+                           for key, value in (outputs or {}).items()})
+        if self.is_due(runner, batch_idx):
+            self._read(runner)
+
+    def _read(self, runner: Runner) -> None:
+        kept, self._kept = [step for step in self._kept if step], []
+        if not kept:
+            return
+        # One copy for all values of the interval.
+        values = torch.stack([value.float() for step in kept for value in step.values()]).tolist()
+        names = [name for step in kept for name in step]
+        for name, value in zip(names, values):
+            runner.message_hub.update_scalar(f'train/{name}', value)

@@ -1,0 +1,75 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""Steps as CUDA graphs."""
+import pytest
+import torch
+
+DEVICE = {
+    'train_dataloader.collate_fn': dict(_delete_=True, type='mmips.whole_batch'),
+    'train_dataloader.pin_memory': False,
+    'data_preprocessor.type': 'mmips.BatchDataPreprocessor',
+    'data_preprocessor.crop_padding': 4,
+    'data_preprocessor.flip_prob': 0.5,
+}
+
+
+def device_runner(make_runner, npz, *hooks, **options):
+    dataset = dict(type='mmips.ArrayDataset', ann_file=str(npz))
+    return make_runner(**DEVICE, **{
+        'train_dataloader.dataset': dict(
+            _delete_=True, type='mmips.ImagesOnDevice', dataset=dataset),
+        'custom_hooks': [dict(type='mmips.EpochSeedHook'), *hooks], **options})
+
+
+def test_without_a_gpu_steps_are_ordinary(make_runner, npz, monkeypatch):
+    """The same bits with the hook as without it."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    states = []
+    for number, hooks in enumerate(([], [dict(type='mmips.FastStepHook', compile=dict())])):
+        runner = device_runner(make_runner, npz, *hooks, work_dir=f'run{number}')
+        runner.train()
+        states.append(runner.model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_killed_and_resumed_ends_in_the_same_bits(make_runner, npz):
+    """Crops, flips and swaps of whole batches follow the epoch's seed."""
+    whole = device_runner(make_runner, npz, work_dir='whole')
+    whole.train()
+    with pytest.raises(InterruptedError):
+        device_runner(make_runner, npz, work_dir='killed', stop_at=4).train()
+    torch.manual_seed(99)
+    resumed = device_runner(make_runner, npz, work_dir='killed', resume=True)
+    resumed.train()
+    state = resumed.model.state_dict()
+    assert all(torch.equal(value, state[name])
+               for name, value in whole.model.state_dict().items())
+
+
+@pytest.mark.gpu
+def test_graphed_steps_train_as_ordinary_ones(make_runner, npz):
+    """Weights after three epochs with a change of lr and a smaller last batch."""
+    states = []
+    for number, graph in enumerate((False, True)):
+        runner = device_runner(
+            make_runner, npz, dict(type='mmips.FastStepHook', cuda_graph=graph),
+            work_dir=f'run{number}', **{
+                'train_cfg.max_epochs': 6, 'train_dataloader.batch_size': 10,
+                'param_scheduler.milestones': [4]})
+        runner.train()
+        states.append(runner.model.state_dict())
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('options, message', [
+    ({'optim_wrapper.accumulative_counts': 2}, 'without accumulated gradients'),
+    ({'model.target': dict(type='mmips.ClassMeans', num_classes=4, num_images=24)},
+     'without target'),
+])
+def test_what_a_graph_would_leave_out_is_refused(make_runner, npz, options, message):
+    """Before training."""
+    import helpers.methods  # noqa: F401
+    runner = device_runner(make_runner, npz, dict(type='mmips.FastStepHook'), **options)
+    with pytest.raises(ValueError, match=message):
+        runner.train()
