@@ -85,6 +85,10 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
     # mmengine keeps loggers by a name with the second in it: a quick run would get a closed one.
     cfg.merge_from_dict({'randomness.seed': seed, 'work_dir': str(folder), **resumed,
                          'experiment_name': f'{folder.parent.name}_{time.time_ns()}'})
+    # mmseg and mmdet name their visualizer, and mmengine keeps it by its name: the next run of
+    # this process would write into this one's folder.
+    if cfg.get('visualizer'):
+        cfg.visualizer.pop('name', None)
     runner = Runner.from_cfg(cfg)
     runner.register_hook(_score_keeper(path, metric), priority='LOWEST')
     runner.train()

@@ -99,6 +99,14 @@ def test_trains_and_evaluates_the_last_weights(read, tmp_path):
         100 * found.right.mean())
 
 
+def test_runs_of_one_process_log_to_their_own_folders(read, tmp_path):
+    found = read(evaluate=())
+    recipe = with_options(found.recipes[0], **{'visualizer.name': 'visualizer'})
+    for seed in (0, 1):
+        sweep.train_recipe(found, recipe, seed, tmp_path)
+        assert len(list((tmp_path / recipe.folder / f'seed{seed}').glob('*/vis_data/*.json'))) == 2
+
+
 @contextlib.contextmanager
 def killed(epoch, after):
     """Break a run off before, or right after, the validation of an epoch."""
