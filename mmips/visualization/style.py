@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """How our pictures look: colours, figures, lines and grids of images, in one place."""
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,10 @@ def new_figure(width: float, height: float, title: str = '', notes: Sequence[str
 
     # No pyplot: it would choose a window system and keep every figure in memory.
     figure = Figure(figsize=(width, height), facecolor='white', layout='constrained')
-    if title or notes:
-        figure.suptitle('\n'.join(filter(None, (title, *notes))), fontsize=10.5, color=INK)
+    # A letter of this size is about a thirteenth of an inch wide.
+    lines = [line for text in (title, *notes) for line in textwrap.wrap(text, int(13 * width))]
+    if lines:
+        figure.suptitle('\n'.join(lines), fontsize=10.5, color=INK)
     return figure
 
 
