@@ -5,6 +5,7 @@ mmengine cannot start there by itself: ``init_dist`` calls ``torch.cuda.set_devi
 process group exists, and the Runner wraps the model with ``device_ids=[local rank]`` unless
 ``model_wrapper_cfg`` says otherwise.
 """
+import atexit
 import datetime
 import logging
 import os
@@ -54,6 +55,14 @@ def prepare_distributed(cfg: Any) -> None:
         # Half an hour is torch's default for gloo.
         seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout') or 1800
         torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=seconds))
+        atexit.register(_end_process_group)
+
+
+def _end_process_group() -> None:
+    # gloo's threads, if they still run when the interpreter ends, abort one process in twenty.
+    from torch import distributed
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _use_cpu_wrapper(cfg: Any) -> None:
