@@ -1,7 +1,8 @@
-import imagecorruptions
 import pytest
 
 from mmips.functional.corruptions import CORRUPTIONS, PRESETS, expand_corruptions
+
+imagecorruptions = pytest.importorskip('imagecorruptions')
 
 
 def test_names_are_the_library_s():

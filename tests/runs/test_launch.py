@@ -58,6 +58,9 @@ def test_gloo_and_bn_without_a_gpu(one_process, monkeypatch):
     assert model.find_unused_parameters
     model(torch.rand(2, 3, 4, 4), mode='loss')['loss'].backward()
     assert model.module.layers[0].weight.grad is not None
+    launch._end_process_group()
+    launch._end_process_group()
+    assert not torch.distributed.is_initialized()
 
 
 def test_a_wrapper_keeps_its_options_or_is_refused(no_gpu):
