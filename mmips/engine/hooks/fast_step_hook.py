@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmips.engine.hooks.monitor import bare_model
+from mmips.errors import UserError
 from mmips.registry import HOOKS
 from mmips.structures.batch_samples import BatchSamples
 
@@ -30,7 +31,7 @@ class FastStepHook(Hook):
         cuda_graph (bool): Capture the step. Default: True.
 
     Raises:
-        ValueError: At the start of training, for what a captured step would leave out: several
+        UserError: At the start of training, for what a captured step would leave out: several
             processes, accumulated gradients, a ``target``, or a monitor of gradients.
     """
 
@@ -68,8 +69,8 @@ def _check(runner: Runner, inner: Any) -> None:
     }
     wrong = [reason for reason, broken in reasons.items() if broken]
     if wrong:
-        raise ValueError(f'A step as CUDA graph needs {"; ".join(wrong)}. Change that or write '
-                         "dict(type='mmips.FastStepHook', cuda_graph=False).")
+        raise UserError(f'A step as CUDA graph needs {"; ".join(wrong)}. Change that or write '
+                        "dict(type='mmips.FastStepHook', cuda_graph=False).")
 
 
 def _compile_for_training(backbone: Any, **options: Any) -> None:

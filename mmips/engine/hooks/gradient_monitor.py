@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from mmips.errors import UserError
 from mmips.registry import HOOKS
 
 from .monitor import Monitor, bare_model
@@ -61,8 +62,8 @@ class GradientMonitor(Monitor):
         self._due = False
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise ValueError('GradientMonitor listens to one optimiser, but the run has '
-                             f'{type(runner.optim_wrapper).__name__}. Remove the hook.')
+            raise UserError('GradientMonitor listens to one optimiser, but the run has '
+                            f'{type(runner.optim_wrapper).__name__}. Remove the hook.')
         self._handle = optimizer.register_step_pre_hook(self._sample)
 
     def after_train(self, runner: Runner) -> None:
@@ -115,9 +116,9 @@ def find_conv_weights(model: nn.Module, layers: Sequence[str] = ('*', )) -> dict
              if isinstance(module, _ConvNd) and module.weight.requires_grad}
     for layer in layers:
         if not fnmatch.filter(found, layer):
-            raise ValueError(f'GradientMonitor(layers=...): {layer!r} is the name of none of the '
-                             f'{len(found)} convolutions to train in {type(model).__name__}: '
-                             f'{", ".join(found)}. Correct it, or remove the hook.')
+            raise UserError(f'GradientMonitor(layers=...): {layer!r} is the name of none of the '
+                            f'{len(found)} convolutions to train in {type(model).__name__}: '
+                            f'{", ".join(found)}. Correct it, or remove the hook.')
     return {name: weight for name, weight in found.items()
             if any(fnmatch.fnmatchcase(name, layer) for layer in layers)}
 

@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmips.errors import UserError
 from mmips.models.memory import Memory, find_memories
 from mmips.registry import HOOKS
 
@@ -25,7 +26,7 @@ class MemoryHook(Hook):
     ranks has what the first of them remembers.
 
     Raises:
-        ValueError: At the start of training, for a model that remembers nothing; on loading a
+        UserError: At the start of training, for a model that remembers nothing; on loading a
             checkpoint to resume from, if it lacks a memory or has one of another shape.
     """
 
@@ -41,8 +42,8 @@ class MemoryHook(Hook):
         """Say the size."""
         buffers = self._buffers()
         if not buffers:
-            raise ValueError(f'MemoryHook found nothing that {type(runner.model).__name__} '
-                             'remembers. Remove the hook.')
+            raise UserError(f'MemoryHook found nothing that {type(runner.model).__name__} '
+                            'remembers. Remove the hook.')
         sizes = ', '.join(f'{name} {tuple(buffer.shape)}' for name, buffer in buffers.items())
         total = sum(buffer.nbytes for buffer in buffers.values()) / 2**20
         runner.logger.info(f'Remembered beside the weights: {sizes}; {total:.1f} MiB a process.')
@@ -76,9 +77,9 @@ class MemoryHook(Hook):
         for name, buffer in self._buffers().items():
             found = tuple(saved[name].shape) if name in saved else 'nothing'
             if found != tuple(buffer.shape):
-                raise ValueError(f'The checkpoint remembers {found} for {name}, but the model '
-                                 f'{tuple(buffer.shape)}: resume from one of the same config and '
-                                 'data, or start anew.')
+                raise UserError(f'The checkpoint remembers {found} for {name}, but the model '
+                                f'{tuple(buffer.shape)}: resume from one of the same config and '
+                                'data, or start anew.')
             buffer.copy_(saved[name])
 
     def _buffers(self) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmips.errors import UserError
 from mmips.models.batch_augments import find_patch_swaps
 from mmips.registry import HOOKS
 
@@ -49,20 +50,20 @@ class PatchSwapSchedule(Hook):
         """Find the augments and turn fractions into epochs or iterations."""
         self._swaps = find_patch_swaps(runner.model)
         if not self._swaps:
-            raise ValueError('PatchSwapSchedule found no mmips.IntraClassPatchSwap to schedule: '
-                             "add train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap')])"
-                             ' to the model, or remove the hook.')
+            raise UserError('PatchSwapSchedule found no mmips.IntraClassPatchSwap to schedule: '
+                            "add train_cfg=dict(augments=[dict(type='mmips.IntraClassPatchSwap')])"
+                            ' to the model, or remove the hook.')
         if self.by_epoch and isinstance(getattr(runner, 'train_loop', None), IterBasedTrainLoop):
-            raise ValueError('PatchSwapSchedule(by_epoch=True) counts epochs, and this run is '
-                             'iteration-based: write by_epoch=False.')
+            raise UserError('PatchSwapSchedule(by_epoch=True) counts epochs, and this run is '
+                            'iteration-based: write by_epoch=False.')
         length = runner.max_epochs if self.by_epoch else runner.max_iters
         # The nearest whole epoch, so that 30/240 of 240 is epoch 30 whatever floats say.
         self._borders = [round(m * length) if isinstance(m, float) else m for m in self.milestones]
         # Equal borders are fine: in a run of few epochs a step has no room and is left out.
         if self._borders != sorted(self._borders):
             unit = 'epochs' if self.by_epoch else 'iterations'
-            raise ValueError(f'milestones must increase, but {self.milestones} of {length} {unit} '
-                             f'gives {self._borders}.')
+            raise UserError(f'milestones must increase, but {self.milestones} of {length} {unit} '
+                            f'gives {self._borders}.')
 
     def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Set the probability of this epoch or iteration."""

@@ -7,6 +7,7 @@ from mmengine.dist import all_reduce
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmips.errors import UserError
 from mmips.models.batch_augments import find_patch_swaps
 from mmips.registry import HOOKS
 from mmips.structures import Step, split_pairs
@@ -45,7 +46,7 @@ class SelfDistillMonitor(Monitor):
             Default: None, a tenth of ``interval``, at least 1.
 
     Raises:
-        ValueError: At the start of training, for a model that leaves no steps of pairs, or an
+        UserError: At the start of training, for a model that leaves no steps of pairs, or an
             interval below 1.
     """
 
@@ -54,8 +55,8 @@ class SelfDistillMonitor(Monitor):
         super().before_train(runner)
         model = bare_model(runner)
         if not hasattr(model, 'distill') or not hasattr(model, 'last_step'):
-            raise ValueError('SelfDistillMonitor reads mmips.SelfDistillClassifier, but the model '
-                             f'is {type(model).__name__}. Remove the hook or set model.type.')
+            raise UserError('SelfDistillMonitor reads mmips.SelfDistillClassifier, but the model '
+                            f'is {type(model).__name__}. Remove the hook or set model.type.')
         self._model = model
         self._swaps = find_patch_swaps(model)
         self._warned = False

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from mmips.errors import UserError
+
 DEVICE = {
     'train_dataloader.collate_fn': dict(_delete_=True, type='mmips.whole_batch'),
     'train_dataloader.pin_memory': False,
@@ -71,5 +73,5 @@ def test_what_a_graph_would_leave_out_is_refused(make_runner, npz, options, mess
     """Before training."""
     import helpers.methods  # noqa: F401
     runner = device_runner(make_runner, npz, dict(type='mmips.FastStepHook'), **options)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         runner.train()

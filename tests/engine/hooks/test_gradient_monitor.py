@@ -10,6 +10,7 @@ from torch import nn
 
 from mmips.engine.hooks import GradientMonitor
 from mmips.engine.hooks.gradient_monitor import find_conv_weights
+from mmips.errors import UserError
 from mmips.runs.logs import read_records
 
 STEM = 'grad/backbone.conv1'
@@ -169,5 +170,5 @@ def test_refuses(model, options, message):
 
 def test_refuses_several_optimisers():
     runner = SimpleNamespace(model=Net(), hooks=[], optim_wrapper={})
-    with pytest.raises(ValueError, match='one optimiser, but the run has dict. Remove the hook'):
+    with pytest.raises(UserError, match='one optimiser, but the run has dict. Remove the hook'):
         GradientMonitor().before_train(runner)

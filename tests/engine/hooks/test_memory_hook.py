@@ -7,6 +7,7 @@ from helpers.methods import METHODS, ClassMeans
 from torch import nn
 
 from mmips.engine.hooks import MemoryHook
+from mmips.errors import UserError
 from mmips.models.memory import Memory
 from mmips.structures import Step
 
@@ -66,7 +67,7 @@ def test_ranks_add_up_what_each_has_changed(hook, monkeypatch):
     ({'target.sums': torch.zeros(9, 9)}, r'remembers \(9, 9\) for target.sums')])
 def test_refuses_to_resume_without_its_memory(hook, saved, told):
     memory, runner = hook
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(UserError, match=told):
         memory.after_load_checkpoint(runner, dict(mmips_memory=saved))
 
 
@@ -74,7 +75,7 @@ def test_refuses_a_model_that_remembers_nothing():
     runner = SimpleNamespace(model=nn.Linear(1, 1))
     memory = MemoryHook()
     memory.before_run(runner)
-    with pytest.raises(ValueError, match='found nothing that Linear remembers. Remove the hook'):
+    with pytest.raises(UserError, match='found nothing that Linear remembers. Remove the hook'):
         memory.before_train(runner)
     with pytest.raises(NotImplementedError, match='Memory must say what it remembers'):
         Memory().update(None)

@@ -7,6 +7,7 @@ from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from mmips.engine.hooks import PatchSwapSchedule
+from mmips.errors import UserError
 from mmips.models.batch_augments import IntraClassPatchSwap, SequentialBatchAugment
 
 
@@ -55,13 +56,13 @@ def test_refuses(kwargs, message):
 
 
 def test_refuses_before_training():
-    with pytest.raises(ValueError, match='found no mmips.IntraClassPatchSwap'):
+    with pytest.raises(UserError, match='found no mmips.IntraClassPatchSwap'):
         PatchSwapSchedule().before_train(runner_of())
     runner = runner_of(IntraClassPatchSwap())
     hook = PatchSwapSchedule(milestones=[200, 0.5], values=[0, 0.2, 0.5])
-    with pytest.raises(ValueError, match=r'must increase.*240 epochs gives \[200, 120\]'):
+    with pytest.raises(UserError, match=r'must increase.*240 epochs gives \[200, 120\]'):
         hook.before_train(runner)
     runner.train_loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
-    with pytest.raises(ValueError, match='write by_epoch=False'):
+    with pytest.raises(UserError, match='write by_epoch=False'):
         PatchSwapSchedule().before_train(runner)
     PatchSwapSchedule(by_epoch=False).before_train(runner)

@@ -10,6 +10,7 @@ from torch import nn
 
 from mmips.engine.hooks import SelfDistillMonitor
 from mmips.engine.hooks.self_distill_monitor import count_pairs
+from mmips.errors import UserError
 from mmips.models.batch_augments import find_patch_swaps
 from mmips.models.losses import PairKLLoss
 from mmips.runs.logs import read_records
@@ -148,5 +149,5 @@ def test_warns_once_about_pairs_of_different_labels(make_runner, caplog):
 def test_refuses():
     with pytest.raises(ValueError, match='interval must be at least 1, but got 0'):
         SelfDistillMonitor(interval=0)
-    with pytest.raises(ValueError, match='the model is Linear. Remove the hook'):
+    with pytest.raises(UserError, match='the model is Linear. Remove the hook'):
         SelfDistillMonitor().before_train(SimpleNamespace(model=nn.Linear(1, 1), hooks=[]))
