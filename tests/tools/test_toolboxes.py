@@ -14,6 +14,7 @@ import pytest
 import torch
 from helpers import trees
 from helpers.checkpoints import check_frozen, write_resnet
+from mmengine.logging import MMLogger
 from PIL import Image
 
 import mmips
@@ -76,6 +77,8 @@ def run(monkeypatch):
         arguments = [*arguments, '--work-dir', work_dir]
         monkeypatch.setattr(sys, 'argv', [str(tool(toolbox, name)), *map(str, arguments)])
         before = {*Path(work_dir).glob('*/*.log')}
+        # Loggers are kept by a name with the second in it: a quick run would have the last one's.
+        MMLogger._instance_dict.clear()
         runpy.run_path(sys.argv[0], run_name='__main__')
         log, = {*Path(work_dir).glob('*/*.log')} - before
         return log.read_text()
