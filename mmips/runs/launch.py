@@ -9,6 +9,7 @@ import atexit
 import datetime
 import logging
 import os
+import time
 from typing import Any
 
 from mmips.errors import UserError
@@ -59,10 +60,12 @@ def prepare_distributed(cfg: Any) -> None:
 
 
 def _end_process_group() -> None:
-    # gloo's threads, if they still run when the interpreter ends, abort one process in twenty.
     from torch import distributed
     if distributed.is_initialized():
         distributed.destroy_process_group()
+        # gloo's threads let go of their last tensors a moment after the wait for these. Python has
+        # to be there for it: a thread that finds it ending aborts the process.
+        time.sleep(0.5)
 
 
 def _use_cpu_wrapper(cfg: Any) -> None:
