@@ -51,6 +51,9 @@ class ImagesOnDevice(Dataset):
 
     def _stack(self) -> np.ndarray:
         name = type(self.dataset).__name__
+        if getattr(getattr(self.dataset, 'pipeline', None), 'transforms', ()):
+            raise UserError(f'{name} has a pipeline, which whole batches do not go through. Leave '
+                            "it out; crop_padding and flip_prob are BatchDataPreprocessor's.")
         first = self.dataset.get_data_info(0).get('img')
         if first is None:
             raise UserError(f'{name} reads image files, but mmips.ImagesOnDevice needs images in '
@@ -89,10 +92,6 @@ class ImagesOnDevice(Dataset):
     def get_gt_labels(self) -> np.ndarray:
         """All labels, int64 (N,)."""
         return self._labels
-
-    def get_cat_ids(self, idx: int) -> list[int]:
-        """The label of one image, in a list."""
-        return [int(self._labels[idx])]
 
 
 @FUNCTIONS.register_module()

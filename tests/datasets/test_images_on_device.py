@@ -65,6 +65,8 @@ def test_files_and_sizes_are_refused(tmp_path):
     with pytest.raises(UserError, match='CustomDataset reads image files'):
         DATASETS.build(dict(type='mmips.ImagesOnDevice', device='cpu', dataset=dict(
             type='CustomDataset', data_root=str(tmp_path / 'data'))))
+    with pytest.raises(UserError, match='has a pipeline, which whole batches do not go through'):
+        build(pipeline=[dict(type='PackInputs')])
     both = dict(type='ConcatDataset', datasets=[DIGITS, {**DIGITS, 'size': 9}])
     with pytest.raises(UserError, match=r'\(9, 9, 3\) beside uint8 ones of \(8, 8, 3\)'):
         DATASETS.build(dict(type='mmips.ImagesOnDevice', device='cpu', dataset=both))

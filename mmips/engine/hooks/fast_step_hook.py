@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmips.engine.hooks.monitor import bare_model
 from mmips.errors import UserError
+from mmips.models.memory import find_memories
 from mmips.registry import HOOKS
 from mmips.structures.batch_samples import BatchSamples
 
@@ -59,13 +60,15 @@ class FastStepHook(Hook):
 
 def _check(runner: Runner, inner: Any) -> None:
     wrapper = runner.optim_wrapper
+    # What a replay repeats without Python: no sample number or epoch of the Step is new in it.
     reasons = {
         'one process': is_model_wrapper(runner.model),
         'one optimizer, without accumulated gradients':
-            not isinstance(wrapper, OptimWrapper) or wrapper._accumulative_counts != 1,
+            getattr(wrapper, '_accumulative_counts', 0) != 1,
         'no hook that watches the optimizer, such as GradientMonitor':
-            bool(getattr(wrapper.optimizer, '_optimizer_step_pre_hooks', None)),
-        'a model without target': getattr(inner, 'target', None) is not None,
+            getattr(getattr(wrapper, 'optimizer', None), '_optimizer_step_pre_hooks', None),
+        'a model without target or memory':
+            getattr(inner, 'target', None) is not None or list(find_memories(inner)),
     }
     wrong = [reason for reason, broken in reasons.items() if broken]
     if wrong:
@@ -110,11 +113,12 @@ class GraphedStep:
 
     def __call__(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """Take a step; what it logs stays on the device."""
+        if not isinstance(data['data_samples'], BatchSamples):
+            return self._eager(data, optim_wrapper)
         rates = tuple(group['lr'] for group in optim_wrapper.optimizer.param_groups)
-        if self._key is None:
-            self._key = (data['inputs'].shape, rates)
+        self._key = self._key or (data['inputs'].shape, rates)
         shape, old = self._key
-        if data['inputs'].shape != shape or not isinstance(data['data_samples'], BatchSamples):
+        if data['inputs'].shape != shape:
             return self._eager(data, optim_wrapper)
         if rates != old:
             self._key, self._seen, self._graph = (shape, rates), 0, None

@@ -22,22 +22,16 @@ class LazyRuntimeInfoHook(RuntimeInfoHook, Monitor):
         """Take the interval from the run's ``LoggerHook``."""
         super().before_train(runner)
         Monitor.before_train(self, runner)
-        self._kept: list[dict[str, Tensor]] = []
+        self._kept: list[tuple[str, Tensor]] = []
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
         """Keep what was logged on the device, and read it where a line is due."""
-        self._kept.append({key: torch.as_tensor(value).detach()
-                           for key, value in (outputs or {}).items()})
-        if self.is_due(runner, batch_idx):
-            self._read(runner)
-
-    def _read(self, runner: Runner) -> None:
-        kept, self._kept = [step for step in self._kept if step], []
-        if not kept:
-            return
-        # One copy for all values of the interval.
-        values = torch.stack([value.float() for step in kept for value in step.values()]).tolist()
-        names = [name for step in kept for name in step]
-        for name, value in zip(names, values):
-            runner.message_hub.update_scalar(f'train/{name}', value)
+        self._kept += [(name, torch.as_tensor(value, dtype=torch.float).detach())
+                       for name, value in (outputs or {}).items()]
+        if self._kept and self.is_due(runner, batch_idx):
+            # One copy for all values of the interval.
+            names, values = zip(*self._kept)
+            self._kept = []
+            for name, value in zip(names, torch.stack(values).tolist()):
+                runner.message_hub.update_scalar(f'train/{name}', value)
