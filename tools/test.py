@@ -14,6 +14,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
     cli.add_run_options(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
+    cli.add_trust(parser)
     parser.add_argument('--out', help='file for the results (.pkl; metrics also .json)')
     parser.add_argument('--out-item', choices=['metrics', 'pred'],
                         help='what --out holds (default: pred)')

@@ -15,6 +15,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--resume', nargs='?', const='auto',
                         help='go on from this checkpoint, or, without a path, from the newest '
                         'one in the work directory')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='remove the checkpoints of another run from the work directory')
+    cli.add_trust(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate meanwhile')
     parser.add_argument('--auto-scale-lr', action='store_true',
@@ -44,7 +47,8 @@ def read_config(args: argparse.Namespace) -> Any:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
-    runner.train(read_config(parse_args(argv)))
+    args = parse_args(argv)
+    runner.train(read_config(args), args.overwrite)
 
 
 if __name__ == '__main__':

@@ -4,4 +4,6 @@ _base_ = 'mmpretrain::_base_/default_runtime.py'
 
 custom_hooks = [dict(type='mmips.EpochSeedHook')]
 randomness = dict(seed=0, deterministic=False)
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=3),
+    invalid_loss=dict(type='mmips.CheckInvalidLoss'))

@@ -28,4 +28,6 @@ train_cfg = dict(max_epochs=200)
 auto_scale_lr = dict(base_batch_size=192)
 custom_hooks = [dict(type='mmips.EpochSeedHook')]
 randomness = dict(seed=0)
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=3),
+    invalid_loss=dict(type='mmips.CheckInvalidLoss'))

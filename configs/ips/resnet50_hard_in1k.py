@@ -14,4 +14,6 @@ train_dataloader = dict(
     persistent_workers=False, worker_init_fn=dict(type='mmips.seed_worker'))
 custom_hooks = [dict(type='mmips.EpochSeedHook')]
 randomness = dict(seed=0)
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=3),
+    invalid_loss=dict(type='mmips.CheckInvalidLoss'))

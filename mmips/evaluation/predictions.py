@@ -167,9 +167,9 @@ def each_checkpoint(model: Any, paths: Mapping[str, str]) -> Iterator[str]:
     # Here, since it brings torch, and a tool's --help shall not wait for that.
     from mmips.structures import state_dicts
     for path in paths.values():
-        state_dicts.check_state(path, state_dicts.read_state(path), model.state_dict())
+        state_dicts.load_checked(model, state_dicts.read_state(path), path)
     for name, path in paths.items():
-        model.load_state_dict(state_dicts.read_state(path), strict=False)
+        state_dicts.load_checked(model, state_dicts.read_state(path), path)
         yield name
 
 

@@ -1,7 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """What the command line tools share: options, and errors in one message."""
 import argparse
+import errno
 import functools
+import logging
 import os
 import sys
 import time
@@ -14,6 +16,10 @@ from mmips.runs import launch
 
 #: Set to 1, this variable brings the full traceback back.
 TRACEBACK = 'MMIPS_TRACEBACK'
+# Errors of the system that a user can mend, and those of them by which a disk is full.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MENDABLE = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR,
+             errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def readable_failures(main: Callable) -> Callable:
@@ -24,12 +30,15 @@ def readable_failures(main: Callable) -> Callable:
 
     @functools.wraps(main)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        # A log that cannot be written to would print a traceback for each of its lines.
+        logging.raiseExceptions = False
         try:
             return main(*args, **kwargs)
-        except UserError as error:
-            if os.environ.get(TRACEBACK, '0') != '0':
+        except (UserError, OSError) as error:
+            mendable = isinstance(error, UserError) or error.errno in _MENDABLE
+            if not mendable or os.environ.get(TRACEBACK, '0') != '0':
                 raise
-            message = error_text(error)
+            message = error_text(error) if isinstance(error, UserError) else _system_text(error)
             if launch.rank('LOCAL_RANK'):
                 # The launcher ends what waits for the first process, but the fault may be here.
                 time.sleep(10)
@@ -38,6 +47,23 @@ def readable_failures(main: Callable) -> Callable:
             raise SystemExit(2) from None
 
     return wrapped
+
+
+def _system_text(error: OSError) -> str:
+    return (f'{error.filename or "A file"}: {error.strerror}. ' + (
+        'Make room and start again: what was written before is whole (train.py goes on by '
+        '--resume).' if error.errno in _FULL else 'Give another path, or see to its permissions.'))
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint``, which all that reads checkpoints in this process follows."""
+    parser.add_argument('--trust-checkpoint', action=_Trust, nargs=0, default=False,
+                        help='run the code in old checkpoints that hold more than data')
+
+
+class _Trust(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        os.environ['MMIPS_TRUST_CHECKPOINT'] = '1'
 
 
 def positive(text: str) -> int:
@@ -105,6 +131,7 @@ def add_checkpoint_options(parser: argparse.ArgumentParser, whole: bool = False)
     add_config(parser)
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT',
                         help='checkpoints of this config')
+    add_trust(parser)
     parser.add_argument('--names', nargs='+', metavar='NAME',
                         help='a name for each checkpoint (default: its folder and file)')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')

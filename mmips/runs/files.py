@@ -15,12 +15,19 @@ _Path = str | os.PathLike
 
 @contextlib.contextmanager
 def replacing(path: _Path, mode: str = 'w') -> Iterator[Any]:
-    """A file to write that takes the place of another as soon as it is whole."""
+    """A file to write that takes the place of another as soon as it is whole, or leaves nothing."""
     text: dict = {} if 'b' in mode else dict(newline='', encoding='utf-8')
     partial = f'{os.fspath(path)}.part'
-    with open(partial, mode, **text) as file:
-        yield file
-    os.replace(partial, path)
+    try:
+        with open(partial, mode, **text) as file:
+            yield file
+        os.replace(partial, path)
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = error.filename or os.fspath(path)
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
 
 
 def write_text(path: _Path, text: str) -> None:

@@ -1,49 +1,91 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """One run by mmengine's Runner: built, trained, tested."""
+import contextlib
 from typing import Any
 
 from mmips.config import sources
 from mmips.config.pair_checks import check_config
-from mmips.errors import explained
-from mmips.runs import launch
+from mmips.errors import UserError, explained
+from mmips.runs import launch, work_dir
+
+
+def prepare(cfg: Any, fields: tuple[str, ...]) -> None:
+    """Check what data loaders and model want from the disk, and prepare the processes."""
+    sources.check_paths(cfg, fields)
+    launch.prepare_distributed(cfg)
 
 
 def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
-    """Check the paths, prepare the processes, and build a config's Runner with the loops of fields.
+    """Build a config's Runner with the loops of some data loaders.
 
-    What is missing, and what mmengine or a toolbox refuses of the config, is a UserError.
+    What mmengine or a toolbox refuses of the config is a UserError.
     """
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
-    sources.check_paths(cfg, fields)
-    launch.prepare_distributed(cfg)
+
+    from mmips.engine.hooks import CheckLoaded
+    work_dir.write_whole_files()
     pending = sources.pending_downloads(cfg, fields)
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         for field in fields:
             # The Runner builds a loop, with its data loader, where it is first asked for it.
             getattr(runner, field.replace('_dataloader', '_loop'))
+    if not any(isinstance(hook, CheckLoaded) for hook in runner.hooks):
+        runner.register_hook(CheckLoaded())
     return runner
 
 
-def train(cfg: Any) -> None:
-    """Train what a config describes; what it may not mean goes to the log as warnings."""
+def train(cfg: Any, overwrite: bool = False) -> None:
+    """Train what a config describes; what it may not mean goes to the log as warnings.
+
+    With ``overwrite`` checkpoints of another run that lie in its folder are removed.
+    """
+    # Here, since they bring torch, and a tool's --help shall not wait for that.
+    from mmips.runs import resuming
+    from mmips.structures.checkpoints import as_data
+    fields = 'train_dataloader', 'val_dataloader'
     doubts = check_config(cfg)
-    runner = build_runner(cfg, ('train_dataloader', 'val_dataloader'))
-    for doubt in doubts:
-        # Only now is there a log file to keep it.
-        runner.logger.warning(doubt)
-    runner.train()
+    notes = resuming.choose_checkpoint(cfg)
+    prepare(cfg, fields)
+    with _own_folder(cfg, overwrite), as_data():
+        runner = build_runner(cfg, fields)
+        runner.register_hook(resuming.ResumeCheck())
+        if not len(runner.train_dataloader):
+            raise UserError(f'train_dataloader.batch_size={cfg.train_dataloader.batch_size}: '
+                            'drop_last leaves out every batch that is not full, and there is none '
+                            f'of {len(runner.train_dataloader.dataset)} images. Make it smaller.')
+        for doubt in doubts:
+            # Only now is there a log file to keep it.
+            runner.logger.warning(doubt)
+        for note in notes:
+            runner.logger.info(note)
+        runner.train()
+
+
+def _own_folder(cfg: Any, overwrite: bool) -> contextlib.AbstractContextManager:
+    """The first process looks after the folder."""
+    with contextlib.ExitStack() as stack:
+        if not launch.rank():
+            stack.enter_context(work_dir.claimed(cfg.work_dir))
+            if not cfg.get('resume'):
+                work_dir.refuse_finished(cfg.work_dir, overwrite)
+        return stack.pop_all()
 
 
 def evaluate(cfg: Any, out: str | None = None, out_item: str | None = None) -> dict:
     """Test the checkpoint that ``cfg.load_from`` names; write metrics, or else predictions."""
     import mmengine
     from mmengine.evaluator import DumpResults
-    runner = build_runner(cfg, ('test_dataloader', ))
-    if out and out_item != 'metrics':
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
-    metrics = runner.test()
-    if out and out_item == 'metrics' and runner.rank == 0:
-        mmengine.dump(metrics, out)
+
+    from mmips.structures.checkpoints import as_data
+    fields = 'test_dataloader',
+    prepare(cfg, fields)
+    with as_data():
+        runner = build_runner(cfg, fields)
+        if out and out_item != 'metrics':
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
+        metrics = runner.test()
+        if out and out_item == 'metrics' and runner.rank == 0:
+            mmengine.dump(metrics, out)
     return metrics

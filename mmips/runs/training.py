@@ -14,9 +14,10 @@ from typing import Any
 
 from mmips.config import sources, splits
 from mmips.errors import UserError
-from mmips.runs import loaders
+from mmips.runs import loaders, work_dir
 from mmips.runs.files import read_results, write_json
 from mmips.runs.fingerprints import fingerprint
+from mmips.runs.runner import build_runner
 
 
 def check_folder(folder: Path, mark: dict) -> None:
@@ -42,9 +43,10 @@ def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[st
     and recipe.
     """
     from mmengine.logging import MMLogger
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / 'train.log', 'a') as log, contextlib.redirect_stdout(log), \
-            contextlib.redirect_stderr(log):
+
+    from mmips.structures.checkpoints import as_data
+    with work_dir.claimed(folder), open(folder / 'train.log', 'a') as log, \
+            contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), as_data():
         mark = fingerprint(cfg, files)
         check_folder(folder, mark)
         write_json(folder / 'fingerprint.json', mark)
@@ -79,7 +81,6 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
 
 
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:
-    from mmengine.runner import Runner
     start, path, checkpoint = time.time(), folder / 'scores.json', last_checkpoint(folder)
     resumed = dict(resume=True, load_from=str(checkpoint)) if checkpoint else dict(resume=False)
     # mmengine keeps loggers by a name with the second in it: a quick run would get a closed one.
@@ -89,7 +90,7 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
     # this process would write into this one's folder.
     if cfg.get('visualizer'):
         cfg.visualizer.pop('name', None)
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg, ('train_dataloader', 'val_dataloader'))
     runner.register_hook(_score_keeper(path, metric), priority='LOWEST')
     runner.train()
     scores = read_results(path)
@@ -144,13 +145,7 @@ def _score_keeper(path: Path, metric: str) -> Any:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a run, None where there is none."""
-    pointer = folder.resolve() / 'last_checkpoint'
-    if not pointer.is_file():
-        return None
-    # By name: the folder may have moved since. None: a kill has fallen between a checkpoint and
-    # its name, and the newest file is the one.
-    saved = sorted(pointer.parent.glob('*.pth'), key=lambda path: path.stat().st_mtime_ns)
-    name = Path(pointer.read_text()).name or (saved[-1].name if saved else 'none')
-    checkpoint = pointer.with_name(name)
-    return checkpoint if checkpoint.is_file() else None
+    """The newest whole checkpoint of a run, None where there is none; what is damaged is told."""
+    path, problems = work_dir.newest_whole(folder)
+    print(*problems, sep='\n', end='\n' if problems else '')
+    return path

@@ -1,33 +1,29 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Read the weights of a checkpoint, and compare them with those of a model."""
+import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import UserError
+from mmips.structures import checkpoints
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint, or a bare state dict, onto the CPU; ``state_dict`` holds tensors alone.
 
-    It unpickles Python objects, as every tool of OpenMMLab does: read only files that you trust.
+    The file is read as data, see :mod:`mmips.structures.checkpoints`, which names what raises.
     """
-    from mmengine.runner import CheckpointLoader
-    advice = 'Give a .pth file that a training run has saved.'
-    try:
-        content = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-        content = content if 'state_dict' in content else {'state_dict': content}
-        state = {key: value for key, value in content['state_dict'].items()
-                 if isinstance(value, torch.Tensor)}
-    except Exception as error:  # Whatever a file that is no checkpoint makes of itself.
-        kind = MissingFileError if isinstance(error, FileNotFoundError) else UserError
-        raise kind(f'{path} cannot be read as a checkpoint: {type(error).__name__}: {error}. '
-                   f'{advice}') from error
+    content = checkpoints.load_any(path)
+    content = content if 'state_dict' in content else {'state_dict': content}
+    state = {key: value for key, value in content['state_dict'].items()
+             if isinstance(value, torch.Tensor)}
     if not state:
-        raise UserError(f'{path} holds no weights. {advice}')
+        raise UserError(f'{path} holds no weights. {checkpoints.ADVICE}')
     return {**content, 'state_dict': state}
 
 
@@ -98,9 +94,29 @@ def compare(wanted: Mapping[str, Any], given: Mapping[str, Any],
          and not torch.equal(ours.cpu(), theirs.to(ours.dtype))])
 
 
-def check_state(path: str, state: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise a UserError, with file and first keys, unless a file has exactly a model's weights."""
-    found = compare(wanted, state)
-    if found:
-        raise UserError(f'{path} is not a checkpoint of this config (another network, or '
-                        'another number of classes). Of its tensors are\n' + found.text('config'))
+def load_checked(model: nn.Module, state: Mapping[str, Any], name: str, allow: Sequence[str] = ()
+                 ) -> list[str]:
+    """Load a state dict of which nothing may be missing or left over; returns what was allowed to.
+
+    Parts that the model has not at all, as the head of a bare backbone, may be left over. Whatever
+    the model's own parts do to old names and sizes is done. ``name`` is the file's in the
+    message, ``allow`` names tensors that may differ, ``*`` stands for anything.
+
+    Raises:
+        UserError: With the first names, unless it is exactly the model's.
+    """
+    own = model.state_dict()
+    parts = {key.partition('.')[0] for key in own}
+    given = {key: value for key, value in state.items() if key.partition('.')[0] in parts}
+    excepted = {key for pattern in allow for key in fnmatch.filter([*own, *given], pattern)}
+    kept = {key: value for key, value in own.items()
+            if key in excepted or key not in given and not value.is_floating_point()}
+    given = {key: value for key, value in given.items() if key not in excepted}
+    try:
+        model.load_state_dict({**given, **kept})
+    except RuntimeError as error:
+        found = compare({key: own[key] for key in own if key not in kept}, given)
+        raise UserError(f'{name} is not a checkpoint of this config (another network, or another '
+                        f'number of classes). Of its tensors are\n{found.text("config")}'
+                        ) from error
+    return sorted(excepted & own.keys())

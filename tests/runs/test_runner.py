@@ -22,11 +22,10 @@ def test_failed_download_says_what_to_get(monkeypatch, tmp_path):
         runner.build_runner(cfg, ('train_dataloader', ))
 
 
-def test_missing_data_is_said_before_anything_is_built(monkeypatch):
-    monkeypatch.setattr('mmengine.runner.Runner.from_cfg', refuse)
+def test_missing_data_is_said_before_anything_is_built():
     cfg = Config(dict(val_dataloader=dict(dataset=dict(type='CUB', data_root='nowhere'))))
     with pytest.raises(MissingFileError, match='CUB-200-2011 is missing'):
-        runner.build_runner(cfg, ('val_dataloader', ))
+        runner.prepare(cfg, ('val_dataloader', ))
 
 
 @pytest.mark.parametrize('options, words', [

@@ -38,21 +38,6 @@ def test_a_folder_with_another_run_is_refused(tmp_path, left):
     assert not (tmp_path / 'failure.json').exists()
 
 
-@pytest.mark.parametrize('text, saved, found', [
-    ('/gone/epoch_2.pth', 'epoch_2.pth', 'epoch_2.pth'), ('/gone/epoch_2.pth', None, None),
-    ('', None, None), (None, 'epoch_2.pth', None),
-    # A kill between a checkpoint and its name.
-    ('', 'epoch_10.pth', 'epoch_10.pth')])
-def test_a_run_goes_on_from_the_checkpoint_that_is_there(tmp_path, text, saved, found):
-    if text is not None:
-        (tmp_path / 'last_checkpoint').write_text(text)
-    if saved:
-        for number, name in enumerate(('epoch_1.pth', saved)):
-            (tmp_path / name).touch()
-            os.utime(tmp_path / name, (number, number))
-    assert training.last_checkpoint(tmp_path) == (found and tmp_path / found)
-
-
 def test_visualisation_backends_learn_where_a_run_belongs():
     own = dict(type='mmengine.WandbVisBackend', init_kwargs=dict(project='mine', group='other'))
     cfg = Config(dict(visualizer=dict(vis_backends=[

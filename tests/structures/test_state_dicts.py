@@ -1,9 +1,12 @@
+import re
+
 import pytest
 import torch
+from torch import nn
 
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import UserError
 from mmips.structures import state_dicts
-from mmips.structures.state_dicts import choose_weights, compare
+from mmips.structures.state_dicts import choose_weights, compare, load_checked
 
 
 @pytest.mark.parametrize('which, value, label', [
@@ -48,17 +51,51 @@ def test_reading_a_checkpoint(tmp_path):
     assert state_dicts.read_checkpoint(path) == dict(state_dict=dict(a=weight))
 
 
-@pytest.mark.parametrize('content, words', [
-    (None, 'cannot be read as a checkpoint: FileNotFoundError'),
-    (b'no checkpoint', 'cannot be read as a checkpoint: '),
-    ([1, 2], 'cannot be read as a checkpoint: AttributeError'),
-    ({}, 'holds no weights'), (dict(state_dict=dict(a=1)), 'holds no weights')])
-def test_what_is_no_checkpoint_ends_in_one_sentence(tmp_path, content, words):
-    path = tmp_path / 'x.pth'
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        torch.save(content, path)
-    with pytest.raises(MissingFileError if content is None else UserError, match=words) as error:
-        state_dicts.read_checkpoint(str(path))
-    assert str(error.value).endswith('Give a .pth file that a training run has saved.')
+@pytest.mark.parametrize('content', [{}, dict(state_dict=dict(a=1))])
+def test_a_checkpoint_without_weights_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / 'x.pth')
+    with pytest.raises(UserError, match='x.pth holds no weights. Give a .pth file that a training'):
+        state_dicts.read_checkpoint(str(tmp_path / 'x.pth'))
+
+
+class Net(nn.Module):
+    """A backbone and a head; ``old`` is what its backbone's weight was called once."""
+
+    def __init__(self, classes=2):
+        super().__init__()
+        self.backbone, self.head = nn.BatchNorm1d(3), nn.Linear(3, classes)
+        self._register_load_state_dict_pre_hook(
+            lambda state, *rest: state.update({
+                key.replace('old', 'weight'): state.pop(key) for key in list(state)
+                if key == 'backbone.old'}))
+
+
+def test_a_model_takes_the_whole_file_or_says_what_differs():
+    state = {key: value + 1 for key, value in Net().state_dict().items()}
+    left_over = {**state, 'auxiliary.weight': torch.ones(1)}
+    without_counter = {key: value for key, value in state.items() if 'num_batches' not in key}
+    renamed = {key.replace('backbone.weight', 'backbone.old'): value
+               for key, value in state.items()}
+    for given in (state, left_over, without_counter, renamed):
+        model = Net()
+        assert load_checked(model, given, 'x.pth') == []
+        assert torch.equal(model.head.bias, state['head.bias'])
+        assert torch.equal(model.backbone.weight, state['backbone.weight'])
+    for given, words in (
+            ({}, '6 missing in the file: backbone.weight'),
+            ({key: value for key, value in state.items() if 'bias' not in key},
+             '2 missing in the file: backbone.bias, head.bias'),
+            ({**state, 'backbone.deeper': torch.ones(1)}, '1 unknown to the config: backbone.dee'),
+            (Net(4).state_dict(), r'head.weight \(4, 3\) instead of \(2, 3\)')):
+        with pytest.raises(UserError, match='x.pth is not a checkpoint of this config') as error:
+            load_checked(Net(), given, 'x.pth')
+        assert re.search(words, str(error.value)), error.value
+
+
+def test_allowed_parts_keep_what_they_had():
+    model, given = Net(), Net(4).state_dict()
+    before = model.head.weight.clone()
+    assert load_checked(model, given, 'x.pth', ['head.*']) == ['head.bias', 'head.weight']
+    assert torch.equal(model.head.weight, before)
+    with pytest.raises(UserError, match='1 of another shape: head.weight'):
+        load_checked(model, given, 'x.pth', ['head.bias'])

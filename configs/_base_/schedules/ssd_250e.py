@@ -16,12 +16,12 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=250, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
-    checkpoint=dict(interval=5, max_keep_ckpts=3, save_best='pascal_voc/mAP'))
+    checkpoint=dict(interval=5, max_keep_ckpts=3, save_best='pascal_voc/mAP'),
+    invalid_loss=dict(type='mmips.CheckInvalidLoss'))
 randomness = dict(seed=0, deterministic=False)
 custom_hooks = [
     dict(type='mmips.EpochSeedHook'),
     dict(type='mmips.CheckPretrained'),
-    # As mmdet's own SSD configs have them.
+    # As mmdet's own SSD configs have it.
     dict(type='NumClassCheckHook'),
-    dict(type='CheckInvalidLossHook', interval=50, priority='VERY_LOW'),
 ]

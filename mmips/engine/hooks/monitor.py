@@ -2,13 +2,16 @@
 from typing import Any
 
 from mmengine.hooks import Hook, LoggerHook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 
 
 def bare_model(runner: Runner) -> Any:
-    """The model without what distributes it."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    """The model without what distributes it, or tests it on several views."""
+    model = runner.model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 class Monitor(Hook):

@@ -118,8 +118,9 @@ def test_an_infinite_pair_does_not_spoil_the_other_group():
 @pytest.mark.gpu
 def test_counting_never_waits_for_the_gpu():
     step = Step(torch.randn(8, 3).cuda(), torch.tensor(LABELS).cuda())
+    swapped = mask(False, True, True, False).cuda()
     with never_waiting():
-        count_pairs(step, [mask(False, True, True, False).cuda()], PairKLLoss())
+        count_pairs(step, [swapped], PairKLLoss())
 
 
 def test_sums_over_the_ranks(monkeypatch):

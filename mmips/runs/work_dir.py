@@ -1,0 +1,127 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+"""A run's folder: one run at a time, nothing that is finished overwritten, checkpoints whole."""
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmips.errors import UserError
+from mmips.runs import files
+
+_LOCK = '.lock'
+# mmengine's names; whatever else lies in the folder is the user's own.
+_CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth$|best_.+\.pth$')
+
+
+@contextlib.contextmanager
+def claimed(folder: str | os.PathLike) -> Iterator[None]:
+    """Make a folder and keep other runs out of it; the claim ends with the process at the latest.
+
+    Raises:
+        UserError: If another process has it, which is named, or if nothing can be written there.
+    """
+    path = Path(folder, _LOCK)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, 'a+', encoding='utf-8')  # noqa: SIM115
+    except OSError as error:
+        raise UserError(f'The work directory {folder} cannot be written to: {error.strerror}. '
+                        'Give another --work-dir.') from error
+    with file:
+        try:
+            # Not flock: forked workers of data loaders would hold on to it.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                file.seek(0)
+                raise UserError(f'{folder} belongs to another run that is at work '
+                                f'({file.read().strip() or "just started"}). Wait for it or end '
+                                'it, or give another --work-dir.') from None
+            # A file system without locks.
+        file.seek(0)
+        file.truncate()
+        file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+        file.flush()
+        yield
+
+
+def checkpoints(folder: str | os.PathLike) -> list[Path]:
+    """The checkpoints that training has left in a folder, the newest first.
+
+    The newest is what ``last_checkpoint`` names, by the base name alone, since the folder may be a
+    copy; or one saved after that, when a kill has come between a checkpoint and its name.
+    """
+    pointer, found = Path(folder, 'last_checkpoint'), []
+    named = ''
+    with contextlib.suppress(OSError, ValueError):
+        named = Path(pointer.read_text(encoding='utf-8').strip()).name
+
+    def order(path: Path) -> tuple:
+        number = int(match[2]) if (match := _CHECKPOINT.match(path.name)) and match[2] else -1
+        return path.stat().st_mtime_ns > since and number > last, path.name == named, number
+
+    since = pointer.stat().st_mtime_ns if pointer.is_file() else 0
+    last = int(match[2]) if (match := _CHECKPOINT.match(named)) and match[2] else -1
+    found = [path for path in Path(folder).glob('*.pth') if _CHECKPOINT.match(path.name)]
+    return sorted(found, key=order, reverse=True)
+
+
+def newest_whole(folder: str | os.PathLike) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint that can be resumed from, and of each newer one why it cannot."""
+    from mmips.structures.checkpoints import load_file
+    problems: list[str] = []
+    for path in checkpoints(folder):
+        try:
+            content = load_file(str(path), 'cpu')
+            if 'optimizer' in content and 'message_hub' in content:
+                return path, problems
+            if not path.name.startswith('best_'):
+                problems.append(f'{path} was saved without its optimizer.')
+        except UserError as error:
+            problems.append(str(error))
+    return None, problems
+
+
+def refuse_finished(folder: str | os.PathLike, overwrite: bool = False) -> None:
+    """Raise where a run that does not resume would overwrite checkpoints; or remove them."""
+    found = checkpoints(folder)
+    if found and not overwrite:
+        raise UserError(f'{folder} holds the checkpoints of a run, {found[0].name} the newest. Go '
+                        'on with it by --resume, give another --work-dir, or --overwrite it.')
+    for path in found:
+        path.unlink()
+    Path(folder, 'last_checkpoint').unlink(missing_ok=True)
+
+
+def write_whole_files() -> None:
+    """Have mmengine write checkpoints and results in one step, in this process from now on."""
+    from mmengine.fileio import LocalBackend, register_backend
+
+    class WholeFiles(LocalBackend):
+        """The disk; a checkpoint that is to be removed is kept until the next one is whole."""
+
+        _outdated: list[str] = []
+
+        def put(self, obj: Any, filepath: Any) -> None:
+            os.makedirs(os.path.dirname(os.path.abspath(filepath)), exist_ok=True)
+            with files.replacing(filepath, 'wb') as file:
+                file.write(obj)
+            for path in {*self._outdated} - {str(filepath)}:
+                Path(path).unlink(missing_ok=True)
+            self._outdated.clear()
+
+        def put_text(self, obj: str, filepath: Any, encoding: str = 'utf-8') -> None:
+            self.put(obj.encode(encoding), filepath)
+
+        def remove(self, filepath: Any) -> None:
+            if str(filepath).endswith('.pth'):
+                self._outdated.append(str(filepath))
+            else:
+                super().remove(filepath)
+
+    register_backend('local', WholeFiles, force=True, prefixes='')
