@@ -50,6 +50,11 @@ def fresh(monkeypatch):
         monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
 
 
+def pytest_addoption(parser):
+    """Add the long modes of what is random."""
+    parser.addoption('--kills', type=int, default=3, help='runs to kill (default: 3)')
+
+
 def pytest_collection_modifyitems(items):
     """Leave out, by name, what this machine cannot run."""
     if torch.cuda.is_available():
