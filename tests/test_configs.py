@@ -194,6 +194,7 @@ def test_every_config_resumes_exactly_and_scales_its_own_batch(name):
     assert cfg.train_dataloader.persistent_workers is False
     assert cfg.train_dataloader.worker_init_fn.type == 'mmips.seed_worker'
     assert cfg.randomness.seed == 0
+    assert cfg.default_hooks.invalid_loss.type == 'mmips.CheckInvalidLoss'
     images = cfg.train_dataloader.batch_size * gpus(name)
     assert cfg.auto_scale_lr.base_batch_size == images
 

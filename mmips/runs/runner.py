@@ -22,8 +22,6 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     """
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
-
-    from mmips.engine.hooks import CheckLoaded
     work_dir.write_whole_files()
     pending = sources.pending_downloads(cfg, fields)
     with explained('The run cannot be built', sources.advise(pending)):
@@ -31,9 +29,21 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
         for field in fields:
             # The Runner builds a loop, with its data loader, where it is first asked for it.
             getattr(runner, field.replace('_dataloader', '_loop'))
-    if not any(isinstance(hook, CheckLoaded) for hook in runner.hooks):
-        runner.register_hook(CheckLoaded())
+    _register_checks(runner)
     return runner
+
+
+def _register_checks(runner: Any) -> None:
+    """Add the hooks that look whether weights were loaded, where the config has none."""
+    from mmips.engine.hooks import CheckLoaded, CheckPretrained
+    from mmips.engine.hooks.monitor import bare_model
+    init: Any = getattr(getattr(bare_model(runner), 'backbone', None), 'init_cfg', None) or []
+    # Those that a toolbox itself names, torchvision://resnet50 and the like, do fit.
+    from_file = any(part.get('type') == 'Pretrained' and sources.is_local(part['checkpoint'])
+                    for part in ([init] if hasattr(init, 'get') else init))
+    for kind, wanted in ((CheckLoaded, True), (CheckPretrained, from_file)):
+        if wanted and not any(isinstance(hook, kind) for hook in runner.hooks):
+            runner.register_hook(kind())
 
 
 def train(cfg: Any, overwrite: bool = False) -> None:

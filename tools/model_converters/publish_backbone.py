@@ -17,6 +17,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='.pth file of a classifier, segmentor or detector')
     parser.add_argument('out', help='a folder (existing, or with / at its end), or a file without '
                         'its ending; -<hash> is added to the name')
+    cli.add_trust(parser)
     parser.add_argument('--format', default='mmpretrain',
                         choices=['mmpretrain', 'torchvision', 'timm', 'hf-safetensors'],
                         help='who is to load it (default: mmpretrain, also for mmseg and mmdet)')
