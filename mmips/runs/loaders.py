@@ -19,6 +19,14 @@ def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
     return Runner.build_dataloader({**settings.to_dict(), 'dataset': dataset}, seed=0)
 
 
+def length(loader: Any, unknown: int) -> int:
+    """Number of items of a loader or data set; streams have none."""
+    try:
+        return len(loader)
+    except TypeError:
+        return unknown
+
+
 def spread(size: int, number: int) -> list[int]:
     """So many of the places 0 to ``size - 1``, or all: the middles of equal parts."""
     number = min(number, size)

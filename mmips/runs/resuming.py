@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmips.config.stored import flatten, read_stored
 from mmips.errors import UserError
 from mmips.runs import work_dir
+from mmips.runs.loaders import length
 from mmips.version import __version__
 
 # What a run is made of; how it is logged or judged may change.
@@ -69,7 +70,7 @@ class ResumeCheck(Hook):
 
 def _facts(runner: Runner) -> dict[str, Any]:
     return dict(version=__version__, processes=get_world_size(),
-                images=len(getattr(runner.train_dataloader, 'dataset', ())))
+                images=length(runner.train_dataloader.dataset, 0))
 
 
 def _check_length(runner: Runner, meta: Mapping) -> None:

@@ -7,6 +7,7 @@ from mmips.config import sources
 from mmips.config.pair_checks import check_config
 from mmips.errors import UserError, explained
 from mmips.runs import launch, work_dir
+from mmips.runs.loaders import length
 
 
 def prepare(cfg: Any, fields: tuple[str, ...]) -> None:
@@ -61,7 +62,7 @@ def train(cfg: Any, overwrite: bool = False) -> None:
     with _own_folder(cfg, overwrite), as_data():
         runner = build_runner(cfg, fields)
         runner.register_hook(resuming.ResumeCheck())
-        if not len(runner.train_dataloader):
+        if not length(runner.train_dataloader, 1):
             raise UserError(f'train_dataloader.batch_size={cfg.train_dataloader.batch_size}: '
                             'drop_last leaves out every batch that is not full, and there is none '
                             f'of {len(runner.train_dataloader.dataset)} images. Make it smaller.')
