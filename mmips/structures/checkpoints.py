@@ -4,12 +4,16 @@
 A pickle can name any function to be called while it is read. torch's own reader for weights calls
 none but those that it is told of, which here are those of what mmengine stores.
 """
+import codecs
 import contextlib
 import os
 import os.path as osp
+import pickle
 import re
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,8 +49,9 @@ def load_file(filename: str, map_location: Any = None) -> Any:
         # torch does not look at the checksums, and would take damaged weights as they are.
         if zipfile.is_zipfile(path) and (part := zipfile.ZipFile(path).testzip()):
             raise ValueError(f'it is damaged, in {part}')
-        with _allowed():
-            content = torch.load(path, map_location=map_location, weights_only=not trusted())
+        with _allowed() as options:
+            content = torch.load(path, map_location=map_location, **(
+                dict(weights_only=False) if trusted() else options))
     except Exception as error:  # Whatever a file that is no checkpoint makes of itself.
         kind = MissingFileError if isinstance(error, FileNotFoundError) else UserError
         raise kind(f'{filename} {_what_is_wrong(path, error)}') from error
@@ -89,27 +94,56 @@ def load_from_disk(filename: str, map_location: Any = None) -> Any:
 
 @contextlib.contextmanager
 def _forced() -> Iterator[None]:
-    before = os.environ.get(_FORCE)
-    os.environ[_FORCE] = '0' if trusted() else '1'
+    before = os.environ.pop(_FORCE, None)
     try:
-        with _allowed():
+        with _allowed() as options:
+            if options['weights_only'] and not trusted():
+                os.environ[_FORCE] = '1'
             yield
     finally:
-        os.environ.pop(_FORCE)
+        os.environ.pop(_FORCE, None)
         os.environ.update({_FORCE: before} if before is not None else {})
 
 
-def _allowed() -> contextlib.AbstractContextManager:
+@contextlib.contextmanager
+def _allowed() -> Iterator[dict[str, Any]]:
+    """Arguments of ``torch.load`` by which it calls nothing but what it may."""
+    safe_globals = getattr(torch.serialization, 'safe_globals', None)
+    if safe_globals is None:  # torch before 2.5
+        yield dict(weights_only=False, pickle_module=SimpleNamespace(
+            __name__='names in a list',
+            Unpickler=_Unpickler, load=lambda file, **rest: _Unpickler(file, **rest).load()))
+        return
+    with safe_globals(_what_runs_keep()):
+        yield dict(weights_only=True)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Does for an old torch what that cannot: names are looked up in a list."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        parts = [*_what_runs_keep(), OrderedDict, torch.Size, torch.device, set, codecs.encode,
+                 torch._utils._rebuild_tensor_v2, torch._utils._rebuild_parameter]
+        known = {key: part for part, key in (
+            part if isinstance(part, tuple) else (part, f'{part.__module__}.{part.__qualname__}')
+            for part in parts)}
+        key = f'{module.replace("__builtin__", "builtins")}.{name}'
+        if key in known:
+            return known[key]
+        if module == 'torch' and name.endswith('Storage'):
+            return getattr(torch, name)
+        raise pickle.UnpicklingError(f'unsupported GLOBAL {module}.{name}')
+
+
+def _what_runs_keep() -> list[Any]:
     """What mmengine's message hub holds: histories of scalars, and NumPy's numbers."""
     from mmengine.logging import HistoryBuffer
-    if not hasattr(torch.serialization, 'safe_globals'):
-        return contextlib.nullcontext()  # torch before 2.5 can be told of nothing.
     multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
     functions = [(getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')
                  for name in ('_reconstruct', 'scalar') for core in ('core', '_core')]
     kinds = [getattr(np.dtypes, name) for name in np.dtypes.__all__ if name != 'ObjectDType']
-    return torch.serialization.safe_globals([
-        HistoryBuffer, (_statistic, 'builtins.getattr'), *functions, np.ndarray, np.dtype, *kinds])
+    return [HistoryBuffer, (_statistic, 'builtins.getattr'), *functions, np.ndarray, np.dtype,
+            *kinds]
 
 
 def _statistic(owner: Any, name: str) -> Any:
