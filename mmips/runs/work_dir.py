@@ -2,7 +2,6 @@
 """A run's folder: one run at a time, nothing that is finished overwritten, checkpoints whole."""
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import socket
@@ -33,21 +32,29 @@ def claimed(folder: str | os.PathLike) -> Iterator[None]:
         raise UserError(f'The work directory {folder} cannot be written to: {error.strerror}. '
                         'Give another --work-dir.') from error
     with file:
-        try:
-            # Not flock: forked workers of data loaders would hold on to it.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                file.seek(0)
-                raise UserError(f'{folder} belongs to another run that is at work '
-                                f'({file.read().strip() or "just started"}). Wait for it or end '
-                                'it, or give another --work-dir.') from None
-            # A file system without locks.
+        if _is_locked(file):
+            file.seek(0)
+            raise UserError(f'{folder} belongs to another run that is at work '
+                            f'({file.read().strip() or "just started"}). Wait for it or end it, or '
+                            'give another --work-dir.')
         file.seek(0)
         file.truncate()
         file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
         file.flush()
         yield
+
+
+def _is_locked(file: Any) -> bool:
+    """Lock a file, unless another process has; where there are no locks it never is."""
+    try:
+        import fcntl
+        # Not flock: forked workers of data loaders would hold on to it.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows
+        return False
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    return False
 
 
 def checkpoints(folder: str | os.PathLike) -> list[Path]:
@@ -56,8 +63,7 @@ def checkpoints(folder: str | os.PathLike) -> list[Path]:
     The newest is what ``last_checkpoint`` names, by the base name alone, since the folder may be a
     copy; or one saved after that, when a kill has come between a checkpoint and its name.
     """
-    pointer, found = Path(folder, 'last_checkpoint'), []
-    named = ''
+    pointer, named = Path(folder, 'last_checkpoint'), ''
     with contextlib.suppress(OSError, ValueError):
         named = Path(pointer.read_text(encoding='utf-8').strip()).name
 
