@@ -52,6 +52,7 @@ def fresh(monkeypatch):
 
 def pytest_addoption(parser):
     """Add the long modes of what is random."""
+    parser.addoption('--examples', type=int, default=300, help='random examples (default: 300)')
     parser.addoption('--kills', type=int, default=3, help='runs to kill (default: 3)')
 
 

@@ -152,6 +152,13 @@ def test_each_part_of_any_config_is_in_one_that_is_trained():
     assert untrained(TRAINED, IPS) == {}
 
 
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_stops_where_its_loss_is_nan(name):
+    cfg = load(name)
+    assert 'mmips.CheckInvalidLoss' in [
+        hook['type'] for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()] if hook]
+
+
 @pytest.mark.parametrize('name', IPS)
 def test_decay_is_as_long_as_published(name):
     # Epochs or, where the papers count them, steps of the whole decay; SSD warms up for two.

@@ -146,6 +146,6 @@ def _score_keeper(path: Path, metric: str) -> Any:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run, None where there is none; what is damaged is told."""
-    path, problems = work_dir.newest_whole(folder)
+    path, problems = work_dir.newest_whole(folder.resolve())
     print(*problems, sep='\n', end='\n' if problems else '')
     return path
