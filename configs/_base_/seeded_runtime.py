@@ -5,3 +5,6 @@ _base_ = 'mmpretrain::_base_/default_runtime.py'
 custom_hooks = [dict(type='mmips.EpochSeedHook')]
 randomness = dict(seed=0, deterministic=False)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+# Without the `_scope_` of a foreign base, which mmpretrain's browse_dataset chokes on.
+visualizer = dict(
+    _delete_=True, type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

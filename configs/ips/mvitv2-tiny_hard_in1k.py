@@ -29,3 +29,6 @@ auto_scale_lr = dict(base_batch_size=192)
 custom_hooks = [dict(type='mmips.EpochSeedHook')]
 randomness = dict(seed=0)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+# Without the base's `_scope_`, which mmpretrain's browse_dataset chokes on.
+visualizer = dict(
+    _delete_=True, type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
