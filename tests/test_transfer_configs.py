@@ -16,6 +16,7 @@ from helpers import trees
 from helpers.checkpoints import write_resnet
 from helpers.configs import ROOT, load, names, narrow, untrained
 from helpers.two_steps import Notes
+from mmengine.registry import DATASETS, init_default_scope
 
 from mmips.config.pair_checks import check_config
 from mmips.config.sources import iter_datasets
@@ -146,6 +147,32 @@ def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, imag
         assert resumed.iter == 2 * steps
         # Not from the pretrained checkpoint once more.
         assert torch.equal(weights['backbone.conv1.weight'], learned)
+
+
+# Those of FCN are mmseg's own recipe.
+@pytest.mark.parametrize('name', [name for name in TRAINED if '/fcn' not in name])
+def test_augmented_tests_see_what_a_test_sees_and_more(name, images):
+    """First of all, and unmirrored: mmseg and mmdet evaluate with the annotations of the first."""
+    cfg = load(name)
+    init_default_scope(cfg.default_scope)
+    if cfg.default_scope == 'mmseg':
+        assert cfg.tta_model.type == 'SegTTAModel'
+    else:
+        assert cfg.tta_model == dict(type='DetTTAModel', tta_cfg={
+            key: cfg.model.test_cfg[key] for key in ('nms', 'max_per_img')})
+    data = cfg.test_dataloader.dataset
+    usual, tried = (DATASETS.build({**data, 'pipeline': pipeline})[0]
+                    for pipeline in (data.pipeline, cfg.tta_pipeline))
+    samples = tried['data_samples']
+    same = [image.shape == usual['inputs'].shape and torch.equal(image, usual['inputs'])
+            for image in tried['inputs']]
+    flips = [sample.flip for sample in samples]
+    assert same.count(True) == 1 and not flips[same.index(True)] and not flips[0]
+    assert 2 * flips.count(True) == len(flips)
+    truths = [(sample.gt_sem_seg.data, ) if cfg.default_scope == 'mmseg' else
+              (sample.gt_instances.bboxes.tensor, sample.gt_instances.labels)
+              for sample in (usual['data_samples'], samples[0])]
+    assert all(map(torch.equal, *truths))
 
 
 def test_each_part_of_any_config_is_in_one_that_is_trained():

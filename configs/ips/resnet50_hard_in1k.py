@@ -17,3 +17,6 @@ randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=3),
     invalid_loss=dict(type='mmips.CheckInvalidLoss'))
+# Without the base's `_scope_`, which mmpretrain's browse_dataset chokes on.
+visualizer = dict(
+    _delete_=True, type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

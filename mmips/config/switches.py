@@ -8,17 +8,19 @@ from mmips.errors import UserError
 
 
 def use_amp(cfg: Any) -> None:
-    """Train in mixed precision."""
+    """Train in mixed precision; on a CPU in bfloat16, which mmengine's own wrapper refuses."""
     import torch
-    if not torch.cuda.is_available():
-        raise UserError('--amp: mixed precision needs a GPU, and torch sees none here. '
-                        'Leave --amp out.')
     wrapper = cfg.get('optim_wrapper')
     if wrapper is None or type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp: optim_wrapper must be an OptimWrapper or AmpOptimWrapper, got '
                         f'{wrapper}. Set mixed precision in the config.')
-    wrapper.type = 'AmpOptimWrapper'
-    wrapper.setdefault('loss_scale', 'dynamic')
+    if torch.cuda.is_available():
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        wrapper.type = 'mmips.BFloat16OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(key, None)
 
 
 def auto_scale_lr(cfg: Any) -> None:
@@ -55,7 +57,8 @@ def use_tta(cfg: Any) -> None:
                         'tta_pipeline = [...], or leave --tta out.')
     pipeline = cfg.test_dataloader.dataset.pipeline
     if 'tta_pipeline' not in cfg:
-        flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
+        # As it is first: mmseg and mmdet evaluate with the annotations of the first.
+        flips = [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)]
         both = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
         cfg.tta_pipeline = [*deepcopy(pipeline[:-1]), both]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

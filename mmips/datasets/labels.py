@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 
 _ADVICE = ('There must be one label per image, as every single-label mmpretrain dataset has, alone '
            'or in Concat-, Repeat-, ClassBalanced-, KFold- or NoisyLabelDataset. For data without '
@@ -40,14 +41,15 @@ def _walk(dataset: Any, seen: dict[int, tuple[np.ndarray, np.ndarray]]
 def _places(dataset: Any) -> Any:
     """The items of the wrapped dataset that a wrapper has, ``None`` for any other dataset."""
     # `times` and `indices` also name options of plain datasets; only a wrapper has a `dataset`.
-    if not hasattr(dataset, 'dataset'):
+    # A NoisyLabelDataset, one of mmengine's datasets itself, has labels of its own.
+    if isinstance(dataset, BaseDataset) or not hasattr(dataset, 'dataset'):
         return None
     if hasattr(dataset, 'times'):
         return np.tile(np.arange(len(dataset.dataset)), dataset.times)
     for attribute in ('repeat_indices', 'indices'):
         if hasattr(dataset, attribute):
             return np.asarray(getattr(dataset, attribute), dtype=np.int64)
-    # A KFoldDataset holds its fold; a NoisyLabelDataset has labels of its own.
+    # A KFoldDataset holds its fold.
     return slice(None) if hasattr(dataset, 'fold') else None
 
 

@@ -77,6 +77,8 @@ class RUGDDataset(BaseSegDataset):
             data_root=osp.expanduser(data_root),
             data_prefix=dict(img_path='frames', seg_map_path='labels') | (data_prefix or {}),
             **kwargs)
+        # mmseg's confusion_matrix.py and browse_dataset.py take their classes from here.
+        self.METAINFO = self.metainfo
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:

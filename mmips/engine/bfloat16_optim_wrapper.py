@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 
 from mmips.errors import UserError
@@ -34,7 +35,9 @@ class BFloat16OptimWrapper(OptimWrapper):
         if not able:
             raise UserError('optim_wrapper.type=mmips.BFloat16OptimWrapper: this '
                             f'{self.device} has no bfloat16 arithmetic. Write '
-                            "optim_wrapper=dict(type='OptimWrapper').")
+                            "optim_wrapper=dict(type='OptimWrapper'), or leave --amp out.")
+        print_log(f'BFloat16OptimWrapper: mixed precision in bfloat16 on this {self.device}.',
+                  'current')
 
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:

@@ -9,14 +9,17 @@ PIPELINE = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 
 
 @pytest.mark.parametrize('wrapper', [
-    dict(), dict(type='mmengine.AmpOptimWrapper'), dict(type=OptimWrapper)])
+    dict(), dict(type='mmengine.AmpOptimWrapper', loss_scale='dynamic', dtype=None),
+    dict(type=OptimWrapper)])
 def test_amp_knows_the_wrapper_by_any_name(monkeypatch, wrapper):
     cfg = Config(dict(optim_wrapper=wrapper))
-    with pytest.raises(UserError, match='--amp: mixed precision needs a GPU'):
-        switches.use_amp(cfg)
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
     switches.use_amp(cfg)
-    assert cfg.optim_wrapper == dict(type='AmpOptimWrapper', loss_scale='dynamic')
+    assert cfg.optim_wrapper == {**wrapper, 'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}
+    # Where mmengine's wrapper refuses to be built, the arguments that are its own go with it.
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    switches.use_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='mmips.BFloat16OptimWrapper')
 
 
 @pytest.mark.parametrize('switch, cfg, words', [
@@ -54,4 +57,4 @@ def test_tta_wraps_the_model(own):
         assert cfg.model.type == 'Own' and pipeline == [1]
     else:
         assert [step.type for step in pipeline] == ['LoadImageFromFile', 'TestTimeAug']
-        assert [flip.prob for flip in pipeline[1].transforms[0]] == [1, 0]
+        assert [flip.prob for flip in pipeline[1].transforms[0]] == [0, 1]

@@ -116,6 +116,64 @@ def test_wrappers_around(options):
     assert set(images) == set(range(14)) and len(images) > 14
 
 
+def test_all_that_the_data_set_has():
+    inner = Listed(metainfo=dict(classes=['a', 'b', 'c']))
+    dataset = NoisyLabelDataset(inner, rate=.5)
+    assert isinstance(dataset, type(inner)) and type(dataset).__name__ == 'NoisyLabelDataset'
+    assert {*dir(inner)} <= {*dir(dataset)} and all(hasattr(dataset, name) for name in dir(inner))
+    assert dataset.metainfo == inner.metainfo and dataset.CLASSES == ['a', 'b', 'c']
+    assert dataset.prepare_data(3)['data_samples'].gt_label == dataset.get_gt_labels()[3]
+    assert dataset.filter_data() == inner.filter_data() and repr(dataset).startswith(
+        'Dataset NoisyLabelDataset\n    Number of samples: \t14')
+    # Browsing tools replace the pipeline of what they are given.
+    dataset.pipeline = Compose([lambda results: results['gt_label']])
+    assert [*map(dataset.__getitem__, range(14))] == dataset.get_gt_labels().tolist()
+
+
+@pytest.mark.parametrize('serialize_data', [True, False])
+@pytest.mark.parametrize('indices, places', [
+    (3, [0, 1, 2]), (-2, [12, 13]), ([5, 1], [5, 1]), (0, [])])
+def test_subsets(serialize_data, indices, places):
+    whole = NoisyLabelDataset(Listed(serialize_data=serialize_data), rate=.5)
+    noisy, clean = told(whole)
+    part = whole.get_subset(indices)
+    assert [packed(sample)[0] for sample in map(part.__getitem__, range(len(part)))] == places
+    assert told(part) == ([noisy[i] for i in places], [clean[i] for i in places])
+    assert told(whole) == (noisy, clean), 'the whole was cut'
+    whole.get_subset_(indices)
+    assert told(whole) == told(part)
+
+
+def test_lazily(caplog):
+    MMLogger.get_instance('noise').addHandler(caplog.handler)
+    lazy = dict(type='mmips.NoisyLabelDataset', rate=.5, lazy_init=True, dataset=dict(
+        type='TestListed', labels=LABELS, pipeline=[PACK], lazy_init=True))
+    dataset = DATASETS.build(lazy)
+    assert not dataset._fully_initialized and 'have a wrong label' not in caplog.text
+    dataset.full_init()
+    assert told(dataset) == told(NoisyLabelDataset(Listed(), .5))
+    # Whoever asks first reads the labels.
+    for ask in (len, NoisyLabelDataset.get_gt_labels, lambda x: x[0], lambda x: x.get_subset(2),
+                lambda x: x.get_data_info(0), lambda x: x.get_cat_ids(0), lambda x: x.is_noisy):
+        asked = DATASETS.build(lazy)
+        ask(asked)
+        assert asked._fully_initialized and told(asked) == told(dataset)
+
+
+def test_a_seed_of_the_data_sets_own():
+
+    class Seeded(Listed):
+        def __init__(self):
+            super().__init__()
+            self.seed, self.kind = 7, 'own'
+
+        def __getitem__(self, idx):
+            return dict(super().__getitem__(idx), seed=self.seed, kind=self.kind)
+
+    sample = NoisyLabelDataset(Seeded(), .5, seed=3)[0]
+    assert (sample['seed'], sample['kind']) == (7, 'own')
+
+
 def test_folds_around():
     first, second = (KFoldDataset(fold=fold, num_splits=2, dataset=dict(
         type='mmips.NoisyLabelDataset', dataset=Listed(), rate=.5)) for fold in (0, 1))
@@ -132,6 +190,7 @@ def test_folds_around():
     (dict(dataset=Listed(metainfo=dict(classes='ab'))), 'Label 2 is not one of the 2 classes'),
     # Its own __getitem__ would go on giving true labels.
     (dict(dataset=RepeatDataset(Listed(), 2)), 'got RepeatDataset. Put wrappers around it'),
+    (dict(dataset=NoisyLabelDataset(Listed())), 'got NoisyLabelDataset. Put wrappers'),
     (dict(dataset=labels.Labels([0, 1])), "mmengine's BaseDataset, but got Labels")])
 def test_refused(options, message):
     with pytest.raises((ValueError, TypeError), match=message):

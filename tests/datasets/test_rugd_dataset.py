@@ -64,6 +64,8 @@ def test_names_and_palette(root):
     assert coarse['palette'][0] == [0, 128, 0] and len(coarse['palette']) == 6
     assert fine['classes'][23] == 'picnic-table' and fine['palette'][23] == [114, 85, 47]
     assert len(fine['classes']) == len(set(map(tuple, fine['palette']))) == 24
+    # mmseg's tools look here for the names of what a dataset gives them.
+    assert RUGDDataset(str(root)).METAINFO == coarse
     own = RUGDDataset(str(root), metainfo=dict(palette=[[k] * 3 for k in range(6)]))
     assert own.metainfo['palette'][5] == [5, 5, 5]
 

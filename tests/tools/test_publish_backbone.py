@@ -24,7 +24,7 @@ def test_publishes_and_says_so(publish, checkpoint, capsys):
 
 
 @pytest.mark.parametrize('argv, words', [
-    (['absent.pth', 'out/'], 'absent.pth cannot be read as a checkpoint'),
+    (['absent.pth', 'out/'], 'absent.pth does not exist. Give a .pth'),
     (['run.pth', 'out/', '--top1', '0.7e3'], '--top1 must be per cent'),
     (['run.pth', 'run.pth/x/y'], 'run.pth'),
 ])

@@ -99,3 +99,14 @@ def test_doubts_are_kept_in_the_log(train, digits_config, elsewhere):
            'model.train_cfg=None'])
     log, = elsewhere.glob('w/*/*.log')
     assert 'distilled, but not swapped' in log.read_text()
+
+
+def test_amp_on_a_cpu_is_bfloat16(train, digits_config, elsewhere, monkeypatch, capsys):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr('torch.cpu._is_avx512_bf16_supported', lambda: True)
+    train([str(digits_config), '--work-dir', 'w', '--no-validate', '--amp'])
+    log, = elsewhere.glob('w/*/*.log')
+    assert 'BFloat16OptimWrapper: mixed precision in bfloat16 on this cpu.' in log.read_text()
+    monkeypatch.setattr('torch.cpu._is_avx512_bf16_supported', lambda: False)
+    assert 'this cpu has no bfloat16 arithmetic. Write' in ends_in(
+        train, capsys, digits_config, '--work-dir', 'v', '--amp')

@@ -1,5 +1,7 @@
 # CamVid road scenes, 480x360, SegNet's eleven classes and its split:
 # data/camvid/{images,labels}/{train,val,test}.
+_base_ = 'seg_tta.py'
+
 data_root = 'data/camvid'
 crop_size = (256, 256)
 train_pipeline = [

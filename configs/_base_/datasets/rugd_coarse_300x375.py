@@ -8,6 +8,8 @@
 #
 # Half of 688x550 is lower than the crop, so a model needs
 # data_preprocessor=dict(size=crop_size, pad_val=0, seg_pad_val=255).
+_base_ = 'seg_tta.py'
+
 dataset_type = 'mmips.RUGDDataset'
 data_root = 'data/rugd'
 crop_size = (300, 375)

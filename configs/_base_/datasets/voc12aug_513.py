@@ -17,6 +17,8 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
+# The base's scales and flips, of what a test sees: it would start from the image's own size.
+tta_pipeline = [_base_.tta_pipeline[0], test_pipeline[1], _base_.tta_pipeline[1]]
 train_dataloader = dict(
     # One GPU: the batch of 16 that the recipe is inferred from.
     batch_size=16,

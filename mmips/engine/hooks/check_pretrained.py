@@ -2,7 +2,6 @@
 import fnmatch
 from collections.abc import Mapping, Sequence
 
-from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
@@ -10,11 +9,11 @@ from mmips.errors import UserError
 from mmips.registry import HOOKS
 from mmips.structures.state_dicts import compare, read_checkpoint
 
-from .monitor import bare_model
+from .monitor import ModelHook, bare_model, is_rehearsal
 
 
 @HOOKS.register_module()
-class CheckPretrained(Hook):
+class CheckPretrained(ModelHook):
     """Refuse to train unless the whole backbone came from its pretrained checkpoint.
 
     mmengine loads ``init_cfg=dict(type='Pretrained')`` without strictness: a file of another
@@ -44,7 +43,8 @@ class CheckPretrained(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Refuse a prefix that the file lacks, which mmengine would meet with an assertion."""
-        if not isinstance(getattr(runner, '_train_loop', None), BaseLoop):
+        super().before_run(runner)
+        if is_rehearsal(runner) or not isinstance(getattr(runner, '_train_loop', None), BaseLoop):
             return  # A test or a validation: the loop for training stays a config.
         backbone = getattr(bare_model(runner), 'backbone', nn.Module())
         config = _pretrained(backbone)

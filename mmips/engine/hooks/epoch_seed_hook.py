@@ -1,4 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from typing import Any
+
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -24,7 +26,8 @@ class EpochSeedHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Give a sampler that took the run's seed the one a resumed checkpoint brought."""
-        sampler = runner.train_dataloader.sampler
+        # The loader of a tool that only looks at schedules may have none.
+        sampler: Any = getattr(runner.train_dataloader, 'sampler', None)
         config = runner.cfg.get('train_dataloader') or {}
         own = (config.get('sampler') or {}).get('seed') if isinstance(config, dict) else None
         if own is None and getattr(sampler, 'seed', runner.seed) != runner.seed:

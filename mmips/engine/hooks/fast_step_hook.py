@@ -2,13 +2,12 @@
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmips.engine.hooks.monitor import bare_model
+from mmips.engine.hooks.monitor import ModelHook, bare_model
 from mmips.errors import UserError
 from mmips.models.memory import find_memories
 from mmips.registry import HOOKS
@@ -16,7 +15,7 @@ from mmips.structures.batch_samples import BatchSamples
 
 
 @HOOKS.register_module()
-class FastStepHook(Hook):
+class FastStepHook(ModelHook):
     """Channels-last, a compiled backbone and whole steps as CUDA graphs, all on a GPU alone.
 
     The checkpoint stays that of the plain model. Small images leave a GPU waiting for Python to

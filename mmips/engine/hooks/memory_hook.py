@@ -2,7 +2,6 @@
 from typing import Any
 
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -10,13 +9,13 @@ from mmips.errors import UserError
 from mmips.models.memory import Memory, find_memories
 from mmips.registry import HOOKS
 
-from .monitor import bare_model
+from .monitor import ModelHook, bare_model
 
 KEY = 'mmips_memory'
 
 
 @HOOKS.register_module()
-class MemoryHook(Hook):
+class MemoryHook(ModelHook):
     """Keep what a method remembers: see :class:`mmips.models.memory.Memory`.
 
     Says its size before training; hands every step to the memories; makes all ranks remember the
@@ -35,6 +34,7 @@ class MemoryHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Find the memories before a checkpoint is loaded."""
+        super().before_run(runner)
         self._memories: dict[str, Memory] = dict(find_memories(bare_model(runner)))
         self._common: dict[str, Tensor] = {}
 

@@ -3,7 +3,7 @@ from typing import Any
 
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 
 def bare_model(runner: Runner) -> Any:
@@ -14,7 +14,29 @@ def bare_model(runner: Runner) -> Any:
     return model
 
 
-class Monitor(Hook):
+def is_rehearsal(runner: Runner) -> bool:
+    """Whether a tool runs the hooks of a config with something that stands for its model and data.
+
+    mmpretrain's ``vis_scheduler`` does, to see the learning rate: its model has no backbone, its
+    loader is a list of numbers without a sampler.
+    """
+    loop = getattr(runner, '_train_loop', None)
+    return isinstance(loop, BaseLoop) and not (
+        hasattr(bare_model(runner), 'backbone') or hasattr(loop.dataloader, 'sampler'))
+
+
+class ModelHook(Hook):
+    """Base of what looks into the model: leaves a rehearsal, where it would refuse to train."""
+
+    def before_run(self, runner: Runner) -> None:
+        """Leave, or stay; called before any other method."""
+        if is_rehearsal(runner):
+            runner.logger.info(f'{type(self).__name__} is left out: this is not its model.')
+            # Another list: the runner goes through this one.
+            runner._hooks = [hook for hook in runner.hooks if hook is not self]
+
+
+class Monitor(ModelHook):
     """Base of what samples steps on the device and reads them when a log line is due."""
 
     # After the step, before LoggerHook (BELOW_NORMAL) writes the line.

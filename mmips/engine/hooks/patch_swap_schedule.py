@@ -3,16 +3,17 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmips.errors import UserError
 from mmips.models.batch_augments import find_patch_swaps
 from mmips.registry import HOOKS
 
+from .monitor import ModelHook
+
 
 @HOOKS.register_module()
-class PatchSwapSchedule(Hook):
+class PatchSwapSchedule(ModelHook):
     """Raise (or lower) the swap probability p_r step by step: the progressive rows of IPS.
 
     The defaults are the paper's schedule, boundaries at epochs 30, 80 and 120 of 240, as fractions

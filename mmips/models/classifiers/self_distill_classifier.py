@@ -46,7 +46,8 @@ class SelfDistillClassifier(BaseDistillClassifier):
 
     Raises:
         ValueError: For negative weights or an unknown ``ce_on``.
-        TypeError: For a head that does not classify by logits and a loss on them.
+        TypeError: For a head that does not classify by logits and a loss on them; a model without
+            one gives features.
     """
 
     def __init__(self,
@@ -87,9 +88,12 @@ class SelfDistillClassifier(BaseDistillClassifier):
             head reports.
 
         Raises:
-            UserError: For an odd batch; in the first step also for pairs whose labels
-                differ, unless ``allow_mismatch``.
+            UserError: For an odd batch, and without a head; in the first step also for pairs
+                whose labels differ, unless ``allow_mismatch``.
         """
+        if not self.with_head:
+            raise UserError('SelfDistillClassifier learns from logits, but model.head is None, '
+                            "for features alone: write head=dict(type='LinearClsHead', ...).")
         check_even(len(inputs))
         if not self._checked:
             self._check_pairs(pairs_match(stack_targets(data_samples)))

@@ -1,15 +1,19 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from helpers.gpu import never_waiting
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmpretrain.apis import FeatureExtractor, get_model
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from mmips.errors import UserError
 from mmips.functional import pair_kl
 
 PLAIN = dict(
@@ -233,6 +237,29 @@ def test_training_accuracy_is_switched_off_beside_augments():
     assert 'loss_ce' in steps(model, 1)[0]
 
 
-def test_without_a_head_it_gives_features():
-    model = build(head=None)
-    assert model.extract_feat(batch()[0])[0].shape == (6, 8)
+def test_without_a_head_it_learns_nothing():
+    with pytest.raises(UserError, match='model.head is None, for features alone: write head=dict'):
+        build(head=None).loss(*batch())
+
+
+@pytest.mark.parametrize('change', [
+    {}, dict(head=None), dict(head=None, neck=None), dict(backbone=dict(out_indices=(0, 1)))])
+def test_features_are_those_of_an_image_classifier(change):
+    """By mmpretrain's ``get_model`` and ``FeatureExtractor``."""
+    steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=8), dict(type='PackInputs')]
+    cfg = Config(dict(
+        model=dict(PLAIN, train_cfg=SWAP), data_preprocessor=dict(num_classes=3),
+        test_dataloader=dict(dataset=dict(type='CustomDataset', pipeline=steps))))
+    picture = np.random.default_rng(0).integers(0, 255, (9, 10, 3), np.uint8)
+    found = []
+    for kind in ('ImageClassifier', 'mmips.SelfDistillClassifier'):
+        cfg.model.type = kind
+        torch.manual_seed(0)
+        model = get_model(cfg, device='cpu', **copy.deepcopy(change))
+        stages = ['backbone', 'neck'] + (['pre_logits'] if model.with_head else [])
+        with torch.no_grad():
+            features = [model.extract_feat(batch()[0], stage=stage) for stage in stages]
+            features.append(model(batch()[0], mode='tensor'))
+        features += [FeatureExtractor(model)(picture, stage=stage)[0] for stage in stages]
+        found.append(features)
+    torch.testing.assert_close(*found, rtol=0, atol=0)
