@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mmips.errors import MissingFileError
+from mmips.errors import MissingFileError, UserError
 
 #: Dataset type without its scope -> how to obtain it; the file says what the fields are.
 DATA_SOURCES: dict[str, dict] = yaml.safe_load(
@@ -187,9 +187,13 @@ def advise_checkpoint(key: str, path: str) -> str:
 def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:
     """Raise a ``MissingFileError`` for all data and checkpoints that a config names and lacks.
 
-    ``fields`` are the data loaders that the run builds.
+    ``fields`` are the data loaders that the run builds. A ``UserError`` for data sets that do not
+    go together, see ``data_checks``.
     """
+    from mmips.config.data_checks import data_mistakes
     problems = [advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
     problems.append(advise(missing_datasets(cfg, fields)))
     if any(problems):
         raise MissingFileError('\n\n'.join(filter(None, problems)))
+    if mistakes := data_mistakes(cfg):
+        raise UserError('\n\n'.join(mistakes))

@@ -5,7 +5,7 @@ from typing import Any
 from mmips.config import sources
 from mmips.config.pair_checks import check_config
 from mmips.errors import explained
-from mmips.runs import launch
+from mmips.runs import launch, loaders
 
 
 def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
@@ -20,9 +20,7 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     pending = sources.pending_downloads(cfg, fields)
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        for field in fields:
-            # The Runner builds a loop, with its data loader, where it is first asked for it.
-            getattr(runner, field.replace('_dataloader', '_loop'))
+        loaders.build_loops(runner, fields)
     return runner
 
 

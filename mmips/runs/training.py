@@ -90,6 +90,7 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
     if cfg.get('visualizer'):
         cfg.visualizer.pop('name', None)
     runner = Runner.from_cfg(cfg)
+    loaders.build_loops(runner, ('train_dataloader', 'val_dataloader'))
     runner.register_hook(_score_keeper(path, metric), priority='LOWEST')
     runner.train()
     scores = read_results(path)
