@@ -43,8 +43,8 @@ def _overlaps(parts: list[tuple[str, dict]]) -> Iterator[str]:
         for name in _DIVIDED_BY[kind]:
             ours, given = (each.get(name, defaults[name].default) for each in (part, theirs))
             if ours != given:
-                yield (f'{key}.{name} is {ours!r} and {other}.{name} is {given!r}, so that images '
-                       f'would be in both splits: give both the same (--cfg-options '
+                yield (f'{key}.{name} is {ours!r} and {other}.{name} is {given!r}, so that an '
+                       f'image may be in both splits: give both the same (--cfg-options '
                        f'{other}.{name}={given} {key}.{name}={given}).')
 
 

@@ -3,7 +3,6 @@
 import functools
 import os
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -42,6 +41,7 @@ def fault(path: str) -> str:
 @functools.cache
 def opencv_fills_up() -> bool:
     """Whether this OpenCV, as all before 4.12, decodes a JPEG that is cut off, grey at its end."""
+    import cv2
     whole = cv2.imencode('.jpg', np.eye(64, dtype=np.uint8))[1]
     return cv2.imdecode(whole[:-2], cv2.IMREAD_COLOR) is not None
 

@@ -52,8 +52,9 @@ def _read(dataset: Any, full_init: Any) -> None:
     except UserError:
         raise
     except Exception as error:  # whatever a file may hold
-        if isinstance(error, ValueError) and watch.place in str(error):
-            raise  # it names what is wrong by itself
+        if isinstance(error, ValueError) and watch.place in str(error) or isinstance(
+                error, (OSError, RuntimeError)) and not getattr(error, 'filename', None):
+            raise  # it says where by itself, or is no matter of files but of a download
         raise UserError(watch.explain(error)) from error
     finally:
         for step in steps:
