@@ -1,9 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """What is wrong with a file of a data set, in words that fit into one line."""
-import functools
 import os
 
-import numpy as np
 from PIL import Image
 
 #: Where to look for more of the same; ends a message about a file.
@@ -36,25 +34,6 @@ def fault(path: str) -> str:
     if os.path.isdir(path):
         return 'is a folder, not a file'
     return '' if os.path.getsize(path) else 'is empty'
-
-
-@functools.cache
-def opencv_fills_up() -> bool:
-    """Whether this OpenCV, as all before 4.12, decodes a JPEG that is cut off, grey at its end."""
-    import cv2
-    whole = cv2.imencode('.jpg', np.eye(64, dtype=np.uint8))[1]
-    return cv2.imdecode(whole[:-2], cv2.IMREAD_COLOR) is not None
-
-
-def refuse_cut_off(path: str) -> None:
-    """An OSError for a JPEG that is cut off; quick for one that has its end."""
-    with open(path, 'rb') as file:
-        if file.read(2) == b'\xff\xd8':
-            file.seek(-2, os.SEEK_END)
-            if file.read() != b'\xff\xd9':
-                # There may be bytes behind the end: Pillow looks for it.
-                with Image.open(path) as image:
-                    image.load()
 
 
 def may_be_deep(path: str) -> bool:

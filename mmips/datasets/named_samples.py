@@ -15,7 +15,7 @@ from .files import LOOK, printable, reason
 class NamedCompose(Compose):
     """Transforms as they are; what they fail on is named, and what they load is looked at.
 
-    An image must be whole and of the size that its annotation says; a label image of mmseg of two
+    An image must be of the size that its annotation says; a label image of mmseg of two
     dimensions, the image's size and values that are classes or ignored; boxes that are learned
     must have an area; labels be classes.
 
@@ -159,8 +159,6 @@ def _check_image(data: dict, record: dict) -> None:
     path, size = record.get('img_path'), data.get('ori_shape')
     if not isinstance(path, str) or size is None:
         return
-    if files.opencv_fills_up() and not files.is_remote(path):
-        files.refuse_cut_off(path)
     height, width = record.get('height'), record.get('width')
     if width and height and (height, width) != tuple(size[:2]):
         raise UserError(f'{printable(path)} is {size[1]}x{size[0]}, but its annotation says '

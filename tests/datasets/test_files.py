@@ -1,31 +1,8 @@
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmips.datasets import files
-
-
-@pytest.fixture
-def jpeg(tmp_path):
-    path = tmp_path / 'x.jpg'
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path)
-    return path
-
-
-def test_a_jpeg_that_is_cut_off(jpeg):
-    whole = jpeg.read_bytes()
-    files.refuse_cut_off(str(jpeg))
-    jpeg.write_bytes(whole + b'\0\0')  # some cameras write behind the end
-    files.refuse_cut_off(str(jpeg))
-    jpeg.write_bytes(whole[:-len(whole) // 3])
-    with pytest.raises(OSError, match='truncated'):
-        files.refuse_cut_off(str(jpeg))
-
-
-def test_opencv_is_asked_whether_it_would_fill_up(jpeg):
-    half = np.frombuffer(jpeg.read_bytes()[:-1000], np.uint8)
-    assert files.opencv_fills_up() == (cv2.imdecode(half, cv2.IMREAD_COLOR) is not None)
 
 
 @pytest.mark.parametrize('make, said', [

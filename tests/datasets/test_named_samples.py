@@ -80,6 +80,8 @@ def refusal(dataset, index=0):
 @pytest.mark.parametrize('make, path, content, words', [
     (folders, JPEG, b'', 'is empty: put it right'),
     (folders, JPEG, b'GIF', 'cannot be read (AssertionError: failed to load image'),
+    (folders, JPEG, lambda path: path.write_bytes(path.read_bytes()[:-9]),
+     'cannot be read (AssertionError: failed to load image'),
     (folders, JPEG, None, 'does not exist: put it right'),
     (folders, JPEG, lambda path: path.unlink() or path.symlink_to('gone\nby'),
      "is a link to 'gone\\nby', which does not exist: put it right"),
