@@ -18,7 +18,7 @@ def head_classes(cfg: Any) -> int | None:
     head = next(filter(None, (model.get(key) for key in (
         'head', 'decode_head', 'bbox_head'))), None)
     head = head[-1] if isinstance(head, (list, tuple)) else head
-    number = head.get('num_classes') if hasattr(head, 'get') else None
+    number = head.get('num_classes') if head else None
     # A binary segmentation may have one channel for two classes.
     return number if isinstance(number, int) and number > 1 else None
 

@@ -19,8 +19,9 @@ class OptionAction(DictAction):
 
     def __call__(self, parser: ArgumentParser, namespace: Any, values: Any,
                  option_string: str | None = None) -> None:
+        """Add options to those of an earlier ``--cfg-options``."""
         try:
-            super().__call__(parser, namespace, values, option_string)  # type: ignore[arg-type]
+            super().__call__(parser, namespace, values, option_string)
         except (ValueError, AssertionError) as error:
             parser.error(f'{option_string} takes KEY=VALUE with balanced brackets, got '
                          f'{" ".join(values)} ({error}).')

@@ -39,6 +39,7 @@ class NamedCompose(Compose):
         self.ignored, self.learned = ignored, learned
 
     def __call__(self, data: dict) -> dict | None:
+        """What the transforms make of a sample; None where one of them asks for another."""
         record, transform = data.copy(), None
         try:
             self._check_record(record)
@@ -162,4 +163,4 @@ def _check_image(data: dict, record: dict) -> None:
     height, width = record.get('height'), record.get('width')
     if width and height and (height, width) != tuple(size[:2]):
         raise UserError(f'{printable(path)} is {size[1]}x{size[0]}, but its annotation says '
-                        f'{width}x{height}, so that boxes would lie elsewhere: correct it ({LOOK}).')
+                        f'{width}x{height}, so that its boxes lie elsewhere: correct it ({LOOK}).')

@@ -67,7 +67,7 @@ def test_splits_of_their_own_do_not_overlap():
     (dict(kind='ArrayDataset', train=dict(ann_file='xyz.npz'), ann_file='x.npz'),
      r"train_dataloader.*ann_file is 'xyz.npz', of 3 classes, but .* is 2: .*MMIPS_NPZ"),
     (dict(kind='ArrayDataset', classes=3, train=dict(max_classes=2), ann_file='xyz.npz'),
-     r"of 2 classes, but model.head.num_classes is 3")])
+     'of 2 classes, but model.head.num_classes is 3')])
 def test_other_classes_than_the_head(cfg, words):
     with pytest.raises(UserError, match=words):
         sources.check_paths(config(**cfg), ('train_dataloader', ))

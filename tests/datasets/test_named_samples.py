@@ -95,7 +95,7 @@ def refusal(dataset, index=0):
     (camvid, LABEL, label(lambda x: x.astype(np.uint16) + 256),
      'its mode is I;16, with values up to 267, but'),
     (bccd, BLOOD, lambda path: Image.new('RGB', (64, 64)).save(path),
-     'is 64x64, but its annotation says 64x48, so that boxes would lie elsewhere')])
+     'is 64x64, but its annotation says 64x48, so that its boxes lie elsewhere')])
 def test_what_a_file_is_refused_for(make, path, content, words):
     dataset, path = named(make()), Path(path)
     assert dataset[0] is not None
@@ -154,7 +154,7 @@ def fail(data):
 
 def test_a_transform_that_fails():
     assert refusal(named(Listed([0], [fail]))) == (
-        '/nowhere/0.png: the transform function fails on it (KeyError: \'weight\\nand more\'): '
+        "/nowhere/0.png: the transform function fails on it (KeyError: 'weight\\nand more'): "
         f'correct its arguments, or else the file and its annotation{LOOK}')
 
 

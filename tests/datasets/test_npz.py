@@ -29,8 +29,8 @@ def test_classes_are_counted(tmp_path, labels, names, limit, number):
      'from 0 to 2, but there are 2 names in classes'),
     (dict(labels_train=np.array([], int)), r'must be one integer for each image, got int64 \(0,\)'),
     (dict(labels_train=np.eye(2)), r'one integer for each image, got float64 \(2, 2\)'),
-    (dict(labels_train=np.array([{}, {}])), r'cannot be read as arrays of numbers \(ValueError: Obj'),
-    (dict(labels=np.arange(3)), r"has no array labels_train, only \['labels'\]: make it by np.savez")])
+    (dict(labels_train=np.array([{}, {}])), r'cannot be read as arrays of numbers \(ValueError'),
+    (dict(labels=np.arange(3)), r"has no array labels_train, only \['labels'\]: make it by")])
 def test_labels_that_are_no_classes(tmp_path, arrays, words):
     path = saved(tmp_path / 'x.npz', **arrays)
     with pytest.raises(UserError, match=f'^{path}:? .*{words}'):
@@ -47,5 +47,5 @@ def test_files_that_are_none(tmp_path, content):
     (tmp_path / 'x.npy').write_bytes(content)
     with pytest.raises(UserError, match='x.npy cannot be read as arrays of numbers'):
         ArrayDataset(images='x.npy', labels='x.npy', data_root=str(tmp_path))
-    with pytest.raises(MissingFileError, match=f'^{tmp_path} is a folder, not a file. Set MMIPS_NPZ'):
+    with pytest.raises(MissingFileError, match=f'^{tmp_path} is a folder, not a file. Set'):
         count_npz_classes(str(tmp_path))

@@ -53,9 +53,9 @@ def coco(classes, **settings):
     ((r'</annotation>', ''), r'cannot be read \(ParseError: no element found'),
     ((r'.+', ''), 'is empty: put it right or leave it out'),
     ((r'bndbox', 'box'), r"cannot be read \(AttributeError: 'NoneType' object has no"),
-    ((r'<xmin>1<', '<xmin>one<'), r"cannot be read \(ValueError: could not convert string .* 'one'")])
+    ((r'<xmin>1<', '<xmin>one<'), r"cannot be read \(ValueError: could not convert .* 'one'")])
 def test_a_broken_annotation_is_named(change, words):
-    with pytest.raises(UserError, match=rf'^{XML} {words}.*check_data.py CONFIG --decode') as caught:
+    with pytest.raises(UserError, match=rf'^{XML} {words}.*check_data.py CONFIG') as caught:
         bccd(*change)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -70,11 +70,13 @@ def test_a_broken_list_is_named():
 
 def test_boxes_of_unknown_classes_are_counted(log):
     bccd('RBC', 'rbc')
-    assert len(re.findall(r'WARNING.* VOCDataset \(BCCD/ImageSets/Main/train.txt\) leaves out 1 boxes '
-                          r"of classes that its metainfo does not name: 'rbc' \(1\)\.\n", log())) == 1
+    line, = log().splitlines()
+    assert 'WARNING' in line and line.endswith(
+        'VOCDataset (BCCD/ImageSets/Main/train.txt) leaves out 1 boxes of classes that its '
+        "metainfo does not name: 'rbc' (1).")
     coco(('car', 'traffic light'))
-    assert "(x.json) leaves out 2 boxes of classes that its metainfo does not name: 'Traffic light' " \
-        '(2).\n' in log()
+    assert log().endswith('(x.json) leaves out 2 boxes of classes that its metainfo does not name: '
+                          "'Traffic light' (2).\n")
 
 
 def test_images_that_are_filtered_are_counted(log):
@@ -91,10 +93,10 @@ def test_what_is_sound_says_nothing(log):
 
 
 def test_nothing_left():
-    with pytest.raises(UserError, match=r'^CocoDataset \(x.json\): all 3 images are left out by its'):
+    with pytest.raises(UserError, match=r'^CocoDataset \(x.json\): all 3 images are left out'):
         coco(('bus', ), filter_cfg=dict(filter_empty_gt=True))
     Path('empty').mkdir()
-    with pytest.raises(UserError, match=r'^CamVidDataset \(empty\): it has no image. Correct .*img_su'):
+    with pytest.raises(UserError, match=r'^CamVidDataset \(empty\): it has no image. Correct'):
         build('mmips.CamVidDataset', data_prefix=dict(img_path='empty', seg_map_path='labels'))
 
 
