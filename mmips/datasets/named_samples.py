@@ -78,18 +78,17 @@ class NamedCompose(Compose):
 
     def _check_record(self, record: dict) -> None:
         """What the annotation says by itself."""
-        classes, instances = self.classes, record.get('instances') or ()
-        labels = record.get('gt_label')
+        classes, labels = self.classes, record.get('gt_label')
         if classes is not None and labels is not None:
             for label in (labels, ) if isinstance(labels, int) else np.ravel(labels).tolist():
                 if not 0 <= label < classes:
                     raise self._wrong_label(record, label)
-        for box in instances:
+        for box in record.get('instances') or ():
             if classes is not None and box['bbox_label'] >= classes:
                 raise self._wrong_label(record, box['bbox_label'])
             if self.learned and not box.get('ignore_flag') and len(box['bbox']) == 4:
                 left, top, right, bottom = box['bbox']
-                if right <= left or bottom <= top:
+                if not (right > left and bottom > top):  # nor NaN
                     raise UserError(
                         f'{self._where(record)}: the box {list(box["bbox"])} has no area, so that '
                         'its loss would be infinite: correct it, or have such boxes ignored by '
@@ -98,8 +97,7 @@ class NamedCompose(Compose):
     def _wrong_label(self, record: dict, label: int) -> UserError:
         return UserError(
             f'{self._where(record)}: its label {label} is no class, there are {self.classes}, from '
-            f'0 to {self.classes - 1 if self.classes else 0}: correct the label, or the number of '
-            f'classes of the config ({LOOK}).')
+            f'0: correct the label, or the number of classes of the config ({LOOK}).')
 
     def _check_label_image(self, data: dict, record: dict) -> None:
         label, path = data.get('gt_seg_map'), record.get('seg_map_path')

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+from mmengine.fileio import list_dir_or_file
 from mmengine.logging import print_log
 
 from mmips.errors import UserError
 
-from .files import LOOK, fault, printable, reason
+from .files import LOOK, fault, is_remote, printable, reason
 
 # Of the classes that are not known so many are named.
 _SHOWN = 10
@@ -127,6 +128,13 @@ class _Watch:
         if self.after < self.before:
             said.append(f'{self.before - self.after} of {self.before} images, without a box or '
                         'too small for its filter_cfg')
+        suffix = getattr(self.dataset, 'img_suffix', None)
+        if suffix and not self.dataset.ann_file and not is_remote(self.place):
+            others = [name for name in list_dir_or_file(self.place, list_dir=False, recursive=True)
+                      if not name.endswith(suffix)]
+            if others:
+                said.append(f'{len(others)} files that do not end in its img_suffix {suffix!r}, '
+                            f'such as {printable(min(others))}')
         if said:
             print_log(f'{self._name()} leaves out {"; and ".join(said)}.', 'current',
                       logging.WARNING if self.unknown else logging.INFO)

@@ -86,8 +86,24 @@ def test_images_that_are_filtered_are_counted(log):
     assert 'INFO - CocoDataset (x.json) leaves out 1 of 3 images, without' in log()
 
 
+def camvid():
+    trees.write_camvid('.', images=2)
+    return build('mmips.CamVidDataset',
+                 data_prefix=dict(img_path='images/train', seg_map_path='labels/train'))
+
+
+def test_frames_of_another_format_are_counted(log):
+    trees.write_camvid('.', images=2)
+    Path('images/train/0001TP_000001.jpg').rename('images/train/0001TP_000001.png')
+    Path('images/train/more').mkdir()
+    assert len(camvid()) == 2  # written anew
+    assert ('CamVidDataset (images/train) leaves out 1 files that do not end in its img_suffix '
+            "'.jpg', such as 0001TP_000001.png.") in log()
+
+
 def test_what_is_sound_says_nothing(log):
     bccd()
+    camvid()
     coco(('car', 'Traffic light'))
     assert log() == ''
 
