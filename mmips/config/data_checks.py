@@ -5,7 +5,7 @@ import os.path as osp
 from collections.abc import Iterator
 from typing import Any
 
-from mmips.config.sources import iter_datasets, type_name
+from mmips.config.sources import iter_datasets, refuse_no_text, type_name
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Data sets that divide one source by themselves -> the arguments that say how.
@@ -27,6 +27,8 @@ def data_mistakes(cfg: Any) -> list[str]:
     """What is wrong with the data sets of a config beside each other, a sentence each."""
     parts = [(key, part) for field in LOADERS for key, part in iter_datasets(
         (cfg.get(field) or {}).get('dataset'), f'{field}.dataset')]
+    for key, part in parts:
+        refuse_no_text(key, part)
     return [*_overlaps(parts), *_other_classes(cfg, parts)]
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from mmips.errors import MissingFileError
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
-ADVICE = ('Set the environment variable MMIPS_DATA (or data_root) to a folder that holds '
-          'train/<class>/*.jpg and val/<class>/*.jpg, or just <class>/*.jpg.')
+ADVICE = ('Set the environment variable MMIPS_DATA (in your own config data_root; an option would '
+          'come too late) to a folder that holds train/<class>/*.jpg and val/<class>/*.jpg, or '
+          'just <class>/*.jpg.')
 # Other names for train, val and test: Train, training_set, Validation, valid, ...
 _SPLIT = re.compile(r'(train|val|test)(ing|id|idation)?([ _-]?(set|data|imgs?|images?))?')
 

@@ -92,6 +92,15 @@ def test_classes_of_a_head(model, number):
     assert head_classes(Config(dict())) is None
 
 
+@pytest.mark.parametrize('field', ['train_dataloader', 'val_dataloader'])
+@pytest.mark.parametrize('value', [['a', 'b'], 2024, ('a', )])
+def test_a_path_that_is_none(value, field):
+    with pytest.raises(UserError, match=re.escape(
+            f'val_dataloader.dataset.dataset.data_root is {value!r}, but must be a path. An option '
+            'with commas')):
+        sources.check_paths(config(val=dict(data_root=value), data_root='ab'), (field, ))
+
+
 def test_missing_data_is_said_first():
     with pytest.raises(UserError, match=re.compile('^(?!.*seed).*is missing', re.DOTALL)):
         sources.check_paths(config(train=dict(seed=3, data_root='gone'), data_root='ab'),
