@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import logging
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import list_dir_or_file
 from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 
 from mmips.errors import UserError
 
@@ -27,9 +27,13 @@ def watch_annotations() -> Iterator[None]:
     What mmdet leaves out goes to the log, counted: boxes of classes that the data set does not
     name, and images by its ``filter_cfg``.
     """
-    # mmdet's base class does all by itself.
-    kinds = [BaseDataset, getattr(sys.modules.get('mmdet.datasets'), 'BaseDetDataset', None)]
-    own = {kind: vars(kind)['full_init'] for kind in kinds if kind is not None}
+    kinds: list[Any] = [BaseDataset]
+    scope = DefaultScope.get_current_instance()
+    if scope is not None and scope.scope_name == 'mmdet':
+        # It does all by itself.
+        from mmdet.datasets import BaseDetDataset
+        kinds.append(BaseDetDataset)
+    own = {kind: vars(kind)['full_init'] for kind in kinds}
     for kind, full_init in own.items():
         kind.full_init = functools.partialmethod(_read, full_init)
     try:
