@@ -58,8 +58,10 @@ def _has_own_val(root: str) -> bool:
 def _other_classes(cfg: Any, parts: list[tuple[str, dict]]) -> Iterator[str]:
     """Data sets of ours with other classes than the head, or than each other."""
     number, first = head_classes(cfg), None
+    # As in our npz.py; elsewhere a file may well have some of the classes only.
+    counts = 'npz_file' in cfg and 'num_classes' in cfg
     for key, part in parts:
-        count, names, option, variable = _classes(part, key.startswith('train'))
+        count, names, option, variable = _classes(part, counts and key.startswith('train'))
         if not count:
             continue
         where = f'{key}.{option} is {part.get(option)!r}'
@@ -72,7 +74,7 @@ def _other_classes(cfg: Any, parts: list[tuple[str, dict]]) -> Iterator[str]:
                    f'name all by the variable {variable}, or by one option for each data set.')
 
 
-def _classes(part: dict, is_train: bool) -> tuple[int, list[str] | None, str, str]:
+def _classes(part: dict, is_counted: bool) -> tuple[int, list[str] | None, str, str]:
     """Number and names of a data set's classes, what names it; 0 where that is not our business."""
     from mmips.datasets import count_npz_classes, find_classes
     kind, root = type_name(part), osp.expanduser(part.get('data_root') or '')
@@ -80,7 +82,7 @@ def _classes(part: dict, is_train: bool) -> tuple[int, list[str] | None, str, st
     if kind == 'ImageFolder' and osp.isdir(root):
         names = find_classes(root)
         return len(names), names, 'data_root', 'MMIPS_DATA'
-    if kind == 'ArrayDataset' and is_train and osp.isfile(path) and not part.get('labels_key'):
+    if kind == 'ArrayDataset' and is_counted and osp.isfile(path) and not part.get('labels_key'):
         key = f'labels_{part.get("split", "train")}'
         return count_npz_classes(path, part.get('max_classes'), key), None, 'ann_file', 'MMIPS_NPZ'
     return 0, None, '', ''

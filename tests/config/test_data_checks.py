@@ -29,7 +29,9 @@ def config(kind='ImageFolder', classes=2, train=(), val=(), test=(), **data):
         return dict(dataset=dict(type='RepeatDataset', times=1, dataset=dict(
             type=f'mmips.{kind}', split=split, **data | dict(given))))
 
-    return Config(dict(model=dict(head=dict(num_classes=classes)), **{
+    # What our npz.py leaves of its own text.
+    counted = dict(npz_file='x.npz', num_classes=classes) if kind == 'ArrayDataset' else {}
+    return Config(dict(model=dict(head=dict(num_classes=classes)), **counted, **{
         f'{name}_dataloader': loader('train' if name == 'train' else 'val', given)
         for name, given in zip(LOADERS, (train, val, test))}))
 
@@ -80,6 +82,13 @@ def test_other_classes_than_the_head(cfg, words):
     dict(kind='ArrayDataset', labels_key='other', ann_file='xyz.npz')])
 def test_data_sets_that_go_together(cfg):
     assert data_mistakes(config(**cfg)) == []
+
+
+def test_files_of_some_classes_only():
+    cfg = config(kind='ArrayDataset', classes=100, ann_file='xyz.npz')
+    assert data_mistakes(cfg)
+    cfg.pop('num_classes')  # that is, where they are not counted
+    assert data_mistakes(cfg) == []
 
 
 @pytest.mark.parametrize('model, number', [
