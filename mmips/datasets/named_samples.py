@@ -62,6 +62,9 @@ class NamedCompose(Compose):
         kind, why = type(transform).__name__, reason(error)
         paths = [path for key in ('img_path', 'seg_map_path')
                  if isinstance(path := record.get(key), str)]
+        if transform is None:
+            return (f'{self._where(record)}: its annotation cannot be read ({why}): correct it '
+                    f'({LOOK}).')
         if kind.startswith('Load'):
             for path in paths:
                 if fault := files.fault(path):
@@ -79,10 +82,13 @@ class NamedCompose(Compose):
     def _check_record(self, record: dict) -> None:
         """What the annotation says by itself."""
         classes, labels = self.classes, record.get('gt_label')
-        if classes is not None and labels is not None:
-            for label in (labels, ) if isinstance(labels, int) else np.ravel(labels).tolist():
-                if not 0 <= label < classes:
-                    raise self._wrong_label(record, label)
+        if isinstance(labels, (list, np.ndarray, np.integer)):
+            numbers = np.ravel(labels).tolist()
+        else:  # of several tasks it is a dict
+            numbers = [labels] if isinstance(labels, int) else []
+        for label in numbers:
+            if classes is not None and not 0 <= label < classes:
+                raise self._wrong_label(record, label)
         for box in record.get('instances') or ():
             if classes is not None and box['bbox_label'] >= classes:
                 raise self._wrong_label(record, box['bbox_label'])

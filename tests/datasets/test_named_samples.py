@@ -136,6 +136,8 @@ def test_labels_beyond_the_classes(head, number):
     # Of several labels each.
     several = named(Listed([[0, 1], [0, 5]]), 3)
     assert several[0] and 'its label 5 is no class' in refusal(several, 1)
+    # Of several tasks, each with classes of its own.
+    assert named(Listed([dict(colour=9)]), 3)[0]['gt_label'] == dict(colour=9)
     # Without a number of classes any will do.
     assert named(Listed([0, 9]))[1]['gt_label'] == 9
 
@@ -156,6 +158,12 @@ def test_a_transform_that_fails():
     assert refusal(named(Listed([0], [fail]))) == (
         "/nowhere/0.png: the transform function fails on it (KeyError: 'weight\\nand more'): "
         f'correct its arguments, or else the file and its annotation{LOOK}')
+
+
+def test_an_annotation_that_is_none():
+    assert refusal(named(Listed([['cat']]), 3)) == (
+        "/nowhere/0.png: its annotation cannot be read (TypeError: '<=' not supported between "
+        f"instances of 'int' and 'str'): correct it{LOOK}")
 
 
 @pytest.mark.parametrize('error', [MemoryError, KeyboardInterrupt, UserError])
