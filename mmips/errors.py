@@ -31,8 +31,10 @@ def error_text(error: BaseException) -> str:
     # str() of a KeyError is the repr of its message.
     message = error.args[0] if isinstance(error, KeyError) and error.args else error
     text = str(message).strip()
+    if 'Original Traceback' not in text:
+        return text
     # A worker process sends its whole traceback as the message.
-    return text.splitlines()[-1] if 'Original Traceback' in text else text
+    return text.splitlines()[-1].removeprefix(f'{UserError.__module__}.{UserError.__name__}: ')
 
 
 @contextmanager

@@ -299,6 +299,54 @@ def test_npz_limits_come_from_the_environment(npz, monkeypatch):
     assert np.bincount(built_labels(cfg, 'val')).tolist() == [2, 2, 2]
 
 
+@pytest.mark.parametrize('variable', ['MMIPS_MAX_CLASSES', 'MMIPS_PER_CLASS'])
+@pytest.mark.parametrize('value', ['two', '-1', '2.5'])
+def test_npz_limits_are_whole_numbers(npz, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"^{variable} must be a whole number, .* got '{value}'"):
+        load('ips/resnet-s_ips_npz.py')
+
+
+# What a path may hold; mmengine's own way to read the environment would run the last one.
+ODD = ["quote's", 'double"quote', 'back\\slash', 'two  blanks', 'line\nbreak', 'nai\u0308ve-\u65e5',
+       '{{$HOME}}', 'a,b [c] (d)', "'+open('ran', 'w').name+'"]
+
+
+@pytest.mark.parametrize('odd', [*ODD, ''.join(ODD)])
+def test_paths_of_any_letters(odd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / odd
+    write_images(folder, [f'{name}/{i}.jpg' for name in ('cat', 'dog') for i in range(5)])
+    write_npz(tmp_path / f'{odd}.npz')
+    for name, value in dict(NPZ=tmp_path / f'{odd}.npz', DATA=folder, CKPT=folder / 'x.pth',
+                            CKPT_PREFIX=odd).items():
+        monkeypatch.setenv(f'MMIPS_{name}', str(value))
+    custom, npz = (load(f'ips/{name}.py') for name in ('resnet50_ips_custom', 'resnet-s_ips_npz'))
+    assert custom.train_dataloader.dataset.data_root == str(folder)
+    assert custom.model.backbone.init_cfg == dict(
+        type='Pretrained', checkpoint=str(folder / 'x.pth'), prefix=odd)
+    assert npz.train_dataloader.dataset.ann_file == str(tmp_path / f'{odd}.npz')
+    if odd == ''.join(ODD):
+        custom.custom_hooks = custom.custom_hooks[:1]  # the checkpoint is not there
+        for cfg in (custom, npz):
+            use_small_network(cfg)
+            check_two_steps('odd', cfg, tmp_path / f'{cfg.train_dataloader.dataset.type}')
+    assert not Path('ran').exists()
+
+
+def test_an_empty_variable_is_none(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MMIPS_DATA', '')
+    with pytest.raises(FileNotFoundError, match='data/custom does not exist'):
+        load('ips/resnet50_ips_custom.py')
+
+
+def test_no_config_has_the_environment_pasted_into_its_text():
+    texts = {path: path.read_text(encoding='utf-8') for path in (ROOT / 'configs').rglob('*.py')}
+    assert len(texts) > 100 and not [path for path, text in texts.items()
+                                     if re.search(r'\{\{\s*\$', text)]
+
+
 @pytest.mark.parametrize('name, variable, advice', [
     ('resnet-s_ips_npz', 'MMIPS_NPZ', 'nowhere does not exist. Set MMIPS_NPZ'),
     ('resnet50_ips_custom', 'MMIPS_DATA', 'nowhere.* does not exist.*MMIPS_DATA')])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
-from mmips.config import loading, switches
+from mmips.config import loading, splits, switches
 from mmips.errors import UserError
 from mmips.runs import cli, runner
 
@@ -38,6 +38,8 @@ def read_config(args: argparse.Namespace) -> Any:
                         'Write test_dataloader, test_cfg and test_evaluator.')
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
+    # All weights are the checkpoint's: none are asked for that it would take the place of.
+    splits.drop_pretrained(cfg.model)
     cfg.resume = False
     loading.set_work_dir(cfg, args.config, args.work_dir)
     if args.amp:

@@ -5,6 +5,8 @@ Data, checkpoint and classes as described there. Not an experiment of the paper.
 Command: MMIPS_DATA=path/to/images python tools/train.py configs/ips/resnet50_hard_custom.py
 Cost: 100 epochs x N images, 32 a step on one GPU.
 """
+import os
+
 _base_ = [
     'mmpretrain::_base_/models/resnet50.py',
     '../_base_/datasets/custom.py',
@@ -12,8 +14,8 @@ _base_ = [
     '../_base_/seeded_runtime.py',
 ]
 
-checkpoint = '{{$MMIPS_CKPT:none}}'
-prefix = '{{$MMIPS_CKPT_PREFIX:backbone.}}'
+checkpoint = os.environ.get('MMIPS_CKPT') or 'none'
+prefix = os.environ.get('MMIPS_CKPT_PREFIX') or 'backbone.'
 
 model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes, topk=(1, )))
 if checkpoint != 'none':

@@ -13,7 +13,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mmips.config import sources
-from mmips.config.data_items import Event, Inspector, reason
+from mmips.config.data_items import Event, Inspector
+from mmips.datasets.files import reason
 
 #: Kind of problem -> what it means. Training would fail, or learn something else than meant.
 ERRORS = {

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmips.config import sources
+from mmips.datasets.files import reason, refuse_colours
 
 #: 'counts' or 'notes' with a Counter, 'paths' with a path, or a kind of problem and what has it.
 Event = tuple[str, Any]
@@ -72,7 +73,8 @@ class Inspector:
             yield 'missing annotation', path
             return
         try:
-            _refuse_colours(path)
+            if sources.is_local(path):
+                refuse_colours(path)
             label = self.loader({**record, 'seg_fields': []})['gt_seg_map']
             height, width = label.shape
         except Exception as error:  # whatever a file may hold
@@ -103,16 +105,6 @@ class Inspector:
         yield 'notes', Counter(ignored=sum(bool(box.get('ignore_flag')) for box in boxes))
 
 
-def _refuse_colours(path: str) -> None:
-    """Refuse what mmseg would read without a word: colours, and values beyond a byte."""
-    if sources.is_local(path):
-        with Image.open(path) as image:
-            high = image.getextrema()[1] if image.mode.startswith('I') else 0
-            if high > 255 or image.mode.startswith(('RGB', 'CMYK', 'LA')):
-                raise ValueError(f'its mode is {image.mode}, with values up to {high or 255}, but '
-                                 'label images hold a number below 256 for each pixel: convert it')
-
-
 def _judge_box(box: Sequence[float], width: Any, height: Any) -> str:
     """What is wrong with a box (left, top, right, bottom); '' for a sound one."""
     left, top, right, bottom = box
@@ -123,8 +115,3 @@ def _judge_box(box: Sequence[float], width: Any, height: Any) -> str:
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
         return 'box outside'
     return 'box across the border' if min(left, top) < 0 or right > width or bottom > height else ''
-
-
-def reason(error: BaseException) -> str:
-    """The type of an error and its first line."""
-    return ': '.join([type(error).__name__, *str(error).strip().splitlines()[:1]])

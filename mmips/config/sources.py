@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mmips.errors import MissingFileError
+from mmips.errors import MissingFileError, UserError
 
 #: Dataset type without its scope -> how to obtain it; the file says what the fields are.
 DATA_SOURCES: dict[str, dict] = yaml.safe_load(
@@ -101,11 +101,22 @@ def missing_datasets(cfg: Any, fields: tuple[str, ...], downloading: bool = Fals
     for field in fields:
         dataset = (cfg.get(field) or {}).get('dataset')
         for key, data in iter_datasets(dataset, f'{field}.dataset'):
+            refuse_no_text(key, data)
             missing = [paths[0] for paths in _expected_paths(data) if not any(map(_present, paths))]
             fetches = _source_of(data).get('downloads') and data.get('download', True)
             if missing and downloading == bool(fetches):
                 found.append((key, data, missing))
     return found
+
+
+def refuse_no_text(key: str, data: dict) -> None:
+    """Raise where an option that names a folder or file was read as a list or number."""
+    for name in ('data_root', 'ann_file'):
+        value = data.get(name)
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise UserError(f'{key}.{name} is {value!r}, but must be a path. An option with '
+                            'commas, brackets or digits alone takes quotes that reach the tool: '
+                            f'{key}.{name}="\'...\'"')
 
 
 def pending_downloads(cfg: Any, fields: tuple[str, ...]) -> list[tuple[str, dict, list[str]]]:
@@ -187,9 +198,13 @@ def advise_checkpoint(key: str, path: str) -> str:
 def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:
     """Raise a ``MissingFileError`` for all data and checkpoints that a config names and lacks.
 
-    ``fields`` are the data loaders that the run builds.
+    ``fields`` are the data loaders that the run builds. A ``UserError`` for data sets that do not
+    go together, see ``data_checks``.
     """
+    from mmips.config.data_checks import data_mistakes
     problems = [advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
     problems.append(advise(missing_datasets(cfg, fields)))
     if any(problems):
         raise MissingFileError('\n\n'.join(filter(None, problems)))
+    if mistakes := data_mistakes(cfg):
+        raise UserError('\n\n'.join(mistakes))

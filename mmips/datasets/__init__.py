@@ -1,14 +1,15 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Datasets of mmips, for what mmpretrain and mmseg have no dataset type for.
 
-The classes exist only where their toolbox is installed; :func:`find_classes` always does,
-so that a config can ask for class names while it is being parsed.
+The classes exist only where their toolbox is installed; :func:`find_classes` and
+:func:`count_npz_classes` always do, so that a config can ask for classes while it is being parsed.
 """
 from mmips.compat import has_package
 
 from .folders import find_classes
+from .npz import count_npz_classes
 
-__all__ = ['find_classes']
+__all__ = ['count_npz_classes', 'find_classes']
 
 if has_package('mmpretrain'):
     from .array_dataset import ArrayDataset

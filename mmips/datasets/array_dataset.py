@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mmips.errors import UserError
 from mmips.registry import DATASETS
 
 from .base_array_dataset import BaseArrayDataset
+from .npz import open_arrays
 
 
 @DATASETS.register_module()
@@ -41,7 +43,8 @@ class ArrayDataset(BaseArrayDataset):
         **kwargs: Other arguments of mmpretrain's ``BaseDataset``, such as ``classes``.
 
     Raises:
-        FileNotFoundError: If a file is missing.
+        MissingFileError: If a file is missing.
+        UserError: If a file is none of arrays.
         ValueError: For arguments, keys, arrays and labels that do not fit.
     """
 
@@ -78,20 +81,21 @@ class ArrayDataset(BaseArrayDataset):
         """Read the arrays from the file or files, and the class names from the first."""
         if self.ann_file:
             return self._load_npz()
-        images, labels = map(_existing, (self._source(), self._join(self.labels_file)))
-        return np.load(images, mmap_mode='r'), np.load(labels)
+        with open_arrays(self._source()) as images, open_arrays(
+                self._join(self.labels_file)) as labels:
+            return images, np.array(labels)
 
     def _load_npz(self) -> tuple[np.ndarray, np.ndarray]:
-        with np.load(_existing(self.ann_file), allow_pickle=False) as file:
+        with open_arrays(self.ann_file) as file:
             suffix = f'_{self.split}'
             if not {f'images{suffix}', f'labels{suffix}'} & set(file.files):
                 suffix = ''
             keys = (self.images_key or f'images{suffix}', self.labels_key or f'labels{suffix}')
             missing = [key for key in keys if key not in file.files]
             if missing:
-                raise ValueError(f'{self.ann_file} has no array {missing[0]!r} for '
-                                 f'split={self.split!r}, only {sorted(file.files)}. Name the '
-                                 'right ones with images_key and labels_key.')
+                raise UserError(f'{self.ann_file} has no array {missing[0]!r} for '
+                                f'split={self.split!r}, only {sorted(file.files)}. Name the '
+                                'right ones with images_key and labels_key.')
             if self.classes_key in file.files:
                 names = tuple(file[self.classes_key].astype(str).tolist())
                 self._metainfo.setdefault('classes', names)
@@ -131,12 +135,3 @@ def _pick_per_class(labels: np.ndarray, number: int, seed: int | None) -> np.nda
             members = np.random.default_rng([seed, int(label)]).permutation(members)
         chosen += members[:number].tolist()
     return np.array(sorted(chosen), dtype=np.int64)
-
-
-def _existing(path: str) -> str:
-    if not osp.isfile(path):
-        raise FileNotFoundError(
-            f'{osp.abspath(path)} does not exist. Set data_root and the file name, or make the '
-            "file: np.savez('x.npz', images_train=..., labels_train=..., images_test=..., "
-            'labels_test=..., classes=[...]) with uint8 RGB images (N, H, W, 3).')
-    return path

@@ -2,13 +2,19 @@
 """Class folders on disk, by the standard library alone: configs call :func:`find_classes`."""
 import hashlib
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmips.errors import MissingFileError
+
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
-ADVICE = ('Set the environment variable MMIPS_DATA (or data_root) to a folder that holds '
-          'train/<class>/*.jpg and val/<class>/*.jpg, or just <class>/*.jpg.')
+ADVICE = ('Set the environment variable MMIPS_DATA (in your own config data_root; an option would '
+          'come too late) to a folder that holds train/<class>/*.jpg and val/<class>/*.jpg, or '
+          'just <class>/*.jpg.')
+# Other names for train, val and test: Train, training_set, Validation, valid, ...
+_SPLIT = re.compile(r'(train|val|test)(ing|id|idation)?([ _-]?(set|data|imgs?|images?))?')
 
 
 def find_classes(root: str | os.PathLike) -> list[str]:
@@ -35,6 +41,7 @@ def class_root(root: str | os.PathLike, split: str) -> Path:
     if not path.is_dir():
         raise FileNotFoundError(f'The image folder {path.absolute()} does not exist. {ADVICE}')
     folders = visible_folders(path)
+    _refuse_misspelt_splits(path, folders)
     others = set(folders) - {'train', 'val', 'test'}
     splits = [name for name in ('train', 'val') if name in folders and visible_folders(path / name)]
     if (splits == ['val'] or splits == ['train'] and (others or 'val' in folders)
@@ -45,10 +52,27 @@ def class_root(root: str | os.PathLike, split: str) -> Path:
     return path / (split if split in splits else 'train') if splits else path
 
 
-def list_images(root: Path, name: str) -> list[str]:
+def _refuse_misspelt_splits(path: Path, folders: list[str]) -> None:
+    """Raise where folders of splits would be taken for classes because of their names."""
+    named = {name: match[1] for name in folders if (match := _SPLIT.fullmatch(name.casefold()))}
+    odd = {name: split for name, split in named.items() if name != split and (
+        len(named) == len(folders) or visible_folders(path / name))}
+    if odd:
+        raise ValueError(
+            f'The folders {list(odd)} in {path.absolute()} look like splits, which are called '
+            f'train and val, and would be read as classes. Rename {_pairs(odd)}, or put all '
+            'classes into a folder train if they are classes.')
+
+
+def _pairs(names: dict[str, str]) -> str:
+    return ', '.join(f'{old!r} to {new!r}' for old, new in names.items())
+
+
+def list_images(root: Path, name: str, others: list[str] | None = None) -> list[str]:
     """Images below ``root/name``, relative to ``root``, sorted, without hidden files and folders.
 
     Links are followed, but not in circles, which is where mmpretrain's ``CustomDataset`` gets lost.
+    Files that are no images by their name are added to ``others``.
     """
     found: list[str] = []
     seen = set()
@@ -57,6 +81,12 @@ def list_images(root: Path, name: str) -> list[str]:
         subfolders[:] = [] if real in seen else [x for x in subfolders if not _is_hidden(x)]
         if real not in seen:
             found += [os.path.join(folder, file) for file in files if _is_image(file)]
+            rest = [os.path.join(folder, file) for file in files
+                    if not _is_image(file) and not _is_hidden(file)]
+            for path in filter(os.path.islink, rest):
+                _refuse_dangling(path)
+            if others is not None:
+                others += rest
         seen.add(real)
     return sorted(Path(path).relative_to(root).as_posix() for path in found)
 
@@ -79,7 +109,20 @@ def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[
 
 def visible_folders(path: Path) -> list[str]:
     """Names of the folders in ``path`` that are not hidden, sorted."""
-    return sorted(x.name for x in os.scandir(path) if x.is_dir() and not _is_hidden(x.name))
+    names = []
+    for entry in os.scandir(path):
+        if not _is_hidden(entry.name):
+            if entry.is_symlink():
+                _refuse_dangling(entry.path)
+            names += [entry.name] if entry.is_dir() else []
+    return sorted(names)
+
+
+def _refuse_dangling(path: str) -> None:
+    """Raise for a link to nothing: what it led to would be missing without a word."""
+    if not os.path.exists(path):
+        raise MissingFileError(f'{path} is a link to {os.readlink(path)}, which does not exist. '
+                               'Correct or remove the link.')
 
 
 def _is_hidden(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os.path as osp
 from typing import Any
 
+from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
 from mmips.errors import check_choice
@@ -57,15 +58,20 @@ class ImageFolder(BaseDataset):
         _check_same(names, sorted(classes), 'the class folders and the option classes')
         _check_same(names, folders.visible_folders(val), f'train and val of {self.data_root}')
         root = train if self.split == 'train' else val
-        images = {name: folders.list_images(root, name) for name in names}
+        others: list[str] = []
+        images = {name: folders.list_images(root, name, others) for name in names}
         empty = [name for name, paths in images.items() if not paths]
         if empty:
             raise ValueError(f'No images in the class folders {empty} of {root.absolute()}. Fill '
                              f'or remove them (images end in {", ".join(folders.IMAGE_SUFFIXES)}).')
+        if others:
+            print_log(f'ImageFolder ({root}) leaves out {len(others)} files that do not end in '
+                      f'{", ".join(folders.IMAGE_SUFFIXES)}, such as {min(others)}.', 'current')
         if train == val:
             images = {name: folders.split_validation(paths, self.val_fraction, self.seed)[
                 self.split == 'val'] for name, paths in images.items()}
-        return [dict(img_path=str(root / path), gt_label=list(classes).index(name))
+        labels = {name: label for label, name in enumerate(classes)}
+        return [dict(img_path=str(root / path), gt_label=labels[name])
                 for name, paths in images.items() for path in paths]
 
 

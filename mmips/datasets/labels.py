@@ -9,6 +9,9 @@ _ADVICE = ('There must be one label per image, as every single-label mmpretrain 
            'or in Concat-, Repeat-, ClassBalanced-, KFold- or NoisyLabelDataset. For data without '
            "such labels PairedClassSampler can use partner='self'.")
 
+# Samplers count the images of each class, in memory for all up to the highest label.
+_MOST = 2**24
+
 
 def get_labels(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
     """The label of every index and the id of its image, each int64 of shape (len(dataset),).
@@ -62,8 +65,8 @@ def _read(dataset: Any) -> np.ndarray:
         raise ValueError(f'Cannot read one label per image from {name}: {error}. {_ADVICE}'
                          ) from error
     integers = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
-    wrong = labels[labels < 0] if integers else labels
+    wrong = labels[(labels < 0) | (labels >= _MOST)] if integers else labels
     if len(wrong):
         raise ValueError(f'{name} must have one integer label from 0 per image, but has '
-                         f'{wrong[0]!r}. {_ADVICE}')
+                         f'{wrong[0]!r} (the highest that may be is {_MOST - 1:,}). {_ADVICE}')
     return labels.astype(np.int64)

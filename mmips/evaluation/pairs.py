@@ -59,11 +59,14 @@ def browse_pairs(args: predictions.Request) -> str:
 def load_batch(cfg: Any, num_pairs: int, prob: float | None = None, seed: int = 0) -> Batch:
     """The first training batch of a config, of so many pairs or more; its loader is changed."""
     from mmengine.runner import Runner, set_random_seed
+
+    from mmips.datasets.named_samples import name_samples
     set_random_seed(seed)
     settings = cfg.train_dataloader
     settings.update(num_workers=0, persistent_workers=False,
                     batch_size=max(2 * num_pairs, settings.batch_size // 2 * 2))
     loader = Runner.build_dataloader(settings, seed=seed)
+    name_samples(loader.dataset)
     preprocessor, swap = _build_preprocessor(cfg, prob)
     batch = next(iter(loader))
     before = preprocessor(copy.deepcopy(batch))['inputs']

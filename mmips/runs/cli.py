@@ -82,11 +82,11 @@ def existing_file(text: str) -> Path:
 
 def add_cfg_options(parser: argparse.ArgumentParser,
                     text: str = 'override settings of the config') -> None:
-    """Add ``--cfg-options``, read as in all tools of OpenMMLab."""
-    from mmengine.config import DictAction
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    """Add ``--cfg-options``, see :class:`mmips.config.option_values.OptionAction`."""
+    from mmips.config.option_values import OptionAction
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE',
                         help=f'{text}: key=value, for a list key="[a,b]" or key=a,b, for nested '
-                        'ones key="[(a,b),(c,d)]"')
+                        'ones key="[(a,b),(c,d)]", for a text with commas key="\'a,b\'"')
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

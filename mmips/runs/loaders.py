@@ -1,6 +1,23 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The data loader of a split, in order."""
+"""Data loaders whose samples name themselves where they are wrong."""
 from typing import Any
+
+from mmips.config.data_checks import head_classes
+
+
+def build_loops(runner: Any, fields: tuple[str, ...]) -> None:
+    """Build a Runner's loops of these data loaders; what is wrong with their data is a UserError.
+
+    At once for annotations; for an image when it is read.
+    """
+    from mmips.datasets.named_samples import name_samples
+    from mmips.datasets.watching import watch_annotations
+    with watch_annotations():
+        for field in fields:
+            # The Runner builds a loop, with its data loader, where it is first asked for it.
+            loop = getattr(runner, field.replace('_dataloader', '_loop'))
+            if loop is not None:
+                name_samples(loop.dataloader.dataset, head_classes(runner.cfg))
 
 
 def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
@@ -9,9 +26,14 @@ def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:
     from mmengine.runner import Runner
     from mmengine.utils.dl_utils import set_multi_processing
     from torch.utils.data import Subset
+
+    from mmips.datasets.named_samples import name_samples
+    from mmips.datasets.watching import watch_annotations
     set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}))
     settings = cfg[f'{split}_dataloader']
-    dataset = DATASETS.build(settings.dataset)
+    with watch_annotations():
+        dataset = DATASETS.build(settings.dataset)
+    name_samples(dataset, head_classes(cfg))
     if max_images and max_images < len(dataset):
         part: Any = Subset(dataset, spread(len(dataset), max_images))
         part.metainfo = dataset.metainfo

@@ -6,8 +6,7 @@ from typing import Any
 from mmips.config import sources
 from mmips.config.pair_checks import check_config
 from mmips.errors import UserError, explained
-from mmips.runs import launch, work_dir
-from mmips.runs.loaders import length
+from mmips.runs import launch, loaders, work_dir
 
 
 def prepare(cfg: Any, fields: tuple[str, ...]) -> None:
@@ -27,9 +26,7 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     pending = sources.pending_downloads(cfg, fields)
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        for field in fields:
-            # The Runner builds a loop, with its data loader, where it is first asked for it.
-            getattr(runner, field.replace('_dataloader', '_loop'))
+        loaders.build_loops(runner, fields)
     _register_checks(runner)
     return runner
 
@@ -62,7 +59,7 @@ def train(cfg: Any, overwrite: bool = False) -> None:
     with _own_folder(cfg, overwrite), as_data():
         runner = build_runner(cfg, fields)
         runner.register_hook(resuming.ResumeCheck())
-        if not length(runner.train_dataloader, 1):
+        if not loaders.length(runner.train_dataloader, 1):
             raise UserError(f'train_dataloader.batch_size={cfg.train_dataloader.batch_size}: '
                             'drop_last leaves out every batch that is not full, and there is none '
                             f'of {len(runner.train_dataloader.dataset)} images. Make it smaller.')

@@ -2,6 +2,7 @@ import pytest
 
 from mmips.datasets import find_classes
 from mmips.datasets.folders import class_root, list_images, split_validation
+from mmips.errors import MissingFileError
 
 
 def make(root, *files):
@@ -22,9 +23,37 @@ def test_layouts(tmp_path, files, train, val):
     assert class_root(tmp_path, 'val') == tmp_path / val
 
 
-def test_a_class_called_train(tmp_path):
-    make(tmp_path, 'train/1.jpg', 'car/1.jpg', 'ship/1.jpg')
-    assert find_classes(tmp_path) == ['car', 'ship', 'train']
+@pytest.mark.parametrize('name', ['train', 'Train', 'validation', 'test set', 'trains'])
+def test_a_class_called_train(tmp_path, name):
+    make(tmp_path, f'{name}/1.jpg', 'car/1.jpg', 'ship/1.jpg')
+    assert sorted(find_classes(tmp_path)) == sorted(['car', 'ship', name])
+
+
+@pytest.mark.parametrize('files, rename', [
+    (['Train/a/1.jpg', 'Train/b/1.jpg', 'Val/a/1.jpg', 'Val/b/1.jpg'],
+     "Rename 'Train' to 'train', 'Val' to 'val', or"),
+    (['training_set/a/1.jpg', 'test_set/a/1.jpg'],
+     "Rename 'test_set' to 'test', 'training_set' to 'train', or"),
+    (['train/a/1.jpg', 'train/b/1.jpg', 'valid/a/1.jpg'], "Rename 'valid' to 'val', or"),
+    (['train/a/1.jpg', 'train/b/1.jpg', 'Validation/a/1.jpg'], "Rename 'Validation' to 'val', or"),
+    (['TRAINING/a/1.jpg', 'car/1.jpg'], "Rename 'TRAINING' to 'train', or"),
+    # Without class folders, too.
+    (['Train/1.jpg', 'Testing/1.jpg'], "Rename 'Testing' to 'test', 'Train' to 'train', or")])
+def test_splits_by_another_name(tmp_path, files, rename):
+    with pytest.raises(ValueError, match=f'in {tmp_path} look like splits, .*{rename}'):
+        find_classes(make(tmp_path, *files))
+
+
+def test_links_to_nothing(tmp_path):
+    make(tmp_path, 'a/1.jpg', 'b/1.jpg')
+    (tmp_path / 'c').symlink_to('gone')
+    with pytest.raises(MissingFileError, match=f'^{tmp_path}/c is a link to gone, which does not'):
+        find_classes(tmp_path)
+    (tmp_path / 'c').unlink()
+    (tmp_path / 'a/more').symlink_to('gone')
+    assert find_classes(tmp_path) == ['a', 'b']
+    with pytest.raises(MissingFileError, match=f'^{tmp_path}/a/more is a link to gone, which does'):
+        list_images(tmp_path, 'a')
 
 
 UNCLEAR = r'whether the folders \[.*\] in .* are classes or splits'
@@ -50,6 +79,8 @@ def test_images_of_a_class(tmp_path):
     (tmp_path / 'a/up').symlink_to(tmp_path / 'a')
     assert list_images(tmp_path, 'a') == [
         'a/1.png', 'a/2.JPG', 'a/deep/er/3.WebP', 'a/link/5.jpg']
+    others = []
+    assert list_images(tmp_path, 'a', others) and others == [str(tmp_path / 'a/notes.txt')]
     with pytest.raises(FileNotFoundError, match='absent'):
         list_images(tmp_path, 'absent')
 

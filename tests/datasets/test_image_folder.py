@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 from mmips.datasets import ImageFolder, find_classes
 from mmips.registry import DATASETS
@@ -52,6 +53,16 @@ def test_train_folder_with_and_without_val(tmp_path):
     make(tmp_path / 'val', c=2)
     with pytest.raises(ValueError, match=r"differ: .*first have \[\], .*second \['c'\]"):
         ImageFolder(str(tmp_path))
+
+
+def test_files_that_are_no_images_are_counted(tmp_path):
+    MMLogger.get_instance('data', log_file=str(tmp_path / 'log'))
+    root = make(tmp_path, a=2, b=2)
+    for name in ('a/x.gif', 'b/Thumbs.db', 'b/.hidden'):
+        (tmp_path / name).touch()
+    assert len(ImageFolder(root)) == 2
+    assert (f'ImageFolder ({root}) leaves out 2 files that do not end in .jpg, ' in
+            (tmp_path / 'log').read_text())
 
 
 def test_classes_in_another_order(tmp_path):

@@ -107,7 +107,8 @@ def test_concat_of_subsets_confuses_no_images():
     (MultiListed([[0, 1], [1, 2]]), r'MultiListed must .* but has array\(\[0, 1\]\)'),
     (MultiListed([[0, 1], [1]]), 'Cannot read one label per image from MultiListed'),
     *((Listed(labels), 'Listed must have one integer label from 0 per image, but has')
-      for labels in (['cat', 'dog'], [0, None], [0.5, 1.0], [True, False], [0, 1, -1])),
+      for labels in (['cat', 'dog'], [0, None], [0.5, 1.0], [True, False], [0, 1, -1],
+                     [0, 10**9])),
     (ConcatDataset([Listed(LABELS), MMEngineListed([...])]),
      "Cannot read one label per image from MMEngineListed: 'gt_label'"),
     (Subset([0, 1], [1]), 'Cannot read one label per image from list')])

@@ -130,7 +130,7 @@ mmips.compat.find_spec = lambda name: None if name in ('mmseg', 'mmpretrain') el
 sys.modules['mmseg'] = None
 import mmips.datasets
 from mmips.datasets.rugd_labels import LABELS
-assert mmips.datasets.__all__ == ['find_classes'] and len(LABELS) == 25
+assert mmips.datasets.__all__ == ['count_npz_classes', 'find_classes'] and len(LABELS) == 25
 print('ok')
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)

@@ -169,7 +169,7 @@ def test_vision_transformers(run, tmp_path):
     (dict(pick='disagree', max_images=4, checkpoints=['0.pth'] * 2),
      'of 4 images, a gets none wrong that b gets right'),
     (dict(checkpoints=['0.pth', 'other.pth']), 'other.pth is not a checkpoint of this config'),
-    (dict(num=8, labels=4), 'the label 4, but the model only 4 classes')])
+    (dict(num=8, labels=4), 'its label 4 is no class, there are 4, from 0')])
 def test_what_cannot_be_is_refused(run, tmp_path, change, words):
     labels = np.array(LABELS) + change.pop('labels', 0)
     tiny_classifier.save_arrays(tmp_path, tiny_classifier.blocks(8), labels)

@@ -3,8 +3,10 @@ from pathlib import Path
 import mmengine
 import pytest
 import torch
+from helpers.tools import load_tool
 
 import mmips
+from mmips.config import sources
 
 
 @pytest.fixture
@@ -37,3 +39,13 @@ def test_messages(evaluate, digits_config, elsewhere, argv, words, capsys):
         evaluate([str(digits_config), *argv])
     assert caught.value.code == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['seg/deeplabv3plus_r18-w16_ips_camvid.py',
+                                  'det/ssd300_r18-w16_ips_bccd.py'])
+def test_pretraining_that_the_checkpoint_takes_the_place_of_is_not_asked_for(name):
+    tool = load_tool('test.py')
+    cfg = tool.read_config(tool.parse_args([mmips.cfg(name), 'x.pth']))
+    assert cfg.model.backbone.init_cfg is None and cfg.load_from == 'x.pth'
+    said, = sources.missing_checkpoints(cfg)
+    assert said == ('load_from', 'x.pth')

@@ -1,3 +1,7 @@
+import re
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -74,6 +78,18 @@ def test_a_run_that_cannot_start_says_why_and_leaves_nothing(train, capsys, else
     said = ends_in(train, capsys, CONFIG, *argv, *(['--cfg-options', *given] if given else []))
     assert all(word in said for word in words)
     assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_broken_image_is_named(train, capsys, elsewhere, imagenet, small_in1k, workers):
+    """In the sentence alone, from a worker process too; and before training for annotations."""
+    shutil.copytree(imagenet, 'data/imagenet')
+    Path('data/imagenet/train/n01440761/3.JPEG').write_bytes(b'no image')
+    said = ends_in(train, capsys, CONFIG, '--work-dir', 'w', '--cfg-options', *small_in1k,
+                   'train_dataloader.dataset.data_root=data/imagenet',
+                   f'train_dataloader.num_workers={workers}')
+    assert re.search(r'\ndata/imagenet/train/n01440761/3.JPEG cannot be read \(.*check_data.py '
+                     r'CONFIG --decode looks through all files\)\.\n\n', said)
 
 
 def test_the_first_step_explains_itself(train, capsys, digits_config):

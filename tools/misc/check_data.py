@@ -17,9 +17,8 @@ from mmips.runs import cli, files
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    from mmengine.config import DictAction
     parser = argparse.ArgumentParser(description='Look through the data of a config')
-    parser.add_argument('config', help='path of a config, or the name of one of mmips, ips/x.py')
+    cli.add_config(parser)
     parser.add_argument('--decode', action='store_true',
                         help='decode every image to the end, to find the broken ones')
     parser.add_argument('--json', metavar='FILE', help='write all numbers and problems there')
@@ -27,8 +26,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='processes (default: one for each core, at most 16)')
     parser.add_argument('--all-classes', action='store_true',
                         help='show every class, also of more than 40')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override settings of the config')
     args = parser.parse_args(argv)
     if args.workers < 0:
         parser.error(f'--workers must not be negative, got {args.workers}')

@@ -2,9 +2,12 @@
 # while the config is parsed: the head must know their number before any option is read.
 _base_ = 'mmpretrain::_base_/datasets/imagenet_bs32.py'
 
+import os
+
 from mmips.datasets import find_classes
 
-data_root = '{{$MMIPS_DATA:data/custom}}'
+# Not mmengine's own way to read the environment, which pastes a path into the text of this file.
+data_root = os.environ.get('MMIPS_DATA') or 'data/custom'
 classes = find_classes(data_root)
 
 data_preprocessor = dict(num_classes=len(classes))

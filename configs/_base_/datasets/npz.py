@@ -2,29 +2,23 @@
 # CIFAR-100. The number of classes comes from the file, hence while the config is parsed.
 _base_ = 'mmpretrain::_base_/datasets/cifar100_bs16.py'
 
-import os.path as osp
+import os
 
-import numpy as np
-
-npz_file = '{{$MMIPS_NPZ:data/cifar100.npz}}'
-max_classes = int('{{$MMIPS_MAX_CLASSES:0}}') or None
-per_class = int('{{$MMIPS_PER_CLASS:0}}') or None
+from mmips.datasets import count_npz_classes
 
 
-def count_classes(path, limit):
-    """Number of classes of the training labels in ``path``, at most ``limit``."""
-    if not osp.isfile(path):
-        raise FileNotFoundError(
-            f'{osp.abspath(path)} does not exist. Set MMIPS_NPZ to a .npz file with images_train '
-            '(N, 32, 32, 3) uint8 RGB, labels_train (N,), images_test and labels_test.')
-    with np.load(path) as arrays:
-        if 'labels_train' not in arrays.files:
-            raise KeyError(f'{path} has no array labels_train, only {sorted(arrays.files)}.')
-        number = int(arrays['labels_train'].max()) + 1
-    return min(number, limit or number)
+def limit(name):
+    """A number of the environment; None for 0, or where there is none."""
+    value = os.environ.get(name) or '0'
+    if not value.isdecimal():
+        raise ValueError(f'{name} must be a whole number, or 0 for no limit, got {value!r}.')
+    return int(value) or None
 
 
-num_classes = count_classes(npz_file, max_classes)
+npz_file = os.environ.get('MMIPS_NPZ') or 'data/cifar100.npz'
+max_classes = limit('MMIPS_MAX_CLASSES')
+per_class = limit('MMIPS_PER_CLASS')
+num_classes = count_npz_classes(npz_file, max_classes)
 data_preprocessor = dict(num_classes=num_classes)
 # The images are in memory: without workers a small network loses no time.
 loader = dict(
