@@ -4,12 +4,16 @@
 """
 import io
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import DATASETS
+from PIL import Image
 
+from mmips.datasets.named_samples import name_samples
 from mmips.errors import UserError
 from mmips.structures.checkpoints import load_file
 
@@ -77,3 +81,35 @@ def test_damaged_checkpoints_are_refused_or_whole(fuzz, tmp_path):
             assert same(content, found)
 
     fuzz(0.4, damage(buffer.getvalue()), prove)
+
+
+@pytest.mark.parametrize('kind', ['png', 'jpg'])
+def test_damaged_images_are_refused_by_name(fuzz, tmp_path, kind):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(np.kron(rng.integers(0, 255, (6, 6, 3), np.uint8),
+                                      np.ones((4, 4, 1), np.uint8)))
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            picture.save(tmp_path / name / f'{number}.{kind}')
+    path = tmp_path / 'a' / f'0.{kind}'
+    content = path.read_bytes()
+    dataset = DATASETS.build(dict(type='mmips.ImageFolder', data_root=str(tmp_path), pipeline=[
+        dict(type='mmpretrain.LoadImageFromFile')]))
+    name_samples(dataset, 2)
+    place = [record['img_path'] for record in dataset].index(str(path))
+    whole = dataset[place]['img']
+
+    def prove(damaged):
+        assume(damaged != content)
+        path.write_bytes(damaged)
+        try:
+            found = dataset[place]['img']
+        except UserError as error:
+            assert str(path) in str(error) and '\n' not in str(error)
+        else:
+            # A JPEG has no checksums: other colours are all that its bytes can become.
+            assert found.dtype == whole.dtype and found.ndim == 3
+            assert kind == 'jpg' or np.array_equal(found, whole)
+
+    fuzz(0.1, damage(content), prove)
