@@ -168,7 +168,11 @@ def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
     """
     import submitit.helpers
     note = Path(executor.folder) / 'jobs.json'
-    known = read_results(note)
+    try:
+        known = read_results(note)
+    except UserError as error:
+        raise UserError(f'{note}, which names the jobs in the queue, is damaged: cancel those that '
+                        'are there, remove the file and start again.') from error
     left = {executor.job_class(executor.folder, known[str(task.folder)]): task for task in tasks
             if str(task.folder) in known}
     jobs = {job: task for job, task in left.items()

@@ -46,8 +46,7 @@ def _markdown(text: str) -> str:
     # to a script: what would make them stays text.
     parser.preprocessors.deregister('html_block')
     parser.parser.blockprocessors.deregister('reference')
-    for name in ('html', 'link', 'reference', 'short_reference', 'image_link', 'image_reference',
-                 'short_image_ref', 'autolink', 'automail'):
+    for name in ('html', 'link', 'image_link', 'autolink', 'automail'):
         parser.inlinePatterns.deregister(name)
     # Pictures that it names stand in the report anyway.
     html = parser.convert(re.sub(r'!\[[^\]]*\]\([^)]*\)', '', text))

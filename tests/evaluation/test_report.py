@@ -130,6 +130,7 @@ HOSTILE = ['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onl
 MARKDOWN = """# <script>alert(1)</script>
 [a](javascript:alert(1)) ![b][1] [c][1] [1] <http://evil.example> <me@evil.example>
 ![](http://evil.example/x.png) <javascript:alert(1)> [d](http://x "onclick=alert(1)")
+![g [h]](http://evil.example/y.png) ![i][1]
 <a href="http://evil.example" onclick="alert(1)">e</a> `<i>` \x02klzzwxh:0\x03
 
 [1]: http://evil.example/x.png "title"

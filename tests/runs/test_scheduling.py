@@ -110,6 +110,10 @@ def test_a_killed_job_fails_and_goes_on_when_it_is_submitted_again(tmp_path, loc
     assert done[tasks[0]] == dict(n=5)
     assert 'ended without a result' in done[tasks[1]]['failed']
     assert dict(run_submitted(tasks[1:], local, poll=0.1)) == {tasks[1]: dict(n=5)}
+    # Sent again, they would be in the queue twice.
+    (tmp_path / 'jobs/jobs.json').write_text('{"a')
+    with pytest.raises(UserError, match='jobs.json, which names the jobs in the queue, is damaged'):
+        list(run_submitted(tasks, local, poll=0.1))
 
 
 def test_a_preempted_job_is_requeued_and_goes_on(tmp_path, local):
