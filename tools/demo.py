@@ -39,11 +39,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = found.but(recipes=tuple(recipes), seeds=tuple(dict.fromkeys(args.seeds)))
     print(f'Training 2 recipes x {len(found.seeds)} seeds on handwritten digits, 10 labels per '
           'class, 20,000 images seen in each run ...', flush=True)
-    sweep.train_recipes(found, recipes, args.work_dir,
-                        functools.partial(scheduling.run_local, jobs=args.jobs), retry=True,
-                        fresh=args.fresh)
+    results = sweep.train_recipes(found, recipes, args.work_dir,
+                                  functools.partial(scheduling.run_local, jobs=args.jobs),
+                                  retry=True, fresh=args.fresh)
     print()
-    sweep.report(found, recipes, args.work_dir)
+    sweep.report(found, results, args.work_dir)
+    sweep.check_failures(found, recipes, results, args.work_dir)
     # Late: a --help waits for no torch.
     from mmips.evaluation.pairs import browse_pairs
     with contextlib.redirect_stdout(io.StringIO()):

@@ -88,6 +88,7 @@ def _pack(rgb: np.ndarray) -> np.ndarray:
 def _convert_image(labels: Path, annotations: Path, frames: Path, force: bool, name: str) -> str:
     """Convert one annotation; whatever is wrong with its files is told, not raised."""
     source, target = annotations / f'{name}.png', labels / f'{name}.png'
+    part = target.with_name(f'.{target.name}.part')  # broken off, it never looks done
     if not force and target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
         return DONE
     try:
@@ -97,11 +98,11 @@ def _convert_image(labels: Path, annotations: Path, frames: Path, force: bool, n
                 raise ValueError(f'the annotation is {ids.shape[1]}x{ids.shape[0]}, its frame '
                                  f'{frame.width}x{frame.height} pixels')
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f'.{target.name}.part')  # broken off, it never looks done
         Image.fromarray(ids).save(part, 'PNG')
         os.replace(part, target)
         return WRITTEN
     except Exception as error:  # a broken PNG fails in many ways, and the others shall go on
+        part.unlink(missing_ok=True)
         target.unlink(missing_ok=True)  # made from another source, it would pass for this one
         return str(error) or type(error).__name__
 

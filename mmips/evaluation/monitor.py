@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -75,14 +74,19 @@ def read_quantities(runs: Mapping[str, str | Path],
             raise UserError(f'--epochs: the log of {name} holds nothing from {epochs[0]} to '
                             f'{epochs[1]}, only {unit} {there.min()} to {there.max()}.')
     chosen = chosen[chosen['key'].isin(_KEYS) | chosen['key'].str.startswith(LAYER)]
-    parts = [lines.groupby(unit, sort=False)['value'].agg(fmean).reset_index().assign(
+    parts = [lines.groupby(unit, sort=False)['value'].agg(_mean).reset_index().assign(
         run=run, quantity=key) for (run, key), lines in chosen.groupby(['run', 'key'], sort=False)]
     return pd.concat(parts)[['run', 'quantity', unit, 'value']]
 
 
+def _mean(values: pd.Series) -> float:
+    """NaN where a run has diverged, which pandas would skip."""
+    return float(values.mean(skipna=False))
+
+
 def _means(found: pd.DataFrame) -> pd.Series:
-    """By quantity and run; NaN where a run has diverged."""
-    return found.groupby(['quantity', 'run'], sort=False)['value'].agg(fmean)
+    """By quantity and run."""
+    return found.groupby(['quantity', 'run'], sort=False)['value'].agg(_mean)
 
 
 def _table(means: pd.Series, names: Sequence[str]) -> tables.Table:

@@ -85,10 +85,11 @@ def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | Path) ->
     for name in changes:
         texts[name] += (' ' + signed[name].where(changes[name] <= 0, '**' + signed[name] + '**')
                         ).where(changes[name].notna(), '')
-    rows = [[f'**{label}**' if group == 'total' else label, *row]
-            for (group, label), row in zip(texts.index, texts.values.tolist())]
+    rows = [[label, *map(tables.Markup, row)]
+            for (_, label), row in zip(texts.index, texts.values.tolist())]
+    totals = {(place, 0) for place, (group, _) in enumerate(texts.index) if group == 'total'}
     text = tables.to_markdown(f'{kind} of each class', [
-        tables.Table('', [f'{kind} %', *scores], 1, rows)]) + ''.join(
+        tables.Table('', [f'{kind} %', *scores], 1, rows, totals)]) + ''.join(
             f'\n{name}: better on {(change > 0).sum()} of {change.count()} classes than '
             f'{baseline}.\n' for name, change in changes.loc[kind].items())
     cells = numbers.join(signed.add_suffix(f' - {baseline}')).replace(['nan', '+nan'], '')

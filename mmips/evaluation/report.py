@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ _PICTURES = {'.png': 'image/png', '.jpg': 'image/jpeg', '.jpeg': 'image/jpeg',
 # Lines of a dumped config that differ between runs of one setup.
 _OWN_LINES = re.compile(
     r'^(work_dir|experiment_name|resume|launcher|load_from) = .*\n|\bseed=\d+', re.MULTILINE)
+# A picture of each quantity takes a tenth of a second.
+_MAX_CURVES = 200
 # Of all that is logged, what is not drawn: the machine's, and a key for each layer, which
 # plot_monitor.py draws.
 _NOT_DRAWN = re.compile(r'^(time|data_time|memory|base_lr|eta)$|^grad(_\w+)?/')
@@ -33,7 +36,8 @@ class Section:
     configs: dict[str, str] = field(default_factory=dict)
     #: CSV files as DataFrames of texts, Markdown files as text.
     tables: dict[str, pd.DataFrame | str] = field(default_factory=dict)
-    pictures: list[str] = field(default_factory=list)
+    #: Pictures as addresses that hold them.
+    pictures: dict[str, str] = field(default_factory=dict)
     #: What could not be read, and why.
     skipped: list[str] = field(default_factory=list)
 
@@ -64,7 +68,7 @@ def collect(folder: str | os.PathLike) -> Section:
     _read_files(section)
     if not (section.configs or section.tables or section.pictures):
         raise UserError(f'{folder} holds nothing to report: no training run (a folder with '
-                        'vis_data/scalars.json), no .csv or .md table and no picture.'
+                        'TIME/vis_data/scalars.json), no .csv or .md table and no picture.'
                         + ''.join(f'\n  not read: {text}' for text in section.skipped))
     return section
 
@@ -80,12 +84,18 @@ def _read_files(section: Section) -> None:
             if file.suffix == '.md':
                 section.tables[name] = file.read_text(encoding='utf-8')
             elif file.suffix == '.csv':
-                section.tables[name] = pd.read_csv(file, dtype=str, keep_default_na=False,
-                                                   index_col=False)
-            elif file.suffix.lower() in _PICTURES:
-                section.pictures.append(name)
-        except (OSError, ValueError) as error:
+                section.tables[name] = _read_csv(file)
+            elif media := _PICTURES.get(file.suffix.lower()):
+                section.pictures[name] = page.data_uri(file.read_bytes(), media)
+        except (OSError, ValueError, pd.errors.ParserWarning) as error:
             section.skipped.append(f'{file}: {error}')
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # Of rows longer than the header it would leave out the end.
+        warnings.simplefilter('error', pd.errors.ParserWarning)
+        return pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
 
 
 def _read_runs(section: Section) -> None:
@@ -94,7 +104,7 @@ def _read_runs(section: Section) -> None:
         name = (folder.relative_to(section.path).as_posix() if folder != section.path else
                 folder.resolve().name)
         try:
-            found[name] = logs.read_run(folder)
+            found[name] = logs.read_run(folder, section.skipped.append)
             # The last one dumped: a resumed run dumps again.
             dumped = sorted(folder.glob('*.py'), key=lambda file: file.stat().st_mtime)
             section.configs[name] = dumped[-1].read_text(encoding='utf-8') if dumped else ''
@@ -117,13 +127,14 @@ def render_report(sections: Sequence[Section], title: str) -> str:
     import mmips
     versions = (f'mmips {mmips.__version__}, torch {torch.__version__}, '
                 f'mmengine {mmengine.__version__}')
-    return page.render_page(title, versions, [dict(
+    text = page.render_page(title, versions, [dict(
         name=section.path.resolve().name, path=str(section.path), skipped=section.skipped,
         tables=section.tables,
-        pictures=[dict(name=name, uri=page.data_uri((section.path / name).read_bytes(), _PICTURES[
-            Path(name).suffix.lower()])) for name in section.pictures],
-        runs=_runs_table(section), curves=_curves(section.logs), configs=_configs(section))
+        pictures=[dict(name=name, uri=uri) for name, uri in section.pictures.items()],
+        runs=_runs_table(section), curves=_curves(section), configs=_configs(section))
         for section in sections])
+    # A name of a file may hold what no encoding has.
+    return text.encode('utf-8', 'replace').decode('utf-8')
 
 
 def _runs_table(section: Section) -> str:
@@ -141,7 +152,9 @@ def _runs_table(section: Section) -> str:
     scores = last.assign(value=last['value'].map('{:.4g}'.format)).pivot(
         index='run', columns='key', values='value')
     table = pd.DataFrame({'run': seeds.keys(), 'seed': seeds.values()}, list(seeds))
-    return page.table_html(table.join(lengths).join(scores).fillna(''))
+    # Not joined: what is logged may have any name.
+    parts = [part.reindex(table.index) for part in (table, lengths, scores)]
+    return page.table_html(pd.concat(parts, axis=1).fillna(''))
 
 
 def _configs(section: Section) -> list[dict]:
@@ -158,12 +171,15 @@ def _difference(first: str, second: str) -> str:
     return '\n'.join(line for line in lines if not line.startswith(('---', '+++', '@@')))
 
 
-def _curves(log: pd.DataFrame) -> list[dict]:
+def _curves(section: Section) -> list[dict]:
     """A picture of every logged key, with a line for each run; what is validated comes first."""
-    if log.empty:
+    if section.logs.empty:
         return []
-    log = log[~log['key'].str.match(_NOT_DRAWN)]
+    log = section.logs[~section.logs['key'].str.match(_NOT_DRAWN)]
     groups = list(log['group'].unique())
+    found = list(log.sort_values('training', kind='stable').groupby('key', sort=False))
+    if len(found) > _MAX_CURVES:
+        section.skipped.append(f'{section.path}: {len(found)} quantities were logged, of which the '
+                               f'first {_MAX_CURVES} are drawn')
     return [dict(name=key, uri=page.draw_curve(curve, key, curve['unit'].iloc[0], groups))
-            for key, curve in log.sort_values('training', kind='stable').groupby(
-                'key', sort=False)]
+            for key, curve in found[:_MAX_CURVES]]

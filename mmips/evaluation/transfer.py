@@ -60,14 +60,14 @@ def transfer_sweep(network: str, roots: Mapping[str, Path], seeds: Sequence[int]
 
 def compare_transfer(found: Sweep, work_dir: Path, engine: Engine, fresh: bool = False) -> None:
     """Pretrain, transfer, compare in tables and pictures, and print where they are."""
-    sweep.train_recipes(found, found.recipes, work_dir, engine, retry=True, fresh=fresh,
-                        write=write_table)
+    results = sweep.train_recipes(found, found.recipes, work_dir, engine, retry=True, fresh=fresh,
+                                  write=write_table)
     pretraining = tuple(recipe.but(folder=Path(recipe.folder).name)
                         for recipe in found.recipes if not recipe.start)
-    sweep.report(found.but(title='Pretraining', recipes=pretraining), pretraining,
+    sweep.report(found.but(title='Pretraining', recipes=pretraining), results,
                  work_dir / 'pretrain')
-    print(write_table(found, sweep.collect(found, work_dir), work_dir))
-    sweep.check_failures(found, found.recipes, work_dir)
+    print(write_table(found, results, work_dir))
+    sweep.check_failures(found, found.recipes, results, work_dir)
     for task in {Path(recipe.folder).parent.name: None for recipe in found.recipes if recipe.start}:
         _draw(work_dir, task, found.seeds[0])
     print(f'\nPictures and per-class tables: {work_dir}/*_predictions/, runs: '
@@ -113,12 +113,14 @@ def write_table(found: Sweep, results: Mapping, work_dir: Path) -> str:
         table.rows.append([
             title, STARTS[start], f'{runs.images_seen.iloc[0]:,}',
             ', '.join(f'{seed}: {score:.2f}' for seed, score in scores.items()),
-            _mean_std(scores), '' if start == 'hard' else _mean_std((scores - hard).dropna())])
+            _mean_std(scores), '' if start == 'hard' else _mean_std(
+                (scores - hard)[scores.index.intersection(hard.index)])])
     text = to_markdown('What a backbone transfers', [table])
     files.write_text(work_dir / 'results.md', text)
     return text
 
 
 def _mean_std(values: Any) -> str:
-    """Mean and, of two values or more, the sample standard deviation."""
-    return ' ± '.join(values.agg(['mean', 'std']).dropna().map('{:.2f}'.format))
+    """Mean and, of two values or more, the sample standard deviation; NaN with any NaN."""
+    return ' ± '.join(f'{function(skipna=False):.2f}'
+                      for function in (values.mean, values.std)[:len(values)])

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mmips.errors import UserError
+from mmips.runs.tables import to_spreadsheet
 
 _Path = str | os.PathLike
 
@@ -37,9 +38,9 @@ def write_text(path: _Path, text: str) -> None:
 
 
 def write_csv(path: _Path, header: Iterable[Any], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table in one step, lines ended by a newline alone."""
+    """Write a table in one step, lines ended by a newline alone; no cell is a formula."""
     with replacing(path) as file:
-        csv.writer(file, lineterminator='\n').writerows([header, *rows])
+        csv.writer(file, lineterminator='\n').writerows(map(to_spreadsheet, [header, *rows]))
 
 
 def write_picture(path: _Path, picture: Any, dpi: int = 110) -> None:

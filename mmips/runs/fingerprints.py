@@ -4,19 +4,28 @@ import hashlib
 import json
 import os
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmips.config import sources
 
 
-def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = ()) -> dict:
-    """What a run's numbers depend on, its seed aside; files are known by path, size and time."""
+def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = (), **settings: str) -> dict:
+    """What a run's numbers depend on, its seed aside; files are known by path, size and time.
+
+    The version of mmips is no part of it: numbers of another version are not wrong for that.
+    """
     # As JSON: pretty_text takes a second a config.
     text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
-    stats = {osp.abspath(file): os.stat(file) for file in files}
-    return {'config': hashlib.sha256(text.encode()).hexdigest(),
-            **{file: [stat.st_size, stat.st_mtime_ns] for file, stat in stats.items()}}
+    stats = {osp.abspath(file): os.stat(file) if osp.exists(file) else None for file in files}
+    return {'config': hashlib.sha256(text.encode()).hexdigest(), **settings, **{
+        file: stat and [stat.st_size, stat.st_mtime_ns] for file, stat in stats.items()}}
+
+
+def differing(old: Mapping, new: Mapping) -> list[str]:
+    """The parts by which two fingerprints differ; a metric counts where both have one."""
+    return [key for key in {**new, **old} if old.get(key) != new.get(key)
+            and (key != 'metric' or key in old and key in new)]
 
 
 def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:

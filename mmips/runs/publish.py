@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mmips.compat import has_package
 from mmips.errors import UserError, explained
+from mmips.names import file_name
 from mmips.runs import files, provenance
 from mmips.structures.state_dicts import choose_weights, compare, read_checkpoint
 from mmips.version import __version__
@@ -46,6 +47,10 @@ def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: boo
     The arguments are the options of ``tools/model_converters/publish_backbone.py``.
     """
     content = read_checkpoint(checkpoint)
+    for part in ('state_dict', 'ema_state_dict'):
+        if not _is_state(content.get(part) or {}):
+            raise UserError(f'{checkpoint}: its {part} is no dict of dense tensors by their names. '
+                            'Give a .pth file that a training run has saved.')
     state, which = choose_weights(content, weights)
     kept = select(state, keep_head)
     facts, config, notes = provenance.describe(content, checkpoint)
@@ -59,11 +64,17 @@ def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: boo
     return path, '\n'.join([
         f'kept      {_count(kept)} tensors',
         f'dropped   {_count(key for key in state if key not in kept)} tensors; entries '
-        + (', '.join(key for key in content if key not in ('state_dict', 'meta')) or 'none'),
+        + (', '.join(str(key) for key in content if key not in ('state_dict', 'meta')) or 'none'),
         *([f'weights   {which} (the checkpoint holds ema and raw)'] if which else []),
         *([f'top-1     {facts["top1"]} % ({facts["top1_source"]})'] if 'top1' in facts else []),
         *(f'note      {note}' for note in notes),
         f'written   {path} ({osp.getsize(path) / 1e6:.1f} MB)\nload      {line}'])
+
+
+def _is_state(part: Any) -> bool:
+    return isinstance(part, Mapping) and all(
+        isinstance(key, str) and getattr(value, 'layout', None) == torch.strided
+        for key, value in part.items())
 
 
 def _add_top1(facts: dict, content: Mapping, config: Any, log: str | None, top1: float | None
@@ -95,6 +106,10 @@ def select(state: Mapping[str, Tensor], keep_head: bool = False) -> dict[str, Te
                 f'No key of the checkpoint starts with {part!r}; its first keys are '
                 f'{list(state)[:3]}. Give the checkpoint of a model of OpenMMLab, not of a bare '
                 'network; --keep-head is for classifiers alone.')
+    if broken := [key for key, value in state.items()
+                  if key.startswith(wanted) and not value.isfinite().all()]:
+        raise UserError(f'{len(broken)} tensors hold NaN or infinity, the first is {broken[0]}: '
+                        'the run has diverged. Publish an earlier checkpoint of it.')
     # A clone of its own storage: torch.save writes the whole storage that a view looks at.
     return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for key, value in state.items() if key.startswith(wanted)}
@@ -178,7 +193,8 @@ def _run(net: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Any:
 def _stem(out: str, facts: Mapping) -> str:
     """The path without hash and ending."""
     if osp.isdir(out) or out.endswith('/'):
-        run = facts.get('config') or osp.splitext(facts['source'])[0]
+        # From the checkpoint, which may say anything, even the way to another folder.
+        run = file_name(facts.get('config') or osp.splitext(facts['source'])[0], 'backbone')
         out = osp.join(out, f'{run}_{facts["format"]}')
     folder, name = osp.split(re.sub(r'\.(pth|safetensors)$', '', out))
     # torch.hub takes what stands between the first '-' with digits and the next '.' for the hash.

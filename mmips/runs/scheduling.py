@@ -104,10 +104,12 @@ def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
                 busy[place[1].submit(task)] = place, task
             job = futures.wait(busy, return_when=futures.FIRST_COMPLETED).done.pop()
             (environment, pool), task = busy.pop(job)
-            died = job.exception() is not None
+            error = job.exception()
+            died = isinstance(error, futures.BrokenExecutor)
             free.append((environment, _pool(environment) if died else pool))
-            yield task, (task.fail('its process died: killed for lack of memory?') if died
-                         else job.result())
+            yield task, (job.result() if error is None else task.fail(
+                'its process died: killed for lack of memory?' if died else
+                f'{type(error).__name__}: {error}'))
     except (KeyboardInterrupt, GeneratorExit):
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
@@ -166,7 +168,11 @@ def run_submitted(tasks: Sequence[Task], executor: Any, poll: float = 10
     """
     import submitit.helpers
     note = Path(executor.folder) / 'jobs.json'
-    known = read_results(note)
+    try:
+        known = read_results(note)
+    except UserError as error:
+        raise UserError(f'{note}, which names the jobs in the queue, is damaged: cancel those that '
+                        'are there, remove the file and start again.') from error
     left = {executor.job_class(executor.folder, known[str(task.folder)]): task for task in tasks
             if str(task.folder) in known}
     jobs = {job: task for job, task in left.items()

@@ -3,22 +3,27 @@
 import contextlib
 import copy
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmips.config import loading, sources
 from mmips.config.options import merge_options
+from mmips.config.pair_checks import check_config
 from mmips.errors import UserError, explained
-from mmips.runs.sweep_recipes import Recipe, Sweep
+from mmips.runs.sweep_recipes import RANDOM, Recipe, Sweep
 
 
 def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) -> dict[str, Any]:
-    """Read every config, and check and fetch what it needs before the training."""
+    """Read every config, and check it and fetch what it needs before the training.
+
+    What it may not mean is told, once for all recipes, where they are to be trained (``data``).
+    """
     fields = 'train_dataloader', 'val_dataloader', 'test_dataloader'
     needed = {'train_dataloader', 'val_dataloader', 'val_evaluator', 'test_evaluator',
               *(f'{split}_dataloader' for split in sweep.evaluate)}
-    configs = {path: _read_config(path) for path in {recipe.config for recipe in recipes}}
+    configs, doubts = read_configs(recipes), dict[str, list[str]]()
     for recipe in recipes:
         cfg = load_recipe(sweep, recipe, configs[recipe.config])
         missing = sorted(key for key in needed if not cfg.get(key))
@@ -26,10 +31,30 @@ def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) ->
         if missing:
             raise UserError(f'recipe {recipe.name} ({recipe.config}) has no {", ".join(missing)}, '
                             'which a sweep needs.')
+        for doubt in _check(sweep, recipe, cfg, configs[recipe.config]):
+            doubts.setdefault(doubt, []).append(recipe.name)
         if data:
             sources.check_paths(cfg, fields)
             _download(cfg, fields)
+    for doubt, names in doubts.items() if data else ():
+        more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+        print(f'{"; ".join(names[:3])}{more}: {doubt}', file=sys.stderr)
     return configs
+
+
+def _check(sweep: Sweep, recipe: Recipe, cfg: Any, read: Any) -> list[str]:
+    """What a recipe's config, as it will be trained, may not mean; a UserError for mistakes."""
+    if recipe.start not in ('', RANDOM):
+        cfg = load_recipe(sweep, recipe, read, Path('checkpoint of its start'))
+    try:
+        return check_config(cfg)
+    except UserError as error:
+        raise UserError(f'recipe {recipe.name} ({recipe.config}): {error}') from error
+
+
+def read_configs(recipes: Sequence[Recipe]) -> dict[str, Any]:
+    """The configs of some recipes by their paths, each read once."""
+    return {path: _read_config(path) for path in {recipe.config for recipe in recipes}}
 
 
 def _read_config(path: str) -> Any:

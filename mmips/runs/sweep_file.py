@@ -16,6 +16,7 @@ from pydantic import ValidationError, model_validator
 
 from mmips.config import loading
 from mmips.errors import UserError
+from mmips.names import file_name
 from mmips.runs.sweep_recipes import (
     Change,
     Label,
@@ -135,8 +136,7 @@ def _folders(names: Sequence[str]) -> list[str]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f'two recipes are called {name!r}.')
-        # No comma: --cfg-options would take it for a list.
-        base = re.sub(r'[^\w.=+-]+', '_', name, flags=re.ASCII).strip('._') or 'recipe'
+        base = file_name(name, 'recipe')
         ends = itertools.chain([''], (f'-{number}' for number in itertools.count(2)))
         folder = next(base + end for end in ends if (base + end).lower() not in folders)
         folders[folder.lower()] = folder

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from mmips.errors import UserError
+from mmips.names import one_line
 
 #: The ``start`` of a recipe that loads nothing.
 RANDOM = 'random weights'
@@ -32,10 +33,18 @@ def different(values: Any) -> Any:
     return values
 
 
+def writable(text: str) -> str:
+    """The text, which tables, pictures and files have to take."""
+    if '\ufffd' in one_line(text):
+        raise ValueError('a character that cannot be written')
+    return text
+
+
 Listed = BeforeValidator(lambda value: value if isinstance(value, (list, tuple)) else [value])
 Names = Annotated[tuple[str, ...], Listed]
 Some = Field(min_length=1)
-Label = Annotated[str, Some]
+Text = Annotated[str, AfterValidator(writable)]
+Label = Annotated[Text, Some]
 
 
 class Node(BaseModel):
@@ -108,7 +117,7 @@ class Heatmaps(Node):
 
 class Settings(Node):
     """What a sweep file says beside its recipes."""
-    title: str = ''
+    title: Text = ''
     seeds: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...], Some,
                      AfterValidator(different)] = (0, 1, 2)
     metric: Annotated[str, Some] = 'accuracy/top1'

@@ -40,7 +40,8 @@ def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
          'images_seen', 'epochs', 'best_validation'],
         ([recipe.name, *(recipe.axes.get(axis, '') for axis in sweep.axes), seed,
           *(_number(result[split].get(key)) for split, key in metrics), result['images'][-1],
-          result['epochs'], _number(best(result['scores']))] for recipe, seed, result in finished))
+          result['epochs'], _number(best(filter(_is_number, result['scores']), default=None))]
+         for recipe, seed, result in finished))
     files.write_csv(
         work_dir / 'times.csv', ['recipe', 'seed', 'seconds', 'resumed'],
         ([recipe.name, seed, result['seconds'], result['resumed']]
@@ -53,6 +54,10 @@ def write_results(sweep: Sweep, results: Results, work_dir: Path) -> str:
     files.write_text(work_dir / 'results.md', text)
     files.write_text(work_dir / 'results.tex', to_latex(sweep.title, tables))
     return text
+
+
+def _is_number(value: float) -> bool:
+    return not math.isnan(value)
 
 
 def _number(value: float | None) -> str:
@@ -70,11 +75,16 @@ def scores_frame(sweep: Sweep, results: Mapping) -> Any:
     return frame.assign(gap=frame.train - frame.test) if {'test', 'train'} <= set(frame) else frame
 
 
+def _mean(values: Any) -> float:
+    """NaN with a seed that has diverged, which pandas would leave out."""
+    return values.mean(skipna=False)
+
+
 def heatmap_frames(sweep: Sweep, results: Mapping) -> dict[tuple[str, ...], Any]:
     """Means over seeds on the first split by the panels' values: DataFrames of y and x."""
     import pandas as pd
     axes: Any = sweep.heatmaps
-    means = scores_frame(sweep, results)[sweep.evaluate[0]].groupby(level='recipe').mean()
+    means = scores_frame(sweep, results)[sweep.evaluate[0]].groupby(level='recipe').agg(_mean)
     values: dict[tuple, dict] = {}
     for recipe in sweep.recipes:
         if {axes.x, axes.y, *axes.panels} <= set(recipe.axes):
@@ -111,7 +121,7 @@ def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
     """The tables of a sweep of one metric."""
     scores, first = scores_frame(sweep, results), sweep.evaluate[0]
     texts = _texts(sweep, results, scores)
-    best = _best(sweep, scores[first].groupby(level='recipe').mean())
+    best = _best(sweep, scores[first].groupby(level='recipe').agg(_mean))
     headings = {split: f'{split} {sweep.metric} {"↓" if sweep.lower else "↑"}'
                 for split in sweep.evaluate} | {'gap': 'gap (train − test)'}
     places = {table_place(sweep, recipe): recipe.name for recipe in sweep.recipes}
@@ -145,8 +155,8 @@ def _texts(sweep: Sweep, results: Mapping, scores: Any) -> dict[str, dict[str, s
     numbered = groups.size().nunique() > 1
 
     def summary(values: Any) -> str:
-        spread = f' ± {values.std():.{digits}f}' if len(values) > 1 else ''
-        return f'{values.mean():.{digits}f}{spread}' + (f' (n={len(values)})' if numbered else '')
+        spread = f' ± {values.std(skipna=False):.{digits}f}' if len(values) > 1 else ''
+        return f'{_mean(values):.{digits}f}{spread}' + (f' (n={len(values)})' if numbered else '')
 
     runs = {name: [run for run in scores.index if run[0] == name] for name in names}
     first = scores[sweep.evaluate[0]]

@@ -1,13 +1,24 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """The one writer of tables for people: Markdown and LaTeX. For machines: ``files.write_csv``."""
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from mmips.names import one_line
 
 _LATEX = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
           '±': r'$\pm$', '−': '$-$', '–': '--', '↑': r'$\uparrow$', '↓': r'$\downarrow$',
-          '<': r'\textless{}', '>': r'\textgreater{}', '"': "''",
+          '<': r'\textless{}', '>': r'\textgreater{}', '"': "''", '|': r'\textbar{}',
+          # After the end of a row these two would be its arguments.
+          '[': '{[}', '*': '{*}',
           **{sign: f'\\{sign}' for sign in '&%$#_{}'}}
+# What makes a code span, emphasis, a link or another cell of a text.
+_MARKDOWN = re.compile(r'[\\`*|]|(?<!\w)_|_(?!\w)|(?<=\])[(\[]')
+
+
+class Markup(str):
+    """A cell that is Markdown already."""
 
 
 @dataclass
@@ -24,10 +35,11 @@ class Table:
 
 def to_markdown(title: str, tables: Sequence[Table]) -> str:
     """Tables as Markdown below a heading."""
-    parts = [f'## {title}']
+    parts = [f'## {_escape(title)}']
     for table in tables:
         header, *rows = (f'| {" | ".join(texts)} |' for texts in _cells(table, _escape, '**{}**'))
-        parts += [table.title, '\n'.join([header, '|' + '---|' * len(table.header), *rows])]
+        line = '|' + '---|' * len(table.header)
+        parts += [_escape(table.title), '\n'.join([header, line, *rows])]
     return '\n\n'.join(filter(None, parts)) + '\n'
 
 
@@ -38,7 +50,10 @@ def _cells(table: Table, escape: Callable[[str], str], bold: str) -> list[list[s
 
 
 def _escape(text: str) -> str:
-    return text.replace('|', r'\|')
+    if isinstance(text, Markup):
+        return text
+    text = _MARKDOWN.sub(r'\\\g<0>', one_line(text))
+    return re.sub(r'&(?=#?\w+;)', '&amp;', text).replace('<', '&lt;')
 
 
 def to_latex(title: str, tables: Sequence[Table]) -> str:
@@ -58,4 +73,23 @@ def to_latex(title: str, tables: Sequence[Table]) -> str:
 
 def latex(text: str) -> str:
     """A text with what is special to LaTeX escaped."""
-    return re.sub('.', lambda sign: _LATEX.get(sign[0], sign[0]), text)
+    return re.sub('.', lambda sign: _LATEX.get(sign[0], sign[0]), one_line(text))
+
+
+def to_spreadsheet(cells: Iterable[Any]) -> list[Any]:
+    """The cells of a CSV file's row, an apostrophe before texts that would be formulas.
+
+    To a spreadsheet whatever begins with one of ``= + - @``, but for numbers, is a formula, which
+    may start programs.
+    """
+    return [f"'{cell}" if _is_formula(cell) else cell for cell in cells]
+
+
+def _is_formula(cell: Any) -> bool:
+    if not isinstance(cell, str) or cell.lstrip()[:1] not in ('=', '+', '-', '@'):
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return False

@@ -16,18 +16,18 @@ from mmips.config import sources, splits
 from mmips.errors import UserError
 from mmips.runs import loaders, work_dir
 from mmips.runs.files import read_results, write_json
-from mmips.runs.fingerprints import fingerprint
+from mmips.runs.fingerprints import differing, fingerprint
 from mmips.runs.runner import build_runner
 
 
 def check_folder(folder: Path, mark: dict) -> None:
     """Refuse a folder that holds a run of another config or other data; forget its failure."""
     old = read_results(folder / 'fingerprint.json')
-    if old == mark:
+    different = differing(old, mark)
+    if old and not different:
         return
     if any((folder / name).exists() for name in ('result.json', 'last_checkpoint')):
-        differing = [key for key in {**mark, **old} if old.get(key) != mark.get(key)]
-        setup = f'another setup (differing: {", ".join(differing)})' if old else 'an unknown setup'
+        setup = f'another setup (differing: {", ".join(different)})' if old else 'an unknown setup'
         raise UserError(f'{folder} holds a run of {setup}. Train anew with --fresh, or give '
                         'another --work-dir.')
     # What another setup has failed at says nothing about this one.
@@ -47,7 +47,7 @@ def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[st
     from mmips.structures.checkpoints import as_data
     with work_dir.claimed(folder), open(folder / 'train.log', 'a') as log, \
             contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), as_data():
-        mark = fingerprint(cfg, files)
+        mark = fingerprint(cfg, files, metric=metric)
         check_folder(folder, mark)
         write_json(folder / 'fingerprint.json', mark)
         if labels:

@@ -25,7 +25,7 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
                               'Gradient of each convolution', [note])
     axes = figure.add_subplot()
     for place, run in enumerate(layers.dropna(axis=1, how='all')):
-        values = layers[run].dropna()
+        values = style.drawable(layers[run].dropna())
         # A layer without any gradient, which a logarithm cannot show, is a gap in the line.
         axes.plot(layers.index.get_indexer(values.index), values.where(values > 0), label=run,
                   marker='o', markersize=3.5, linewidth=1.2, **style.line_style(place))
@@ -34,7 +34,7 @@ def draw_gradients(layers: pd.DataFrame, note: str = '') -> Any:
     step = -(-number // _MOST_NAMES)
     # Without the parts of the dotted names that are the same in all.
     same = len(osp.commonprefix([name.split('.')[:-1] for name in layers.index]))
-    names = ['.'.join(name.split('.')[same:]) for name in layers.index]
+    names = [style.plain('.'.join(name.split('.')[same:])) for name in layers.index]
     axes.set_xticks(range(0, number, step), names[::step], rotation=90,
                     fontsize=7.5 if number < _MOST_NAMES / 2 else 6.5)
     style.legend(axes)
@@ -62,7 +62,7 @@ def draw_curves(curves: pd.DataFrame, panels: Mapping[str, Sequence[str]], unit:
                 look = {**style.line_style(number), **(dict(linestyle=dashes) if is_split else {})}
                 part = points[f'{key}{suffix}']
                 handles[f'{run}{label}'], = axes.plot(
-                    part[unit], part['value'], linewidth=0.9 if suffix else 1.6,
+                    part[unit], style.drawable(part['value']), linewidth=0.9 if suffix else 1.6,
                     # A single epoch would be a line without length.
                     marker='o' if len(part) == 1 else None, markersize=4, **look)
         style.tidy(axes, 'iteration' if unit == 'iter' else unit, title=title)

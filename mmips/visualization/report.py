@@ -41,11 +41,15 @@ def _tables(tables: Mapping[str, pd.DataFrame | str]) -> list[dict]:
 
 def _markdown(text: str) -> str:
     import markdown
-    # Names of classes and runs are no HTML, whatever is in them.
-    safe = text.replace('&', '&amp;').replace('<', '&lt;')
-    # Pictures that it names stand in the report anyway, and links would lead nowhere.
-    safe = re.sub(r'!\[[^\]]*\]\([^)]*\)', '', safe)
-    html = markdown.markdown(safe, extensions=['tables'])
+    parser = markdown.Markdown(extensions=['tables'])
+    # Names of classes and runs are no HTML, whatever is in them, and links would lead nowhere, or
+    # to a script: what would make them stays text.
+    parser.preprocessors.deregister('html_block')
+    parser.parser.blockprocessors.deregister('reference')
+    for name in ('html', 'link', 'image_link', 'autolink', 'automail'):
+        parser.inlinePatterns.deregister(name)
+    # Pictures that it names stand in the report anyway.
+    html = parser.convert(re.sub(r'!\[[^\]]*\]\([^)]*\)', '', text))
     # Its headings stand below that of the file.
     html = re.sub(r'<(/?)h\d>', r'<\1h4>', html)
     return re.sub('<table>.*?</table>', r'<div class="wide">\g<0></div>', html, flags=re.DOTALL)
@@ -73,7 +77,7 @@ def draw_curve(curve: pd.DataFrame, title: str, unit: str, groups: Sequence[str]
     axes = figure.add_subplot()
     for (group, run), points in curve.groupby(['group', 'run'], sort=False):
         points = points.sort_values('step', kind='stable')
-        axes.plot(points['step'], points['value'], linewidth=1.2, alpha=0.85,
+        axes.plot(points['step'], style.drawable(points['value']), linewidth=1.2, alpha=0.85,
                   marker='.' if len(points) < 25 else None,
                   label=group if run == first[group] else None,
                   **style.line_style(groups.index(group)))

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mmips.names import one_line
+
 INK, FAINT, GRID = '#24292f', '#8c959f', '#e4e7eb'
 BLUE, ORANGE, GREEN, RED = '#1f6feb', '#e8710a', '#1a7f37', '#cf222e'
 #: Of lines and bars, in this order.
@@ -24,8 +26,13 @@ def new_figure(width: float, height: float, title: str = '', notes: Sequence[str
     # A letter of this size is about a thirteenth of an inch wide.
     lines = [line for text in (title, *notes) for line in textwrap.wrap(text, int(13 * width))]
     if lines:
-        figure.suptitle('\n'.join(lines), fontsize=10.5, color=INK)
+        figure.suptitle(plain('\n'.join(lines)), fontsize=10.5, color=INK)
     return figure
+
+
+def plain(text: Any) -> str:
+    """A text that is drawn as it is: for matplotlib, what stands between dollars is a formula."""
+    return '\n'.join(map(one_line, str(text).split('\n'))).replace('$', r'\$')
 
 
 def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = (),
@@ -41,7 +48,7 @@ def image_grid(rows: int, columns: int, title: str = '', notes: Sequence[str] = 
     axes = figure.subplots(rows, columns, squeeze=False, width_ratios=widths,
                            subplot_kw=dict(xticks=[], yticks=[], **options))
     for place, heading in zip(axes[0], headings):
-        place.set_title(shorten(heading, 26), fontsize=10, weight='bold', color=INK)
+        place.set_title(plain(shorten(heading, 26)), fontsize=10, weight='bold', color=INK)
     return figure, axes
 
 
@@ -50,7 +57,12 @@ def show_image(axes: Any, image: np.ndarray, caption: str = '', colour: str = IN
     height, width = image.shape[:2]
     axes.imshow(image, interpolation='nearest' if max(height, width) < _SMALL else 'antialiased',
                 extent=(0, width, height, 0))
-    axes.set_xlabel(shorten(caption, 30, keep='start'), fontsize=8.5, color=colour)
+    axes.set_xlabel(plain(shorten(caption, 30, keep='start')), fontsize=8.5, color=colour)
+
+
+def drawable(values: Any) -> Any:
+    """A Series with a gap where a value is beyond what axes can have, as infinity is."""
+    return values.where(values.abs() < 1e100)
 
 
 def line_style(number: int) -> dict:
@@ -61,9 +73,9 @@ def line_style(number: int) -> dict:
 
 def tidy(axes: Any, xlabel: str = '', ylabel: str = '', title: str = '') -> None:
     """Axes as ours look: faint grid, two spines, small labels."""
-    axes.set_xlabel(xlabel, fontsize=9, color=INK)
-    axes.set_ylabel(ylabel, fontsize=9, color=INK)
-    axes.set_title(title, fontsize=9.5, color=INK)
+    axes.set_xlabel(plain(xlabel), fontsize=9, color=INK)
+    axes.set_ylabel(plain(ylabel), fontsize=9, color=INK)
+    axes.set_title(plain(title), fontsize=9.5, color=INK)
     axes.tick_params(labelsize=8, colors=INK, length=2.5)
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.6)
@@ -75,7 +87,10 @@ def legend(target: Any, **options: Any) -> None:
     """A legend of axes beside them, or of a figure below all axes: it hides no curve."""
     place = (dict(loc='outside lower center') if hasattr(target, 'suptitle') else
              dict(loc='upper left', bbox_to_anchor=(1.01, 1), borderaxespad=0))
-    target.legend(**{**place, 'fontsize': 8.5, 'frameon': False, 'labelcolor': INK, **options})
+    made = target.legend(**{**place, 'fontsize': 8.5, 'frameon': False, 'labelcolor': INK,
+                            **options})
+    for text in made.get_texts():
+        text.set_text(plain(text.get_text()))
 
 
 def shorten(text: str, length: int = 34, keep: str = 'end') -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mmips.names import one_line
 from mmips.visualization import style
 
 _MAX_COLUMNS = 6
@@ -19,9 +20,10 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
     All have one scale; with two panels the first is down and the second across.
     """
     found = np.concatenate([frame.to_numpy().ravel() for frame in maps.values()] or [np.zeros(0)])
-    if not np.isfinite(found).any():
+    found = found[np.isfinite(found)]
+    if not len(found):
         return None
-    low, high = float(np.nanmin(found)), float(np.nanmax(found))
+    low, high = float(found.min()), float(found.max())
     columns = min(len({names[-1:] for names in maps}), _MAX_COLUMNS)
     rows = -(-len(maps) // columns)
     height, width = next(iter(maps.values())).shape
@@ -40,7 +42,7 @@ def draw_heatmaps(title: str, maps: Mapping[tuple[str, ...], Any], panels: Seque
         place.label_outer()
     bar = figure.colorbar(image, ax=axes, aspect=30, pad=0.02)
     bar.ax.tick_params(labelsize=8, colors=style.INK, length=2)
-    bar.set_label(f'{metric}, {"lower" if lower else "higher"} is better', fontsize=8,
+    bar.set_label(style.plain(f'{metric}, {"lower" if lower else "higher"} is better'), fontsize=8,
                   color=style.INK)
     return figure
 
@@ -57,9 +59,13 @@ def _draw_map(axes: Any, frame: Any, limits: tuple[float, float], best: float) -
         if value == best:
             axes.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False,
                                      edgecolor=style.ORANGE, linewidth=2))
-    axes.set_xticks(range(frame.shape[1]), frame.columns)
-    axes.set_yticks(range(frame.shape[0]), frame.index)
+    axes.set_xticks(range(frame.shape[1]), [style.plain(_label(name)) for name in frame.columns])
+    axes.set_yticks(range(frame.shape[0]), [style.plain(_label(name)) for name in frame.index])
     return image
+
+
+def _label(name: str, length: int = 26) -> str:
+    return style.shorten(one_line(name), length, keep='start')
 
 
 def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
@@ -68,10 +74,12 @@ def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
     Of more than twelve recipes the best twelve are named and coloured. ``runs`` is a DataFrame of
     ``recipe``, ``seed``, ``images`` and ``score``; None where it has no rows.
     """
-    if runs.empty:
+    runs = runs.assign(score=style.drawable(runs.score.astype(float)))
+    if runs.score.isna().all():
         return None
-    finals = runs.groupby(['recipe', 'seed'], sort=False).score.last()
-    means = finals.groupby('recipe', sort=False).mean()
+    # A run that has diverged has no final score; pandas would take an earlier one.
+    finals = runs.groupby(['recipe', 'seed'], sort=False).score.agg(lambda part: part.iloc[-1])
+    means = finals.groupby('recipe', sort=False).agg(lambda part: part.mean(skipna=False))
     best = means.sort_values(ascending=lower, kind='stable').index[:_MAX_CURVES]
     named = [name for name in means.index if name in best]
     # Below the axes, where many recipes do not cover a curve.
@@ -84,12 +92,13 @@ def draw_curves(title: str, runs: Any, metric: str, lower: bool = False) -> Any:
         look = dict(linewidth=0.8, color='#d0d7de', zorder=1)
         if name in named:
             look = dict(style.line_style(named.index(name)), marker='o', markersize=3, linewidth=2,
-                        label=f'{name}: {means[name]:.{digits}f}{unit}')
+                        label=f'{_label(name, 60)}: {means[name]:.{digits}f}{unit}')
             axes.fill_between(scores.index, scores.min(axis=1), scores.max(axis=1),
                               color=look['color'], alpha=0.15, linewidth=0)
         axes.plot(scores.index, scores.mean(axis=1), **look)
     style.tidy(axes, 'training images seen', f'validation {metric}{unit}')
-    axes.set_ylim(*_near_the_end(finals, lower))
+    if finals.notna().any():
+        axes.set_ylim(*_near_the_end(finals.dropna(), lower))
     axes.xaxis.set_major_formatter(
         lambda value, _: f'{value / 1e6:g}M' if axes.get_xlim()[1] > 2e6 else f'{value / 1000:g}k')
     number, worse = finals.groupby('recipe').size().max(), len(means) - len(named)

@@ -94,3 +94,18 @@ def test_what_cannot_be_drawn_is_said(tmp_path, record):
     dict(type='mmips.GradientMonitor'),
 ]""" in str(error.value)
     assert not (tmp_path / 'out').exists()
+
+
+def test_odd_logs_are_told_and_the_rest_is_drawn(tmp_path, capsys):
+    odd = 'grad/$\\frac$\n|=x'
+    run = write_run(tmp_path / 'run', [
+        '[1]', *records(range(1, 5)), line(5, **{odd: 2.}, loss='text', kd_grad=float('inf')),
+        line(6, kd_grad=1e308), line(6, kd_grad=1e308)])
+    found = compare_monitors({'=run': run}, tmp_path / 'out')
+    told, = capsys.readouterr().err.splitlines()
+    assert told.startswith('Not read: ') and '1 lines' in told and 'loss in line 10' in told
+    assert values(found, '=run', 'grad/$\\frac$ |=x') == {3: 2.}
+    assert {file.name for file in (tmp_path / 'out').iterdir()} == FILES
+    with open(tmp_path / 'out/monitor.csv', newline='') as file:
+        assert {row[0] for row in csv.reader(file)} == {'run', "'=run"}
+    assert '| grad/$\\\\frac$ \\|=x | 2 |' in (tmp_path / 'out/monitor.md').read_text()

@@ -1,5 +1,8 @@
 import base64
+import html
+import os
 import re
+from html.parser import HTMLParser
 
 import pytest
 from helpers.logs import gradients, line, write_run
@@ -105,3 +108,83 @@ def test_folders_without_results_are_refused(tmp_path):
         collect(tmp_path / 'nowhere')
     with pytest.raises(UserError, match='holds nothing to report'):
         collect(tmp_path)
+
+
+class Markup(HTMLParser):
+    """Tags with the names of their attributes, and where they lead."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.places, self.scripts = set(), [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags |= {(tag, name) for name, _ in attrs} | {(tag, '')}
+        self.places += [value for name, value in attrs if name in ('href', 'src')]
+        self.scripts += tag == 'script'
+
+
+HOSTILE = ['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onload='alert(1)",
+           '</pre></td></title><svg onload=alert(1)>', '[x](javascript:alert(1))', '--><b>',
+           '{{ 7*7 }}', '$\\frac{$', '\x00\x01', '\ud800', '=cmd()', 'run', 'seed', 'epochs']
+MARKDOWN = """# <script>alert(1)</script>
+[a](javascript:alert(1)) ![b][1] [c][1] [1] <http://evil.example> <me@evil.example>
+![](http://evil.example/x.png) <javascript:alert(1)> [d](http://x "onclick=alert(1)")
+![g [h]](http://evil.example/y.png) ![i][1]
+<a href="http://evil.example" onclick="alert(1)">e</a> `<i>` \x02klzzwxh:0\x03
+
+[1]: http://evil.example/x.png "title"
+
+<div onclick="alert(1)"><iframe src="http://evil.example"></iframe></div>
+
+| [f](javascript:alert(1)) | <b> |
+|---|---|
+| <img src=x onerror=alert(1)> | **bold** |
+"""
+
+
+def test_nothing_that_is_read_becomes_markup(tmp_path):
+    folder = tmp_path / 'x"><img src=x onerror=alert(1)>'
+    for number, name in enumerate(HOSTILE):
+        write_run(folder / name.replace('/', '\u2215').replace('\x00', '').encode(
+            'utf-8', 'ignore').decode() / 'seed0', [
+            line(1, **{name: 1.}), {name: 2., 'step': 1}],
+            config=f'"""{HOSTILE[3]}"""\nx = {number}\n')
+    # As a name of a file may be, which no encoding has.
+    (folder / os.fsdecode(b't\xff<i>.csv')).write_text('"<script>","=x"\n"<img onerror=1>","1"\n')
+    (folder / 'm"onload="x.md').write_text(MARKDOWN)
+    (folder / 'p"onload="alert(1).svg').write_text('<svg onload="alert(1)"/>')
+    (folder / 'long.csv').write_text('a,b\n1,2,3\n')
+    sections = report.write_report([folder], tmp_path / 'r.html', HOSTILE[3])
+    text = (tmp_path / 'r.html').read_text(encoding='utf-8')
+    page = Markup(text)
+    assert {name for _, name in page.tags} == {
+        '', 'lang', 'charset', 'name', 'content', 'http-equiv', 'class', 'id', 'style', 'alt',
+        'src', 'loading'}
+    assert not {tag for tag, _ in page.tags} & {'a', 'svg', 'iframe', 'i', 'b', 'link', 'base'}
+    assert page.scripts == 1 and all(place.startswith('data:image/') for place in page.places)
+    assert "default-src 'none'; img-src data:" in text
+    # It is all there, as text.
+    seen = html.unescape(text)
+    assert seen.count(HOSTILE[1]) >= 3 and '[a](javascript:alert(1))' in seen
+    assert '<code>&lt;i&gt;</code>' in text and '<strong>bold</strong>' in text
+    assert len(sections[0].configs) == len(HOSTILE)
+    assert ['long.csv' in skipped for skipped in sections[0].skipped] == [True]
+
+
+def test_curves_have_an_end(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, '_MAX_CURVES', 2)
+    write_run(tmp_path, [line(1, a=1., b=1.), {'top1': 1., 'step': 1}])
+    text = page()
+    assert re.findall('alt="(.*?) over', text) == ['top1', 'loss']
+    assert '4 quantities were logged, of which the first 2 are drawn' in text
+
+
+def test_what_is_left_out_of_a_log_is_on_the_page(tmp_path):
+    write_run(tmp_path / 'a', [line(1), '[1]'])
+    write_run(tmp_path / 'b', [line(1, loss=float('inf')), line(2, loss=1e308),
+                               line(3, loss=-1e308)])
+    section = collect(tmp_path)
+    assert len(section.skipped) == 1 and '1 lines that are no JSON object' in section.skipped[0]
+    assert 'scalars.json: 1 lines that are no JSON' in render_report([section], 'x')
+    assert cells(render_report([section], 'x'), 'b') == ['', '3', '', '-1e+308']

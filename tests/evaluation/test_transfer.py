@@ -36,6 +36,16 @@ def test_table_compares_seed_by_seed(tmp_path):
     assert rows[5] == '"BCCD detection, SSD300, mAP %",random,1,50.00,9,1'
 
 
+def test_a_diverged_seed_is_seen(tmp_path):
+    names = {recipe.folder: recipe.name for recipe in SWEEP.recipes}
+    results = {(names[f'pretrain/{start}'], seed): dict(
+        images=[1], scores=[score], seconds=1) for start, scores in (
+            ('hard', {0: 30., 1: 32.}), ('ips', {0: 33., 1: float('nan')}))
+        for seed, score in scores.items()}
+    text = transfer.write_table(SWEEP, results, tmp_path)
+    assert '| IPS 4x4 | 1 | 0: 33.00, 1: nan | nan ± nan | nan ± nan |' in text
+
+
 def test_pretrains_as_the_sweep_of_backbones_does():
     theirs = read_sweep(Path(mmips.cfg('ips/resnet-s_hard_npz.py')).parents[1]
                         / 'sweeps/npz_backbone.yml')

@@ -39,3 +39,16 @@ def test_results_are_found_again_by_all_they_depend_on(npz, tmp_path, monkeypatc
     monkeypatch.setattr('mmips.version.__version__', 'x')
     key()
     assert len(set(keys)) == len(keys) == 11
+
+
+def test_what_is_not_there_and_what_is_asked_beside(tmp_path):
+    gone, there = str(tmp_path / 'gone'), tmp_path / 'there'
+    there.write_text('x')
+    mark = fingerprints.fingerprint(Config(dict(a=1)), [gone, there], metric='top1')
+    assert mark[gone] is None and mark[str(there)][0] == 1 and mark['metric'] == 'top1'
+    there.unlink()
+    later = fingerprints.fingerprint(Config(dict(a=2)), [gone, there], metric='top5')
+    assert fingerprints.differing(mark, later) == ['config', 'metric', str(there)]
+    # Older ones have no metric.
+    mark.pop('metric')
+    assert fingerprints.differing(mark, later) == ['config', str(there)]

@@ -72,3 +72,48 @@ def test_runs_are_found_in_the_order_of_their_numbers(tmp_path):
 def test_nothing_logged(tmp_path, starts, message):
     with pytest.raises(MissingFileError, match=message):
         logs.read_run(write_run(tmp_path, *starts))
+
+
+def test_what_a_log_should_not_hold_is_left_out_and_told_once(tmp_path, capsys):
+    folder = write_run(tmp_path, [
+        '[1, 2]', '5', 'null', line(1), {'loss': 1.}, {'loss': 1., 'step': 'two'}, '{"step": true}',
+        'no JSON}', '{"a": ' + '[' * 100000 + '}', '{"loss": 1, "step": ' + '9' * 5000 + '}',
+        line(2, loss='=cmd()', **{'=a\n\x00b\ud800': 3.}),
+        '{"loss": ' + '9' * 5000 + ', "step": 3, "iter": 3, "epoch": 2}', '{"loss": 4.0, "st'])
+    log = logs.read_run(folder)
+    told, = capsys.readouterr().err.splitlines()
+    assert told.startswith(f'Not read: {folder}/20260100_000000/vis_data/scalars.json: ')
+    assert '9 lines that are no JSON object with a step (the first: line 1)' in told
+    assert '1 texts in the place of numbers (the first: loss in line 11)' in told
+    assert list(zip(log['key'], log['step'], log['value'])) == [
+        ('loss', 1, 2), ('=a \ufffdb\ufffd', 2, 3), ('loss', 3, math.inf)]
+
+
+@pytest.mark.parametrize('content', ['utf-16', 'latin-1', None])
+def test_a_log_that_cannot_be_read_is_told_and_the_others_count(tmp_path, capsys, content):
+    write_run(tmp_path, [line(1)], ['{"\u00e9": 1}'], [])
+    _, odd, empty = sorted(tmp_path.glob('*/vis_data/scalars.json'))
+    if content:
+        odd.write_bytes(odd.read_text().encode(content))
+    else:
+        odd.unlink()
+        odd.mkdir()
+    assert curve(tmp_path) == [(1, 2)]
+    told, = capsys.readouterr().err.splitlines()
+    assert f'{odd}: ' in told and ('codec' in told or 'directory' in told)
+    told = []
+    logs.read_run(tmp_path, told.append)
+    assert len(told) == 1 and not capsys.readouterr().err
+
+
+def test_a_byte_order_mark_is_none_of_the_log(tmp_path, capsys):
+    write_run(tmp_path, [line(1)])
+    file, = tmp_path.glob('*/vis_data/scalars.json')
+    file.write_bytes(b'\xef\xbb\xbf' + file.read_bytes())
+    assert curve(tmp_path) == [(1, 2)] and not capsys.readouterr().err
+
+
+def test_the_folder_of_one_start_is_no_work_directory(tmp_path):
+    write_run(tmp_path / '\u00b2' / 'run', [line(1)])
+    assert logs.find_runs(tmp_path / '\u00b2' / 'run' / '20260100_000000') == []
+    assert logs.find_runs(tmp_path) == [tmp_path / '\u00b2' / 'run']

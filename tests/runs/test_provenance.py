@@ -85,3 +85,46 @@ def test_logs_that_do_not_belong_are_refused(log, given, words):
         find_top1(given, {}, log)
     with pytest.raises(MissingFileError, match='--log absent.json: there is no such file'):
         find_top1(given, {}, 'absent.json')
+
+
+class Odd:
+    """What JSON and torch's safe loading do not know."""
+
+
+@pytest.mark.parametrize('meta, left_out', [
+    (dict(epoch=float('nan')), 'epoch'), (dict(epoch='three'), 'epoch'), (dict(iter=[1]), 'iter'),
+    (dict(seed=Odd()), 'seed'), (dict(config=7), 'config'), (dict(config='x' * 501), 'config'),
+    (dict(mean='abc'), 'mean'), (dict(std=[1, 2, float('nan')]), 'std'),
+    (dict(backbone=dict(norm=Odd())), 'backbone'), (dict(top1=float('nan')), 'top1'),
+    (dict(top1=101), 'top1'), (dict(weights='x'), 'weights'), (dict(input_size='ab'), 'input_size'),
+    (dict(dataset_meta=dict(classes='cat')), 'classes'),
+    (dict(dataset_meta=dict(classes={'cat': 0})), 'classes'),
+    (dict(dataset_meta=dict(classes=5)), 'classes')])
+def test_facts_of_a_wrong_type_are_left_out_and_said(meta, left_out):
+    facts, _, notes = describe(checkpoint(**meta), 'b.pth')
+    assert facts == dict(source='b.pth')
+    assert notes[0].startswith(f'{left_out} left out: the checkpoint says ') and len(notes) == 2
+
+
+@pytest.mark.parametrize('cfg', [
+    5, b'x', 'x =', '\0', 'model = 5', 'model = dict(backbone="x")', 'train_dataloader = 5',
+    'data_preprocessor = dict(mean="abc")', 'raise_ = 1 / 0'])
+def test_a_config_that_is_none_is_left_out_and_said(cfg):
+    facts, config, notes = describe(checkpoint(cfg=cfg), 'b.pth')
+    assert facts == dict(source='b.pth') and not config
+    assert notes[0].startswith('the stored config cannot be read (') and len(notes[0]) < 400
+
+
+@pytest.mark.parametrize('content', [
+    dict(meta=[1], message_hub=5), dict(meta='x', message_hub=dict(log_scalars=5)), {},
+    dict(meta=dict(dataset_meta=[1]), message_hub=dict(runtime_info=[1], log_scalars={
+        'val/accuracy/top1': 5})),
+    dict(meta=dict(epoch=2), message_hub=dict(
+        runtime_info={5: 6, 'best_ckpt': 'x_epoch_2.pth'}, log_scalars={
+            'val/accuracy/top1': HistoryBuffer([float('nan')], [1])}))])
+def test_whatever_stands_in_the_place_of_meta_and_scores(content, log):
+    assert set(describe(content, 'b.pth')[0]) <= {'source', 'epoch'}
+    assert find_top1(content, {}) is None
+    if content.get('meta') == dict(epoch=2):
+        with pytest.raises(UserError, match=r'of another run: .* knows \(\[nan\]\)'):
+            find_top1(content, Config(dict(default_hooks=5)), log)

@@ -245,6 +245,43 @@ def test_out_is_a_folder_or_a_stem(out, name):
                                        progress=False, weights_only=True)
 
 
+ODD = [
+    dict(experiment_name='../../x_20260102_030405', dataset_meta=dict(
+        classes=['../../x', '\0', '\ud800', 'a\nb', 'e'])),
+    dict(source='/etc/x'), dict(source='a\0b.pth'), dict(config='a\nb/../..'), dict(config='...'),
+    dict(experiment_name=f'{"x" * 300}_20260102_030405')]
+
+
+@pytest.mark.parametrize('style, meta', [
+    *((style, ODD[0]) for style in FORMATS), *((FORMATS[0], meta) for meta in ODD[1:])])
+def test_nothing_in_a_checkpoint_leads_out_of_the_folder(trained, style, meta):
+    if style in ('timm', 'hf-safetensors'):
+        pytest.importorskip('timm', reason='writes the file')
+    content = torch.load(trained.path, weights_only=False)
+    content['meta'] = {**content['meta'], 'experiment_name': None, **meta}
+    Path('x/y').mkdir(parents=True)
+    torch.save(content, 'run.pth')
+    path = Path(publish('run.pth', 'x/y/out/', style, keep_head=True)[0]).resolve()
+    out = Path('x/y/out').resolve()
+    assert path.parent == out or path.parent.parent == out
+    written = [file for file in Path().resolve().rglob('*') if file.is_file()]
+    assert path in written and all(
+        out in file.parents or file.name == 'run.pth' for file in written)
+
+
+@pytest.mark.parametrize('content, words', [
+    ({'backbone.x': torch.tensor([1, float('inf')]), 'head.x': torch.tensor(float('nan'))},
+     '1 tensors hold NaN or infinity, the first is backbone.x'),
+    ({'backbone.x': torch.ones(1), 5: torch.ones(1)}, 'run.pth: its state_dict is no dict of'),
+    (dict(state_dict={'backbone.x': torch.ones(1)}, ema_state_dict=5), 'its ema_state_dict is no'),
+    ([1, 2], 'run.pth cannot be read as a checkpoint')])
+def test_what_is_no_checkpoint_or_diverged_is_refused(content, words):
+    torch.save(content, 'run.pth')
+    with pytest.raises(UserError, match=words):
+        publish('run.pth', 'out/')
+    assert not Path('out').exists()
+
+
 def test_networks_that_others_lack_are_refused_and_kept_for_mmpretrain(trained):
     cfg = build()[1]
     cfg.data_preprocessor.to_rgb = False

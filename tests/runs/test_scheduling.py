@@ -49,6 +49,15 @@ def test_places(given, gpus, visible, expected, monkeypatch):
     assert (list(found['devices']), found['jobs']) == expected
 
 
+def test_a_result_that_cannot_be_stored_is_a_failure_that_says_so(tmp_path):
+    (tmp_path / 'full/result.json').mkdir(parents=True)
+    tasks = [task(tmp_path / name, 'dict(a=1)') for name in ('full', 'last')]
+    done = {found.folder.name: result for found, result in run_local(tasks, 1, [''])}
+    assert done['full']['failed'].startswith('IsADirectoryError: ')
+    assert json.loads((tmp_path / 'full/failure.json').read_text()) == done['full']
+    assert done['last'] == dict(a=1)
+
+
 def test_the_others_go_on_when_one_fails_or_dies(tmp_path):
     tasks = [task(tmp_path / name, expression) for name, expression in
              dict(one=ENV, bad='1 / 0', dead=DIES, last=ENV).items()]
@@ -101,6 +110,10 @@ def test_a_killed_job_fails_and_goes_on_when_it_is_submitted_again(tmp_path, loc
     assert done[tasks[0]] == dict(n=5)
     assert 'ended without a result' in done[tasks[1]]['failed']
     assert dict(run_submitted(tasks[1:], local, poll=0.1)) == {tasks[1]: dict(n=5)}
+    # Sent again, they would be in the queue twice.
+    (tmp_path / 'jobs/jobs.json').write_text('{"a')
+    with pytest.raises(UserError, match='jobs.json, which names the jobs in the queue, is damaged'):
+        list(run_submitted(tasks, local, poll=0.1))
 
 
 def test_a_preempted_job_is_requeued_and_goes_on(tmp_path, local):

@@ -71,6 +71,34 @@ def test_a_metric_that_is_none_fails_at_the_first_chance(read, tmp_path, options
         sweep.train_recipe(found, with_options(found.recipes[0], **options), 0, tmp_path)
 
 
+def test_what_train_refuses_is_refused_for_every_recipe(read):
+    found = read()
+    ips = found.recipes[2]
+    ordinary = with_options(ips, **{
+        'train_dataloader.sampler': dict(_delete_=True, type='DefaultSampler', shuffle=True)})
+    words = r'recipe IPS .*resnet-s_ips_npz.py.: This config cannot train as it is:'
+    for recipe, data in ((ordinary, True), (ordinary, False)):
+        with pytest.raises(UserError, match=f'(?s){words}.*sampler that yields pairs'):
+            sweep.check_recipes(found, (*found.recipes[:2], recipe), data)
+    # As it will be with the checkpoint that it starts from, hours later.
+    hard = found.recipes[0]
+    late = hard.but(name='late', start=hard.name, options={
+        **hard.options, 'model.backbone.init_cfg': 5})
+    with pytest.raises(UserError, match='recipe late .*init_cfg'):
+        sweep.check_recipes(found.but(recipes=(hard, late)), (hard, late))
+
+
+def test_what_may_not_be_meant_is_told_once_with_its_recipes(read, capsys):
+    found = read()
+    recipes = [with_options(found.recipes[2], **{'model.train_cfg.augments': None}).but(name=name)
+               for name in 'abcde']
+    sweep.check_recipes(found, (*found.recipes, *recipes), data=False)
+    assert capsys.readouterr().err == ''
+    sweep.check_recipes(found, (*found.recipes, *recipes))
+    told, = capsys.readouterr().err.splitlines()
+    assert told.startswith('a; b; c and 2 more: model.train_cfg.augments has no Intra')
+
+
 def test_data_is_downloaded_once_and_before_the_runs(read, monkeypatch):
     found, built = read(), []
     monkeypatch.setattr(
@@ -190,6 +218,16 @@ def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
         assert checkpoint == tmp_path / hard.folder / f'seed{seed}' / 'epoch_1.pth'
         assert f'{checkpoint}' in log and 'come from its checkpoint' in log
     assert 'come from its checkpoint' not in (tmp_path / 'random/seed0/train.log').read_text()
+    # Without what it started from nothing says that its numbers are of this sweep.
+    for part, harm in (('last_checkpoint', b'\xff'), ('result.json', None)):
+        path = tmp_path / hard.folder / 'seed1' / part
+        old = path.read_bytes()
+        path.unlink() if harm is None else path.write_bytes(harm)
+        results = sweep.collect(found, tmp_path)
+        assert 'failed' not in results['from it', 0] and results['from it', 1]['left_out']
+        assert f'{hard.name}, which has not ended' in results['from it', 1]['failed']
+        path.write_bytes(old)
+    assert not any('failed' in result for result in sweep.collect(found, tmp_path).values())
     # What it started from is part of the setup.
     (tmp_path / hard.folder / 'seed1/epoch_1.pth').touch()
     with pytest.raises(UserError, match=r'it/seed1 .*another setup \(differing: .*epoch_1.pth\)'):

@@ -1,3 +1,4 @@
+import json
 import textwrap
 
 import pytest
@@ -99,10 +100,22 @@ def test_values_may_be_lists_and_have_names(read):
 
 
 def test_folders_are_safe_and_differ(read):
-    names = ['A b', 'a B', 'a/b', '../x', '...', '%', 'é', 'a,b=1']
-    text = ', '.join(f"'{name}': {{config: own.py}}" for name in names)
-    folders = [recipe.folder for recipe in read(f'recipes: {{{text}}}').recipes]
-    assert folders == ['A_b', 'a_B-2', 'a_b-3', 'x', 'recipe', 'recipe-2', 'recipe-3', 'a_b=1']
+    names = ['A b', 'a B', 'a/b', '../x', '...', '%', 'é', 'a,b=1', '-x', 'a"b\n', 'y' * 300,
+             'y' * 299]
+    text = json.dumps({'recipes': {name: {'config': 'own.py'} for name in names}})
+    recipes = read(text).recipes
+    assert [recipe.name for recipe in recipes] == names
+    assert [recipe.folder for recipe in recipes] == [
+        'A_b', 'a_B-2', 'a_b-3', 'x', 'recipe', 'recipe-2', 'recipe-3', 'a_b=1', 'x-2', 'a_b-4',
+        'y' * 100, f'{"y" * 100}-2']
+
+
+def test_names_that_no_file_can_hold_are_refused(read):
+    for name in ('a\0', '\ud800'):
+        for text in ({'recipes': {name: {'config': 'own.py'}}}, {
+                'title': name, 'recipes': {'a': {'config': 'own.py'}}}):
+            with pytest.raises(UserError, match='some.yml: (recipes|title).*cannot be written'):
+                read(json.dumps(text))
 
 
 def test_waves_follow_the_starts(read):

@@ -190,3 +190,17 @@ def test_values_stand_where_their_recipes_do():
         layers.but(heatmaps=Heatmaps(x='p', y='n', panels='mix')), RESULTS)
     assert list(maps) == [('none', ), ('Cut|Mix', )]
     np.testing.assert_array_equal(maps['Cut|Mix', ], [[np.nan, 82]])
+
+
+def test_a_diverged_seed_is_seen_in_the_mean_and_is_no_best_validation(tmp_path):
+    nan = float('nan')
+    results = {('hard', 0): outcome(0, 60.), ('hard', 1): outcome(1, nan),
+               ('a', 0): {**outcome(0, 50.), 'scores': [nan, 50.]}, ('a', 1): outcome(1, 50.)}
+    sweep = SWEEP.but(heatmaps=Heatmaps(x='p', y='mix'))
+    text = sweep_tables.write_results(sweep, results, tmp_path)
+    assert '| hard | nan ± nan |' in text
+    assert '| a | **50.00 ± 0.00** |' in text
+    rows = (tmp_path / 'results.csv').read_text().splitlines()
+    assert [row.rpartition(',')[2] for row in rows[1:]] == ['61', '', '50', '51']
+    results['a', 1] = outcome(1, nan)
+    assert np.isnan(sweep_tables.heatmap_frames(sweep, results)[()].to_numpy()).all()

@@ -157,7 +157,8 @@ def test_refuses(sweep, options, message):
 
 def test_an_engine_is_chosen(tool, sweep, argv, monkeypatch):
     chosen = []
-    monkeypatch.setattr(tool.sweep, 'train_recipes', lambda *args: chosen.append(args[3].keywords))
+    monkeypatch.setattr(tool.sweep, 'train_recipes',
+                        lambda *args: chosen.append(args[3].keywords) or {})
     monkeypatch.setattr(tool.sweep, 'report', lambda *args: None)
     sweep()
     sweep('--engine', 'slurm', '--slurm', 'partition=gpu', 'time=60')

@@ -72,3 +72,21 @@ def test_the_best_twelve_have_names(lower, grey):
     ([0.5, 0.6], False, (0.23, 0.62))])
 def test_limits_show_the_end_of_the_race(finals, lower, limits):
     assert draw_sweep._near_the_end(finals, lower) == pytest.approx(limits)
+
+
+def test_names_are_drawn_as_they_are_and_what_has_diverged_has_no_score(tmp_path):
+    odd, nan, inf = '$\\frac{$ $x$\n\x00_', float('nan'), float('inf')
+    runs = frame(**{odd: [nan, 60.], 'b': [50., 70.], 'c': [inf, 1e308]})
+    figure = draw_sweep.draw_curves(odd, runs, odd)
+    figure.savefig(tmp_path / 'x.svg')
+    assert texts(figure.legends[0].texts) == [
+        r'\$\frac{\$ \$x\$ ' + '\ufffd_: nan %', 'b: 60.0 %', 'c: nan %']
+    maps = {(odd, ): pd.DataFrame([[1., inf, nan]], pd.Index([odd], name=odd), X)}
+    figure = draw_sweep.draw_heatmaps(odd, maps, (odd, ), odd)
+    figure.savefig(tmp_path / 'x.png')
+    assert figure.axes[0].images[0].get_clim() == (0.9, 1.1)
+    assert draw_sweep.draw_curves('', frame(a=[nan, inf]), 'acc') is None
+    # A run that began well and diverged has no final score.
+    runs = frame(a=[50.])
+    runs.loc[runs.index[-1], 'score'] = nan
+    assert texts(draw_sweep.draw_curves('', runs, 'acc').legends[0].texts) == ['a: nan']
