@@ -29,13 +29,13 @@ def tested(*names: str) -> list:
 
 # Without the tables and drawings of pandas and matplotlib, neither data nor a run can be looked at.
 CORE = [*tested('torch', 'torchvision', 'mmengine', 'mmcv'), 'matplotlib>=3.6',
-        'opencv-python>=4.8,<5', 'pandas>=2.1', 'Pillow', 'PyYAML', 'rich']
+        'opencv-python>=4.8,<5', 'pandas>=2.1', 'Pillow', 'pydantic>=2', 'PyYAML', 'rich']
 CLS = [*CORE, *tested('mmpretrain'), 'mat4py>=0.6']
 SEG = [*CLS, *tested('mmseg')]
 # pip alone cannot build the compiled ops that mmdet needs: mmips.compat names the command.
 DET = [*CLS, *tested('mmdet')]
 # Many runs, and the report on them.
-SWEEP = ['Jinja2>=3.1', 'Markdown>=3.4', 'pydantic>=2']
+SWEEP = ['Jinja2>=3.1', 'Markdown>=3.4']
 EVAL = [*SWEEP, 'torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam>=1.3.7,<1.5']
 DEMO = [*SWEEP, 'scikit-learn>=1.2']
 SLURM = ['submitit>=1.5']

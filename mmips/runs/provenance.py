@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 from mmips.config.colours import network_order
 from mmips.config.pair_checks import find_preprocessor
 from mmips.config.sources import iter_datasets, type_name
+from mmips.config.stored import read_stored
 from mmips.errors import MissingFileError, UserError
 from mmips.runs.files import plain
 from mmips.runs.logs import read_records
@@ -75,9 +76,9 @@ def describe(checkpoint: Mapping, path: str) -> tuple[dict[str, Any], Any, list[
     config: Any = {}
     notes = []
     try:
-        config = Config.fromstring(_part(meta, 'cfg') or '', '.py')
+        config = Config(read_stored(_part(meta, 'cfg')))
         facts |= _from_config(config)
-    except Exception as error:  # It is a Python file, and may import what is not here.
+    except Exception as error:  # Whatever may be written there.
         problem = textwrap.shorten(f'{type(error).__name__}: {error}', 300)
         notes.append(f'the stored config cannot be read ({problem})')
         config = {}

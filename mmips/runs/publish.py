@@ -106,10 +106,6 @@ def select(state: Mapping[str, Tensor], keep_head: bool = False) -> dict[str, Te
                 f'No key of the checkpoint starts with {part!r}; its first keys are '
                 f'{list(state)[:3]}. Give the checkpoint of a model of OpenMMLab, not of a bare '
                 'network; --keep-head is for classifiers alone.')
-    if broken := [key for key, value in state.items()
-                  if key.startswith(wanted) and not value.isfinite().all()]:
-        raise UserError(f'{len(broken)} tensors hold NaN or infinity, the first is {broken[0]}: '
-                        'the run has diverged. Publish an earlier checkpoint of it.')
     # A clone of its own storage: torch.save writes the whole storage that a view looks at.
     return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for key, value in state.items() if key.startswith(wanted)}

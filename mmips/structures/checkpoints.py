@@ -58,7 +58,8 @@ def load_file(filename: str, map_location: Any = None) -> Any:
     if not isinstance(content, Mapping):
         raise UserError(f'{filename} is no checkpoint, but holds a {type(content).__name__}. '
                         f'{ADVICE}')
-    _check_finite(filename, content.get('state_dict', content))
+    for state in (content.get('state_dict', content), content.get('ema_state_dict') or {}):
+        _check_finite(filename, state)
     return content
 
 

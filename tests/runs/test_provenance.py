@@ -42,7 +42,7 @@ def test_describe_a_training_checkpoint():
 
 @pytest.mark.parametrize('meta, words', [
     ({}, 'no config of the network'),
-    (dict(cfg="custom_imports = dict(imports=['absent'])"), 'cannot be read (ImportError')])
+    (dict(cfg='import absent'), 'cannot be read (ValueError: it is no printed config')])
 def test_what_is_not_known_is_left_out_and_said(meta, words):
     facts, config, notes = describe(checkpoint(epoch=0, **meta), 'a/b.pth')
     assert facts == dict(source='b.pth') and not config
