@@ -4,6 +4,7 @@ from typing import Any
 
 from mmips.config import sources
 from mmips.config.pair_checks import check_config
+from mmips.config.type_checks import name_warnings
 from mmips.errors import explained
 from mmips.runs import launch
 
@@ -41,6 +42,8 @@ def evaluate(cfg: Any, out: str | None = None, out_item: str | None = None) -> d
     import mmengine
     from mmengine.evaluator import DumpResults
     runner = build_runner(cfg, ('test_dataloader', ))
+    for doubt in name_warnings(cfg):
+        runner.logger.warning(doubt)
     if out and out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
     metrics = runner.test()
