@@ -6,7 +6,7 @@ from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
 from mmips.config import loading, switches
-from mmips.runs import cli, runner
+from mmips.runs import cli, runner, training
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,7 +44,11 @@ def read_config(args: argparse.Namespace) -> Any:
 
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
-    runner.train(read_config(parse_args(argv)))
+    cfg = read_config(parse_args(argv))
+    try:
+        runner.train(cfg)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(training.how_to_go_on(cfg.work_dir)) from None
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,13 +20,22 @@ TRACEBACK = 'MMIPS_TRACEBACK'
 def readable_failures(main: Callable) -> Callable:
     """Decorate a tool's ``main``: a ``UserError`` ends in its message alone and status 2.
 
-    Any other error keeps its traceback, and so do all with ``MMIPS_TRACEBACK=1``.
+    Ctrl-C ends in status 130, and in what the KeyboardInterrupt says, if anything. Any other error
+    keeps its traceback, and so do all with ``MMIPS_TRACEBACK=1``.
     """
 
     @functools.wraps(main)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return main(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            # The launcher sends it once more.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if os.environ.get(TRACEBACK, '0') != '0':
+                raise
+            if launch.rank() == 0:
+                print('\n' + (str(stop) or 'Stopped.'), file=sys.stderr)
+            raise SystemExit(launch.STOPPED) from None
         except UserError as error:
             if os.environ.get(TRACEBACK, '0') != '0':
                 raise
@@ -35,7 +45,7 @@ def readable_failures(main: Callable) -> Callable:
                 time.sleep(10)
                 message = f'[process {launch.rank()}] {message}'
             print(f'\n{message}\n\n(the full traceback: {TRACEBACK}=1)', file=sys.stderr)
-            raise SystemExit(2) from None
+            raise SystemExit(launch.REFUSED) from None
 
     return wrapped
 
@@ -60,7 +70,8 @@ def add_cfg_options(parser: argparse.ArgumentParser,
     from mmengine.config import DictAction
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help=f'{text}: key=value, for a list key="[a,b]" or key=a,b, for nested '
-                        'ones key="[(a,b),(c,d)]"')
+                        'ones key="[(a,b),(c,d)]"; a key that nothing reads is refused, unless it '
+                        'is meant to be new: +key=value')
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

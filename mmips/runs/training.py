@@ -154,3 +154,11 @@ def last_checkpoint(folder: Path) -> Path | None:
     name = Path(pointer.read_text()).name or (saved[-1].name if saved else 'none')
     checkpoint = pointer.with_name(name)
     return checkpoint if checkpoint.is_file() else None
+
+
+def how_to_go_on(work_dir: str) -> str:
+    """What to do about a training run of train.py that was stopped."""
+    checkpoint = last_checkpoint(Path(work_dir))
+    return ('Stopped before a checkpoint was saved: the same command starts anew.'
+            if checkpoint is None else f'Stopped. The same command with --resume goes on from '
+            f'{Path(work_dir, checkpoint.name)}.')
