@@ -1,10 +1,13 @@
 import copy
+import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 from helpers.configs import load
 from mmengine.config import Config, ConfigDict
 
+from mmips.config.metric_checks import metric_mistakes
 from mmips.config.type_checks import name_warnings, part_mistakes
 
 
@@ -118,3 +121,18 @@ def test_names_that_nothing_reads(name, near):
     said = list(name_warnings(Config({name: 1})))
     assert bool(said) == bool(near)
     assert not near or said[0].startswith(f'{name}: ') and f'(did you mean {near}' in said[0]
+
+
+# They need transformers, or name what their toolbox does not have.
+BEYOND = re.compile('blip|flamingo|otter|llava|minigpt|ofa|clip|dinov2|glip|tracktor|sort')
+
+
+@pytest.mark.parametrize('package', ['mmpretrain', 'mmseg', 'mmdet'])
+def test_nothing_is_found_wrong_with_the_toolboxes_own_configs(package):
+    root = Path(importlib.util.find_spec(package).origin).parent / '.mim/configs'
+    paths = [path for path in sorted(root.glob('*/*.py')) if path.parent.name != '_base_'
+             and not BEYOND.search(path.as_posix()[len(str(root)):])
+             and '_base_ =' in path.read_text()]
+    for path in paths[::40]:
+        cfg = Config.fromfile(path)
+        assert [*part_mistakes(cfg), *metric_mistakes(cfg), *name_warnings(cfg)] == [], path
