@@ -81,7 +81,7 @@ class Builder:
         if isinstance(kind, str):
             self.kinds, names = _find_kinds(kind, scope, where)
             self.unknown = None if self.kinds or not names else names
-        elif kind is not None:
+        elif callable(kind):
             self.kinds = [kind]
         elif path:
             by_epoch = where != 'train_cfg' or node.get('by_epoch', True)
@@ -134,24 +134,27 @@ def _find_kinds(kind: str, scope: str, where: str) -> tuple[list[Any], list[str]
              for entry in entries for name in entry.module_dict])
 
 
-def owners(function: Any) -> list[Any]:
-    """The function that takes the arguments, and those of the classes above."""
-    return [vars(owner)['__init__'] for owner in inspect.getmro(function)[:-1]
-            if '__init__' in vars(owner)] if inspect.isclass(function) else [function]
+def signatures(function: Any) -> list[tuple[Any, list[inspect.Parameter]]]:
+    """Whatever takes the arguments, and its parameters: for a class also of those above it."""
+    owners = [vars(owner)['__init__'] for owner in inspect.getmro(function)[:-1]
+              if '__init__' in vars(owner)] if inspect.isclass(function) else [function]
+    try:
+        return [(owner, list(inspect.signature(owner).parameters.values())) for owner in owners]
+    except (TypeError, ValueError):  # Some of those written in C have none.
+        return [(None, [inspect.Parameter('kwargs', inspect.Parameter.VAR_KEYWORD)])]
 
 
 @functools.cache
 def parameters(function: Any) -> tuple[frozenset[str], bool]:
     """Names of all arguments, also those of the classes above; whether it takes any other."""
     names: set[str] = set()
-    is_open, chain = False, owners(function)
-    for owner in chain:
-        given = inspect.signature(owner).parameters.values()
+    is_open, chain = False, signatures(function)
+    for owner, given in chain:
         kinds = {parameter.kind for parameter in given}
         names |= {parameter.name for parameter in given
                   if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)}
         if inspect.Parameter.VAR_KEYWORD not in kinds:
             break
         # Whoever takes `*args` as well hands both on.
-        is_open |= inspect.Parameter.VAR_POSITIONAL not in kinds or owner is chain[-1]
+        is_open |= inspect.Parameter.VAR_POSITIONAL not in kinds or owner is chain[-1][0]
     return frozenset(names - {'self'}), is_open

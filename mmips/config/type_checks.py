@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmips.config.builders import Builder, owners, registries, runner_keys
+from mmips.config.builders import Builder, registries, runner_keys, signatures
 from mmips.config.sources import iter_parts, type_name
 from mmips.errors import error_text, hint
 
@@ -85,9 +85,11 @@ def _mistakes(node: Any, where: str, scope: str) -> list[Mistake]:
 
 def _is_foreign(node: Any, key: Any, where: str) -> bool:
     """Whether what is below a key is built by other rules than those of the registries."""
-    return type_name(node) in ('Albu', 'Albumentations') or key == 'policies' or (
-        where.startswith(_MODELS) and re.fullmatch(
-            r'(?!init_cfg|train_cfg).*_cfg|nms|dcn|roi_layer|.*_trans', str(key)) is not None)
+    foreign = 'policies|metainfo|.*_args' + (
+        '|(?!init_cfg|train_cfg).*_cfg|nms|dcn|roi_layer|.*_trans'
+        if where.startswith(_MODELS) else '')
+    return (type_name(node) in ('Albu', 'Albumentations')
+            or re.fullmatch(foreign, str(key)) is not None)
 
 
 def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
@@ -95,7 +97,7 @@ def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
     kinds, module = builder.kinds, builder.kinds[0].__module__ if len(builder.kinds) == 1 else ''
     if name not in builder.names:
         # What a model takes out for itself is not known; it is built before it is trained.
-        if where.startswith(_MODELS) and not module.startswith('mmips.') or name[0] == '_':
+        if where.startswith(_MODELS) and not module.startswith('mmips.') or name[:1] == '_':
             return ''
         close = hint(name, builder.names, cutoff=0.85 if builder.is_open else 0.6)
         return f'an argument of {builder.label}{close}' if close or not builder.is_open else ''
@@ -104,7 +106,8 @@ def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
         return f'a whole number, {_AT_LEAST[name]} or more'
     annotation, default = (_annotations(kinds[0]).get(name, (Any, None))
                            if module.startswith(_ANNOTATED) else (Any, None))
-    fits = value == default or name in _MISNAMED or _fits(value, annotation)
+    fits = name in _MISNAMED or _fits(value, annotation) or (
+        type(value) is type(default) and value == default)
     if isinstance(value, float) and not math.isfinite(value) and (
             not fits or math.isnan(value) or where.startswith(_FINITE)):
         return 'a finite number'
@@ -115,8 +118,8 @@ def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
 def _annotations(function: Any) -> dict[str, tuple[Any, Any]]:
     """Annotation and default of each argument, also of those of the classes above."""
     found: dict[str, tuple[Any, Any]] = {}
-    for owner in owners(function):
-        for parameter in inspect.signature(owner).parameters.values():
+    for owner, given in signatures(function):
+        for parameter in given:
             annotation = parameter.annotation
             if isinstance(annotation, str):
                 try:
@@ -158,8 +161,9 @@ def _refused_schedules(cfg: Any) -> list[Mistake]:
         'max_epochs')
     given = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     kinds = Builder(given, scope, 'optim_wrapper.optimizer').kinds
-    # One that is spread over processes needs them.
-    if len(kinds) != 1 or type_name(given) == 'ZeroRedundancyOptimizer':
+    # Of others it is not known what building one does; that one needs a process group.
+    if (len(kinds) != 1 or not kinds[0].__module__.startswith(('torch.', 'mm'))
+            or type_name(given) == 'ZeroRedundancyOptimizer'):
         return []
     optimizer, found = _try('optim_wrapper.optimizer', given, kinds[0],
                             params=[torch.nn.Parameter(torch.zeros(1))])
@@ -186,3 +190,5 @@ def _try(where: str, node: Mapping, kind: Any, **defaults: Any) -> tuple[Any, li
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         reason = error_text(error) or type(error).__name__
         return None, [(where, node, f'what {type_name(node)} takes: {reason}', '')]
+    except Exception:  # No refusal: what this machine, or an ordinary tensor, is not able to.
+        return None, []

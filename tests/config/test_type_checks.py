@@ -4,11 +4,21 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.configs import load
 from mmengine.config import Config, ConfigDict
 
 from mmips.config.metric_checks import metric_mistakes
 from mmips.config.type_checks import name_warnings, part_mistakes
+
+
+class Unable(torch.optim.SGD):
+    """An optimizer that needs what there is not."""
+
+    __module__ = 'torch.optim.unable'
+
+    def __init__(self, *args, **kwargs):
+        raise RuntimeError('fused kernels need a GPU')
 
 
 @pytest.fixture(scope='module')
@@ -82,6 +92,8 @@ def test_a_wrong_value_is_named_with_its_key(shipped, key, value, words):
     (f'{SGD}.lr', -1, SGD, 'SGD takes: Invalid learning rate: -1'),
     ('param_scheduler', [dict(type='MultiStepLR', milestones=[1]), dict(type='StepLR')],
      'param_scheduler.1', "StepLR takes: .*missing .*'step_size'"),
+    # A type may be a class, as in configs that import.
+    (SGD, dict(type=torch.optim.SGD, lr=0.1, momentun=1), f'{SGD}.momentun', 'argument of SGD'),
     ('param_scheduler.end', 0, 'param_scheduler', 'end should be larger than begin'),
 ])
 def test_what_a_part_refuses_is_known_before_training(shipped, key, value, place, words):
@@ -99,6 +111,12 @@ def test_what_a_part_refuses_is_known_before_training(shipped, key, value, place
     ('param_scheduler', [dict(type='CosineAnnealingLR', convert_to_iter_based=True)]),
     ('optim_wrapper.paramwise_cfg', dict(layer_decay_rate=0.7)),
     ('my_own_variable', dict(type='Anything', lr='x')),
+    # What is no part: its type is its own business.
+    ('train_dataloader.dataset.metainfo', dict(points={0: dict(type='upper')})),
+    ('train_dataloader.dataset.backend_args', dict(type='s3')),
+    ('model.backbone.some_cfg', {'': 1}),
+    # What only this machine, or an ordinary tensor, is not able to.
+    (SGD, dict(type=Unable, lr=0.1)), ('custom_hooks', [dict(type=max, x=1)]),
 ])
 def test_what_may_be_passes(shipped, key, value):
     assert part_mistakes(changed(shipped, key, value)) == []
