@@ -1,9 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The processes of a distributed run on a machine without a GPU.
+"""The processes of a distributed run: started by torchrun, also on a machine without a GPU.
 
-mmengine cannot start there by itself: ``init_dist`` calls ``torch.cuda.set_device`` unless a
-process group exists, and the Runner wraps the model with ``device_ids=[local rank]`` unless
-``model_wrapper_cfg`` says otherwise.
+mmengine cannot start on the latter by itself: ``init_dist`` calls ``torch.cuda.set_device``
+unless a process group exists, and the Runner wraps the model with ``device_ids=[local rank]``
+unless ``model_wrapper_cfg`` says otherwise.
 """
 import atexit
 import datetime
@@ -64,7 +64,7 @@ def prepare_distributed(cfg: Any) -> None:
 def start_processes(argv: list[str] | None = None) -> None:
     """torchrun, but without its traceback below what a process has already said itself."""
     from torch.distributed import run
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     try:
         run.run(run.parse_args(argv))
