@@ -88,6 +88,9 @@ class Builder:
             self.kinds = [_import(path if by_epoch else path.replace('Epoch', 'Iter'))]
         extra = extra if kind is None else frozenset()
         self.label = kind if isinstance(kind, str) else getattr(kind, '__name__', where)
+        #: Where the only one of kinds is defined; '' if that is not known.
+        self.module = (getattr(self.kinds[0], '__module__', '') or '') if len(
+            self.kinds) == 1 else ''
         arguments = [parameters(kind) for kind in self.kinds]
         self.names = frozenset(extra).union(TAKEN_OUT if where else (),
                                             *(names for names, _ in arguments))

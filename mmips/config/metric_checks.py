@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmips.config.builders import Builder
-from mmips.config.sources import type_name
+from mmips.config.sources import iter_parts, type_name
 from mmips.errors import hint
 
 # Of each of mmseg's iou_metrics.
@@ -19,7 +19,7 @@ def metric_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
         return
     parts = {f'{field}.{key}': part for field in ('default_hooks', 'custom_hooks',
                                                   'param_scheduler')
-             for key, part in _items(cfg.get(field)) if isinstance(part, Mapping)}
+             for key, part in iter_parts(cfg.get(field)) if isinstance(part, Mapping)}
     for where, part in parts.items():
         for key in ('save_best', 'monitor'):
             for name in _listed(part.get(key)):
@@ -28,12 +28,6 @@ def metric_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
                         for each in names):
                     yield (f'{where}.{key}', name, 'a metric that val_evaluator yields, such as '
                            f'{" or ".join(names)}{hint(name, names)}', '')
-
-
-def _items(node: Any) -> list[tuple[Any, Any]]:
-    if isinstance(node, Mapping):
-        return list(node.items())
-    return list(enumerate(node or ()))
 
 
 def _listed(value: Any) -> list:
@@ -47,6 +41,8 @@ def _validated(cfg: Any) -> list[str]:
         given = given['metrics'] if type_name(given) in ('', 'Evaluator') else []
     names: list[str] = []
     for part in _listed(given):
+        if not isinstance(part, Mapping):
+            return []  # Built already.
         kinds = Builder(part, cfg.get('default_scope') or 'mmengine', '').kinds
         prefix = part.get('prefix') or getattr(kinds[0] if kinds else None, 'default_prefix', None)
         own = {'Accuracy': [f'top{k}' for k in _listed(part.get('topk', 1))],

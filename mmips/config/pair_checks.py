@@ -76,14 +76,17 @@ def check_config(cfg: Any) -> list[str]:
     Raises:
         UserError: All mistakes in one message.
     """
-    facts = _Facts(cfg)
-    mistakes = [mistake for wrong, *mistake in (
-        *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
-    mistakes += map(list, transfer_mistakes(cfg))
-    # Of what is wrong as a whole the parts are left out.
-    wrong = tuple(key for key, *_ in mistakes)
-    mistakes += [list(mistake) for mistake in (*part_mistakes(cfg), *metric_mistakes(cfg))
-                 if not mistake[0].startswith(wrong)]
+    mistakes: list[Any] = part_mistakes(cfg)
+    # The others look into the parts, where these are parts.
+    if all('.' in key for key, *_ in mistakes):
+        facts = _Facts(cfg)
+        wholes = [mistake for wrong, *mistake in (
+            *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
+        wholes += map(list, transfer_mistakes(cfg))
+        # Of what is wrong as a whole the parts are left out.
+        wrong = tuple(key for key, *_ in wholes)
+        mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))
+                               if not mistake[0].startswith(wrong))]
     if mistakes:
         raise UserError('This config cannot train as it is:' + ''.join(
             f'\n\n{key} = {_plain(value)!r}\n  expected: {expected}'

@@ -42,12 +42,13 @@ _LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable,
 
 def part_mistakes(cfg: Any) -> list[Mistake]:
     """Every mistake in the parts of a config that the Runner reads."""
-    read = {key: cfg[key] for key in runner_keys().intersection(cfg)}
+    read = {key: value for key, value in cfg.items() if key in runner_keys()}
     scope = cfg.get('default_scope') or 'mmengine'
     if not registries(scope):
         return [('default_scope', scope, 'an installed toolbox, such as mmpretrain', '')]
     found = _mistakes(read, '', scope)
-    if not any(key.startswith(('optim_wrapper', 'param_scheduler')) for key, *_ in found):
+    if not any(key.startswith(('optim_wrapper', 'param_scheduler', 'train_cfg'))
+               for key, *_ in found):
         found += _refused_schedules(cfg)
     return found
 
@@ -78,7 +79,7 @@ def _mistakes(node: Any, where: str, scope: str) -> list[Mistake]:
         expected = _expected(builder, where, str(key), value)
         if expected:
             found.append((f'{where}.{key}' if where else str(key), value, expected, ''))
-    if not found and [kind.__module__.startswith(_TRIED) for kind in builder.kinds] == [True]:
+    if not found and builder.module.startswith(_TRIED):
         found += _try(where, node, builder.kinds[0])[1]
     return found
 
@@ -94,18 +95,18 @@ def _is_foreign(node: Any, key: Any, where: str) -> bool:
 
 def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
     """What an argument of a part would have to be; '' if it may be what it is."""
-    kinds, module = builder.kinds, builder.kinds[0].__module__ if len(builder.kinds) == 1 else ''
     if name not in builder.names:
         # What a model takes out for itself is not known; it is built before it is trained.
-        if where.startswith(_MODELS) and not module.startswith('mmips.') or name[:1] == '_':
+        if where.startswith(_MODELS) and not builder.module.startswith('mmips.') or (
+                name[:1] == '_'):
             return ''
         close = hint(name, builder.names, cutoff=0.85 if builder.is_open else 0.6)
         return f'an argument of {builder.label}{close}' if close or not builder.is_open else ''
     if name in _AT_LEAST and value is not None and not (
             _fits(value, int) and value >= _AT_LEAST[name]):
         return f'a whole number, {_AT_LEAST[name]} or more'
-    annotation, default = (_annotations(kinds[0]).get(name, (Any, None))
-                           if module.startswith(_ANNOTATED) else (Any, None))
+    known = _annotations(builder.kinds[0]) if builder.module.startswith(_ANNOTATED) else {}
+    annotation, default = known.get(name, (Any, None))
     fits = name in _MISNAMED or _fits(value, annotation) or (
         type(value) is type(default) and value == default)
     if isinstance(value, float) and not math.isfinite(value) and (
@@ -160,21 +161,24 @@ def _refused_schedules(cfg: Any) -> list[Mistake]:
     scope, epochs = cfg.get('default_scope') or 'mmengine', (cfg.get('train_cfg') or {}).get(
         'max_epochs')
     given = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
-    kinds = Builder(given, scope, 'optim_wrapper.optimizer').kinds
+    builder = Builder(given, scope, 'optim_wrapper.optimizer')
     # Of others it is not known what building one does; that one needs a process group.
-    if (len(kinds) != 1 or not kinds[0].__module__.startswith(('torch.', 'mm'))
+    if (not builder.module.startswith(('torch.', 'mm'))
             or type_name(given) == 'ZeroRedundancyOptimizer'):
         return []
-    optimizer, found = _try('optim_wrapper.optimizer', given, kinds[0],
+    optimizer, found = _try('optim_wrapper.optimizer', given, builder.kinds[0],
                             params=[torch.nn.Parameter(torch.zeros(1))])
     schedules = cfg.get('param_scheduler') or []
     parts: list[tuple[str, Any]] = [('param_scheduler', schedules)] if 'type' in schedules else [
         (f'param_scheduler.{number}', part) for number, part in iter_parts(schedules)]
     for where, given in parts if optimizer else ():
-        kinds = Builder(given, scope, where).kinds
+        if not isinstance(given, Mapping):
+            continue  # Built already.
+        builder = Builder(given, scope, where)
         end = dict(end=epochs) if epochs and given.get('by_epoch', True) else {}
-        if len(kinds) == 1:
-            found += _try(where, given, kinds[0], optimizer=optimizer, epoch_length=1000, **end)[1]
+        if builder.module.startswith(('torch.', 'mm')):
+            found += _try(where, given, builder.kinds[0], optimizer=optimizer, epoch_length=1000,
+                          **end)[1]
     return found
 
 

@@ -102,6 +102,14 @@ def test_mistakes(changes, words):
         check_config(make(**changes))
 
 
+@pytest.mark.parametrize('key, value', [
+    ('model', 'x'), ('train_dataloader', 3), ('custom_hooks', 'x'), ('val_evaluator', 'Accuracy'),
+    ('train_cfg', 'x'), ('optim_wrapper', 3), ('param_scheduler', 'x'), ('default_hooks', 3)])
+def test_what_is_no_part_at_all_is_named(key, value):
+    with pytest.raises(UserError, match=f'\n{key} = {value!r}\n  expected: .*Dict'):
+        check_config(make(**{key: value}))
+
+
 @pytest.mark.parametrize('changes', [{}, dict(model__train_cfg=dict(augments=[NESTED]))])
 def test_sound_configs_pass_without_a_word(changes):
     assert check_config(make(**changes)) == []

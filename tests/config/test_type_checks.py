@@ -116,7 +116,8 @@ def test_what_a_part_refuses_is_known_before_training(shipped, key, value, place
     ('train_dataloader.dataset.backend_args', dict(type='s3')),
     ('model.backbone.some_cfg', {'': 1}),
     # What only this machine, or an ordinary tensor, is not able to.
-    (SGD, dict(type=Unable, lr=0.1)), ('custom_hooks', [dict(type=max, x=1)]),
+    (SGD, dict(type=Unable, lr=0.1)), ('custom_hooks', [dict(type=max, x=1),
+                                                         dict(type=torch.relu)]),
 ])
 def test_what_may_be_passes(shipped, key, value):
     assert part_mistakes(changed(shipped, key, value)) == []
