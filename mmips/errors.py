@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Errors that whoever runs a tool can mend; tools print them without a traceback."""
-from collections.abc import Collection, Iterator
+import difflib
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +25,12 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
     """Refuse an argument of a part of a config that is none of the choices."""
     if value not in choices:
         raise ValueError(f'{name} must be {" or ".join(map(repr, choices))}, got {value!r}.')
+
+
+def hint(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str:
+    """The names that a misspelt one may stand for, as the end of a sentence; '' without any."""
+    found = difflib.get_close_matches(str(name), set(map(str, known)), cutoff=cutoff)
+    return f' (did you mean {" or ".join(found)}?)' if found else ''
 
 
 def error_text(error: BaseException) -> str:

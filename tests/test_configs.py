@@ -25,6 +25,9 @@ from mmengine.config import Config
 from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
+from mmips.config.metric_checks import metric_mistakes
+from mmips.config.type_checks import name_warnings, part_mistakes
+
 MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
 CONFIGS = names('ips')
 IPS = [name for name in CONFIGS if '_ips' in name]
@@ -155,6 +158,12 @@ def test_network_fits_the_classes_and_has_the_papers_size(name):
     if name in CIFAR:
         millions = PARAMETERS[Path(name).stem.partition('_')[0]]
         assert parameters / 1e6 == pytest.approx(millions, abs=0.006 if millions > 2 else 0.0006)
+
+
+@pytest.mark.parametrize('name', names('ips', 'seg', 'det'))
+def test_nothing_is_found_wrong_with_a_shipped_config(name):
+    cfg = load(name)
+    assert [*part_mistakes(cfg), *metric_mistakes(cfg), *name_warnings(cfg)] == []
 
 
 def test_base_names_are_unique():  # mim looks a config up by them

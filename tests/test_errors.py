@@ -2,7 +2,7 @@ import urllib.error
 
 import pytest
 
-from mmips.errors import MissingFileError, UserError, error_text, explained
+from mmips.errors import MissingFileError, UserError, error_text, explained, hint
 
 
 def chained():
@@ -50,3 +50,8 @@ def test_last_line_of_a_worker_is_its_message():
 def test_a_missing_file_is_said_in_words():
     assert str(MissingFileError('no a.pth', 'b')) == "('no a.pth', 'b')"
     assert isinstance(MissingFileError('x'), FileNotFoundError)
+
+
+def test_a_hint_names_what_may_be_meant():
+    assert hint('momentun', ['momentum', 'momentum', 'lr', 1]) == ' (did you mean momentum?)'
+    assert hint('x', ['momentum']) == ''

@@ -7,6 +7,13 @@ if [ $# -lt 3 ]; then
     echo "usage: bash $0 PARTITION JOB_NAME CONFIG [WORK_DIR] [options of train.py]" >&2
     exit 2
 fi
+for name in GPUS GPUS_PER_NODE CPUS_PER_TASK; do
+    case "${!name:-1}" in
+        0* | *[!0-9]*)
+            echo "$name must be a number, 1 or more, got '${!name}'" >&2
+            exit 2 ;;
+    esac
+done
 PARTITION=$1
 JOB_NAME=$2
 CONFIG=$3

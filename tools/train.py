@@ -6,7 +6,7 @@ from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
 from mmips.config import loading, switches
-from mmips.runs import cli, runner
+from mmips.runs import cli, runner, work_dir
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,7 +48,11 @@ def read_config(args: argparse.Namespace) -> Any:
 @cli.readable_failures
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    runner.train(read_config(args), args.overwrite)
+    cfg = read_config(args)
+    try:
+        runner.train(cfg, args.overwrite)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(work_dir.how_to_go_on(cfg.work_dir)) from None
 
 
 if __name__ == '__main__':

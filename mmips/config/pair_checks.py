@@ -8,8 +8,10 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from mmips.config.metric_checks import metric_mistakes
 from mmips.config.sources import type_name
 from mmips.config.transfer_checks import transfer_mistakes, transfer_warnings
+from mmips.config.type_checks import name_warnings, part_mistakes
 from mmips.errors import UserError
 
 SWAP = 'IntraClassPatchSwap'
@@ -69,20 +71,29 @@ def _iter_augments(node: Any, key: str, whole_pairs: bool = False
 
 
 def check_config(cfg: Any) -> list[str]:
-    """Warnings about what a training config says of pairs, swaps, distillation and transfer.
+    """Warnings about what a training config says of its parts, pairs, distillation and transfer.
 
     Raises:
         UserError: All mistakes in one message.
     """
-    facts = _Facts(cfg)
-    mistakes = [mistake for wrong, *mistake in (
-        *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
-    mistakes += map(list, transfer_mistakes(cfg))
+    mistakes: list[Any] = part_mistakes(cfg)
+    # The others look into the parts, where these are parts.
+    if all('.' in key for key, *_ in mistakes):
+        facts = _Facts(cfg)
+        wholes = [mistake for wrong, *mistake in (
+            *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
+        wholes += map(list, transfer_mistakes(cfg))
+        # Of what is wrong as a whole the parts are left out.
+        wrong = tuple(key for key, *_ in wholes)
+        mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))
+                               if not mistake[0].startswith(wrong))]
     if mistakes:
         raise UserError('This config cannot train as it is:' + ''.join(
-            f'\n\n{key} = {_plain(value)!r}\n  expected: {expected}\n  write:    {advice}'
+            f'\n\n{key} = {_plain(value)!r}\n  expected: {expected}'
+            + (f'\n  write:    {advice}' if advice else '')
             for key, value, expected, advice in mistakes))
-    return [*(text for doubt, text in _doubts(facts) if doubt), *transfer_warnings(cfg)]
+    return [*(text for doubt, text in _doubts(facts) if doubt), *transfer_warnings(cfg),
+            *name_warnings(cfg)]
 
 
 def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:

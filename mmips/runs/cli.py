@@ -5,6 +5,7 @@ import errno
 import functools
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ _MENDABLE = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errn
 def readable_failures(main: Callable) -> Callable:
     """Decorate a tool's ``main``: a ``UserError`` ends in its message alone and status 2.
 
-    Any other error keeps its traceback, and so do all with ``MMIPS_TRACEBACK=1``.
+    Ctrl-C ends in status 130, and in what the KeyboardInterrupt says, if anything. Any other error
+    keeps its traceback, and so do all with ``MMIPS_TRACEBACK=1``.
     """
 
     @functools.wraps(main)
@@ -34,6 +36,14 @@ def readable_failures(main: Callable) -> Callable:
         logging.raiseExceptions = False
         try:
             return main(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            # The launcher sends it once more.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if os.environ.get(TRACEBACK, '0') != '0':
+                raise
+            if launch.rank() == 0:
+                print('\n' + (str(stop) or 'Stopped.'), file=sys.stderr)
+            raise SystemExit(launch.STOPPED) from None
         except (UserError, OSError) as error:
             mendable = isinstance(error, UserError) or error.errno in _MENDABLE
             if not mendable or os.environ.get(TRACEBACK, '0') != '0':
@@ -44,7 +54,7 @@ def readable_failures(main: Callable) -> Callable:
                 time.sleep(10)
                 message = f'[process {launch.rank()}] {message}'
             print(f'\n{message}\n\n(the full traceback: {TRACEBACK}=1)', file=sys.stderr)
-            raise SystemExit(2) from None
+            raise SystemExit(launch.REFUSED) from None
 
     return wrapped
 
@@ -86,7 +96,8 @@ def add_cfg_options(parser: argparse.ArgumentParser,
     from mmips.config.option_values import OptionAction
     parser.add_argument('--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE',
                         help=f'{text}: key=value, for a list key="[a,b]" or key=a,b, for nested '
-                        'ones key="[(a,b),(c,d)]", for a text with commas key="\'a,b\'"')
+                        'ones key="[(a,b),(c,d)]", for a text with commas key="\'a,b\'"; a key '
+                        'that nothing reads is refused, unless it is meant to be new: +key=value')
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""The processes of a distributed run on a machine without a GPU.
+"""The processes of a distributed run: started by torchrun, also on a machine without a GPU.
 
-mmengine cannot start there by itself: ``init_dist`` calls ``torch.cuda.set_device`` unless a
-process group exists, and the Runner wraps the model with ``device_ids=[local rank]`` unless
-``model_wrapper_cfg`` says otherwise.
+mmengine cannot start on the latter by itself: ``init_dist`` calls ``torch.cuda.set_device``
+unless a process group exists, and the Runner wraps the model with ``device_ids=[local rank]``
+unless ``model_wrapper_cfg`` says otherwise.
 """
 import atexit
 import datetime
@@ -16,6 +16,8 @@ from mmips.errors import UserError
 
 #: Registered with mmengine's MODEL_WRAPPERS by :func:`_use_cpu_wrapper`.
 CPU_WRAPPER = 'CPUDistributedDataParallel'
+#: The exit status of a tool after a message of its own: a wrong input, Ctrl-C.
+REFUSED, STOPPED = 2, 130
 # What says so under torchrun, Slurm and MPI.
 _VARIABLES = {'RANK': ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'),
               'LOCAL_RANK': ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')}
@@ -59,6 +61,22 @@ def prepare_distributed(cfg: Any) -> None:
         atexit.register(_end_process_group)
 
 
+def start_processes(argv: list[str] | None = None) -> None:
+    """torchrun, but without its traceback below what a process has already said itself."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    try:
+        run.run(run.parse_args(argv))
+    except SignalException as stop:
+        raise SystemExit(128 + stop.sigval) from None
+    except ChildFailedError as error:
+        code = error.get_first_failure()[1].exitcode
+        if code in (REFUSED, STOPPED):
+            raise SystemExit(code) from None
+        raise
+
+
 def _end_process_group() -> None:
     from torch import distributed
     if distributed.is_initialized():
@@ -94,3 +112,7 @@ def _use_cpu_wrapper(cfg: Any) -> None:
             super().__init__(module=revert_sync_batchnorm(module), **kwargs)
 
     MODEL_WRAPPERS.register_module(CPU_WRAPPER, force=True, module=CPUDistributedDataParallel)
+
+
+if __name__ == '__main__':
+    start_processes()

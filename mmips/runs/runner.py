@@ -5,6 +5,7 @@ from typing import Any
 
 from mmips.config import sources
 from mmips.config.pair_checks import check_config
+from mmips.config.type_checks import name_warnings
 from mmips.errors import UserError, explained
 from mmips.runs import launch, loaders, work_dir
 
@@ -91,6 +92,8 @@ def evaluate(cfg: Any, out: str | None = None, out_item: str | None = None) -> d
     prepare(cfg, fields)
     with as_data():
         runner = build_runner(cfg, fields)
+        for doubt in name_warnings(cfg):
+            runner.logger.warning(doubt)
         if out and out_item != 'metrics':
             runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
         metrics = runner.test()

@@ -93,6 +93,13 @@ def newest_whole(folder: str | os.PathLike) -> tuple[Path | None, list[str]]:
     return None, problems
 
 
+def how_to_go_on(folder: str | os.PathLike) -> str:
+    """What to do about a training run of train.py that was stopped."""
+    found = checkpoints(folder)
+    return (f'Stopped. The same command with --resume goes on from {found[0]}.' if found else
+            'Stopped before a checkpoint was saved: the same command starts anew.')
+
+
 def refuse_finished(folder: str | os.PathLike, overwrite: bool = False) -> None:
     """Raise where a run that does not resume would overwrite checkpoints; or remove them."""
     found = checkpoints(folder)

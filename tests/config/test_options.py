@@ -61,12 +61,43 @@ def test_merges_what_is_read(cfg, key, value):
     ('model.train_cfg.augments.prob', 1, 'augments.prob.: 1} do not fit the config: TypeError'),
     ('custom_hooks.9', 1, 'custom_hooks.9.: 1} do not fit .* exceeds the length of list'),
     ('model.backbone.depth.x', 1, 'depth.x.: 1} do not fit the config: TypeError'),
+    # Of what has no type, by its place.
+    ('train_dataloader.num_worker', 1, 'did you mean num_workers'),
+    ('randomness.sed', 1, 'did you mean seed'),
+    ('env_cfg.benchmark', True, 'did you mean cudnn_benchmark'),
+    ('env_cfg.mp_cfg.start', 1, 'it takes distributed, mp_start_method, opencv_num_threads'),
+    ('auto_scale_lr.enabled', True, 'did you mean enable'),
+    ('train_cfg.max_epoch', 1, 'did you mean max_epochs'),
+    ('optim_wrapper.clip_grad.max_nrm', 1, 'did you mean max_norm'),
+    ('type', 1, "the Runner reads no 'type'"),
+    # Of what takes anything only to hand it on, or takes nothing.
+    ('model.decode_head.num_classes', 1, "model of type .* has no 'decode_head'"),
+    ('param_scheduler.milestone', [1], 'did you mean milestones'),
+    ('custom_hooks.0.x', 1, "custom_hooks.0 of type 'mmips.EpochSeedHook' has no 'x'"),
+    # In what is new as a whole.
+    ('default_hooks.early', dict(type='EarlyStoppingHook', monitr='loss'), 'did you mean monitor'),
+    ('custom_hooks', [dict(type='EMAHook'), dict(type='mmips.EpochSeedHook', x=1)],
+     'option custom_hooks.1.x does not exist'),
 ])
 def test_refuses_what_nothing_reads(cfg, key, value, words):
     before = copy.deepcopy(cfg.to_dict())
     with pytest.raises(UserError, match=words):
         merge_options(cfg, {key: value})
     assert cfg.to_dict() == before
+
+
+@pytest.mark.parametrize('key', ['my_own_name', 'model.alhpa', 'train_dataloader.num_worker',
+                                 'my_own_name.below.it', 'custom_hooks.0.x'])
+def test_a_plus_lets_a_new_key_pass(cfg, key):
+    with pytest.raises(UserError):
+        merge_options(cfg, {key: 1})
+    with pytest.raises(UserError, match=r'of type .* has no .*meant to be new: \+model.alhpa='):
+        merge_options(cfg, {'model.alhpa': 1})
+    merge_options(cfg, {f'+{key}': 1, 'model.alpha': 2})
+    node = cfg
+    for part in key.split('.'):
+        node = node[int(part) if part.isdigit() else part]
+    assert node == 1 and cfg.model.alpha == 2 and not any('+' in name for name in cfg)
 
 
 def test_order_does_not_matter(cfg):

@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 
 from mmips.compat import EnvironmentProblem
@@ -39,6 +41,22 @@ def test_other_errors_keep_their_traceback_and_all_on_request(monkeypatch, error
     monkeypatch.setenv(cli.TRACEBACK, asked)
     with pytest.raises(type(error)):
         fail(error)()
+
+
+@pytest.mark.parametrize('said, rank, expected', [
+    ('Stopped. Go on by x.', '0', '\nStopped. Go on by x.\n'), ('', '0', '\nStopped.\n'),
+    ('', '1', '')])
+def test_ctrl_c_ends_in_one_line_of_the_first_process(monkeypatch, capsys, said, rank, expected):
+    monkeypatch.setenv('RANK', rank)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            fail(KeyboardInterrupt(said))()
+        # A launcher sends it to each process once more.
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught.value.code == 130 and capsys.readouterr().err == expected
 
 
 def test_other_processes_wait_for_the_first(monkeypatch, capsys):

@@ -1,3 +1,4 @@
+import signal
 import socket
 
 import pytest
@@ -5,9 +6,20 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODEL_WRAPPERS
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from mmips.errors import UserError
 from mmips.runs import launch
+
+
+def raising(error):
+    """A function that fails."""
+
+    def fail(*args):
+        raise error
+
+    return fail
 
 
 class Net(BaseModel):
@@ -71,6 +83,23 @@ def test_a_wrapper_keeps_its_options_or_is_refused(no_gpu):
     cfg.model_wrapper_cfg.type = 'MMFullyShardedDataParallel'
     with pytest.raises(UserError, match="type='MMFullyShardedDataParallel' cannot run without"):
         launch._use_cpu_wrapper(cfg)
+
+
+@pytest.mark.parametrize('code', [launch.REFUSED, launch.STOPPED, 1])
+def test_torchrun_adds_no_traceback_to_a_message(monkeypatch, code):
+    """Unless a process has failed without one."""
+    failure = ProcessFailure(local_rank=0, pid=1, exitcode=code, error_file='')
+    monkeypatch.setattr('torch.distributed.run.run', raising(ChildFailedError('x', {0: failure})))
+    with pytest.raises(ChildFailedError if code == 1 else SystemExit) as caught:
+        launch.start_processes(['train.py'])
+    assert code == 1 or caught.value.code == code
+
+
+def test_ctrl_c_reaches_torchrun_too(monkeypatch):
+    monkeypatch.setattr('torch.distributed.run.run', raising(SignalException('x', signal.SIGINT)))
+    with pytest.raises(SystemExit) as caught:
+        launch.start_processes(['train.py'])
+    assert caught.value.code == 130
 
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm'])

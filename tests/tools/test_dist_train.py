@@ -80,6 +80,23 @@ def test_usage(run_command, name, count):
     assert done.returncode == 2 and f'usage: bash {ROOT}/tools/{name}.sh' in done.stderr
 
 
+@pytest.mark.parametrize('count', ['two', '0', '-1', '', '1.5'])
+@pytest.mark.parametrize('name, given', [
+    ('dist_train', ['c.py']), ('dist_test', ['c.py', 'w.pth'])])
+def test_a_number_of_processes_that_is_none(run_command, name, given, count):
+    done = run_command('bash', ROOT / f'tools/{name}.sh', *given, count)
+    assert done.returncode == 2
+    assert f"GPUS must be a number of processes, 1 or more, got '{count}'" in done.stderr
+
+
+@pytest.mark.parametrize('name', ['slurm_train', 'slurm_test'])
+@pytest.mark.parametrize('variable', ['GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK'])
+def test_a_number_for_slurm_that_is_none(run_command, name, variable):
+    done = run_command('bash', ROOT / f'tools/{name}.sh', *'abcd', **{variable: 'two'})
+    assert done.returncode == 2
+    assert f"{variable} must be a number, 1 or more, got 'two'" in done.stderr
+
+
 @pytest.mark.parametrize('name, given, expected', [
     ('slurm_train', ['c.py', 'my work', '--amp'],
      ['c.py', '--launcher=slurm', '--work-dir=my work', '--amp']),

@@ -1,10 +1,14 @@
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 from mmpretrain.models import ResNet
 
 import mmips
@@ -71,7 +75,9 @@ def ends_in(train, capsys, *argv):
     ([], [], ['image-net.org', 'data/imagenet/train   (in ']),
     (['--resume', 'no.pth'], ['small'], ["'no.pth', named by load_from"]),
     ([], ['small', *HALF], ["sampler=dict(type='mmips.PairedClassSampler')", 'batch_size = 7']),
-    ([], ['model.alhpa=1'], ['did you mean alpha?'])])
+    ([], ['model.alhpa=1'], ['did you mean alpha?']),
+    ([], ['small', 'model.alpha=nan', '+optim_wrapper.optimizer.momentun=1'],
+     ['alpha = nan', 'an argument of SGD (did you mean momentum?)'])])
 def test_a_run_that_cannot_start_says_why_and_leaves_nothing(train, capsys, elsewhere, small_in1k,
                                                              argv, options, words):
     given = [option for name in options for option in (small_in1k if name == 'small' else [name])]
@@ -110,11 +116,42 @@ def test_the_first_step_explains_itself(train, capsys, digits_config):
     assert 'mmips.PairedClassSampler' in said
 
 
-def test_doubts_are_kept_in_the_log(train, digits_config, elsewhere):
-    train([str(digits_config), '--work-dir', 'w', '--no-validate', '--cfg-options',
+class CtrlC(Hook):
+    """Presses Ctrl-C at some point of a run."""
+
+    def __init__(self, when):
+        setattr(self, when, lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGINT))
+
+
+@pytest.mark.parametrize('when, words', [
+    ('before_run', 'Stopped before a checkpoint was saved: the same command starts anew.'),
+    ('after_train_iter', 'Stopped before a checkpoint was saved: the same command starts anew.'),
+    ('after_val_iter', 'Stopped. The same command with --resume goes on from w/epoch_1.pth.')])
+def test_ctrl_c_says_how_to_go_on(train, capsys, digits_config, when, words):
+    HOOKS.register_module(module=CtrlC, force=True)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            train([str(digits_config), '--work-dir', 'w', '--cfg-options',
+                   'default_hooks.stop.type=CtrlC', f'default_hooks.stop.when={when}'])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught.value.code == 130
+    said = capsys.readouterr().err
+    assert said.endswith(f'\n{words}\n') and 'Traceback' not in said
+
+
+def test_doubts_are_kept_in_the_log(train, evaluate, digits_config, elsewhere):
+    (elsewhere / 'misspelt.py').write_text(
+        f'_base_ = [{str(digits_config)!r}]\nload_form = None\n')
+    train(['misspelt.py', '--work-dir', 'w', '--no-validate', '--cfg-options',
            'model.train_cfg=None'])
-    log, = elsewhere.glob('w/*/*.log')
-    assert 'distilled, but not swapped' in log.read_text()
+    # mmengine keeps a logger by this name, which has the second in it.
+    evaluate(['misspelt.py', 'w/epoch_1.pth', '--work-dir', 't', '--cfg-options',
+              'experiment_name=another'])
+    trained, tested = (next(elsewhere.glob(f'{folder}/*/*.log')).read_text() for folder in 'wt')
+    assert 'distilled, but not swapped' in trained
+    assert all('load_form: nothing reads this name' in log for log in (trained, tested))
 
 
 def test_amp_on_a_cpu_is_bfloat16(train, digits_config, elsewhere, monkeypatch, capsys):
