@@ -172,11 +172,8 @@ def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
 def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
     """``(config key, path)`` of every local checkpoint that a config names and the disk lacks."""
     named = list(_iter_checkpoints(cfg.get('model') or {}, 'model'))
-    last = Path(cfg.get('work_dir') or '', 'last_checkpoint')
     if cfg.get('load_from'):
         named.append(('load_from', cfg.load_from))
-    elif cfg.get('resume') and last.is_file():
-        named.append((f'--resume (from {last})', last.read_text().strip()))
     return [(key, path) for key, path in named
             if is_local(path) and not osp.isfile(osp.expanduser(path))]
 

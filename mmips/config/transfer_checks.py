@@ -3,7 +3,6 @@
 
 Each was seen to train on in silence, or to fail only at the first validation.
 """
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,8 +47,3 @@ def transfer_warnings(cfg: Any) -> Iterator[str]:
                'model.backbone is a ResNet of style pytorch. For a backbone of mmpretrain write '
                f'model = dict(data_preprocessor=dict(std=[58.395, 57.12, 57.375])), with '
                'mean=[123.675, 116.28, 103.53] and bgr_to_rgb=True.')
-    # Those that the toolbox itself names, torchvision://resnet50 and the like, do fit.
-    own = re.match(r'^(?!https?:)[\w-]+://', str(pretrained.get('checkpoint')))
-    if 'CheckPretrained' not in map(type_name, cfg.get('custom_hooks') or []) and not own:
-        yield ('model.backbone.init_cfg names a checkpoint, but nothing checks that it fills the '
-               "backbone. Add dict(type='mmips.CheckPretrained') to custom_hooks.")

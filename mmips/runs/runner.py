@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """One run by mmengine's Runner: built, trained, tested."""
 import contextlib
+import re
 from typing import Any
 
 from mmips.config import sources
@@ -38,8 +39,10 @@ def _register_checks(runner: Any) -> None:
     from mmips.engine.hooks.monitor import bare_model
     init: Any = getattr(getattr(bare_model(runner), 'backbone', None), 'init_cfg', None) or []
     # Those that a toolbox itself names, torchvision://resnet50 and the like, do fit.
-    from_file = any(part.get('type') == 'Pretrained' and sources.is_local(part['checkpoint'])
-                    for part in ([init] if hasattr(init, 'get') else init))
+    from_file = any(
+        part.get('type') == 'Pretrained' and not re.match(r'(?!https?:)[\w-]+://',
+                                                          str(part.get('checkpoint')))
+        for part in ([init] if hasattr(init, 'get') else init))
     for kind, wanted in ((CheckLoaded, True), (CheckPretrained, from_file)):
         if wanted and not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
