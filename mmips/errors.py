@@ -1,12 +1,14 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Errors that whoever runs a tool can mend; tools print them without a traceback."""
 import difflib
+import reprlib
+import traceback
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# By these the MM stack tells a user what is wrong with a config; others, such as torch's
-# RuntimeError, need their traceback.
+# By these the MM stack tells a user what is wrong. Others, such as torch's RuntimeError, need their
+# traceback, unless it shows which part of a config could not be built.
 _REFUSALS = (ValueError, TypeError, KeyError, OSError, AssertionError, ImportError)
 
 
@@ -48,19 +50,35 @@ def error_text(error: BaseException) -> str:
 def explained(problem: str, if_offline: str = '') -> Iterator[None]:
     """Make a refusal of the MM stack, while it builds, a ``UserError`` that starts ``problem``.
 
+    It names the part that is not built, and says the line of code where the error says nothing.
     Where a download may be tried meanwhile, ``if_offline`` is said instead when it fails.
     """
     try:
         yield
     except UserError:
         raise
-    except (*_REFUSALS, RuntimeError) as error:
-        text = error_text(error)
-        if if_offline and _is_failed_download(error):
+    except Exception as error:
+        text, part = error_text(error), _part_being_built(error)
+        if if_offline and isinstance(error, (*_REFUSALS, RuntimeError)) and (
+                _is_failed_download(error)):
             raise UserError(f'{if_offline}\n  (the download failed: {text})') from error
-        if not text or not isinstance(error, _REFUSALS):
+        if not part and not (text and isinstance(error, _REFUSALS)):
             raise
-        raise UserError(f'{problem}: {type(error).__name__}: {text}') from error
+        text = text or traceback.extract_tb(error.__traceback__)[-1].line or ''
+        raise UserError(f'{problem}: {part}{type(error).__name__}: {text}') from error
+
+
+def _part_being_built(error: BaseException) -> str:
+    """The innermost part of a config that mmengine was building, to begin a message with."""
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)
+              if frame.f_code.co_name == 'build_from_cfg' and frame.f_locals.get('obj_cls')]
+    if not frames:
+        return ''
+    # What is built already, such as a whole Runner's config, says nothing in short.
+    given = ', '.join(f'{key}={reprlib.repr(value)}' for key, value in dict(
+        frames[-1].get('args') or {}).items() if key != 'cfg')
+    name = getattr(frames[-1]['obj_cls'], '__name__', frames[-1]['obj_cls'])
+    return f'{name}({given[:300]}): '
 
 
 def _is_failed_download(error: BaseException | None) -> bool:

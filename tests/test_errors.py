@@ -31,6 +31,21 @@ def test_others_pass(error):
     assert caught.value is error
 
 
+def test_a_part_that_is_not_built_is_named():
+    from mmengine.registry import Registry
+    parts = Registry('part')
+
+    @parts.register_module()
+    class Part:
+        def __init__(self, inner=None, size=1):
+            assert size > 0
+            self.inner = inner and parts.build(inner)
+
+    with pytest.raises(UserError, match=r'^not built: Part\(size=-1\): AssertionError: assert'):
+        with explained('not built'):
+            parts.build(dict(type='Part', inner=dict(type='Part', size=-1)))
+
+
 @pytest.mark.parametrize('error, said', [
     (urllib.error.URLError('off'), 'off'), (chained(), 'bad archive'),
     (AssertionError('Download failed or shared storage'), 'Download failed'),

@@ -34,6 +34,9 @@ _PLACES: dict[str, tuple[str, set[str]]] = {
         'lr_mult', 'decay_mult', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult',
         'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate',
         'custom_keys', '**'}),  # And what a constructor of its own reads.
+    'default_hooks': ('', {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
+                          'checkpoint', 'visualization', 'invalid_loss', '**'}),
+    r'env_cfg\.dist_cfg': ('mmengine.dist.init_dist', {'backend', 'timeout'}),
     'env_cfg': ('', {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
     r'env_cfg\.mp_cfg': ('mmengine.utils.dl_utils.set_multi_processing', set()),
     'auto_scale_lr': ('', {'base_batch_size', 'enable'}),
@@ -53,6 +56,7 @@ _REGISTRIES = {
     r'\w+_evaluator(\.metrics)?(\.\d+)?': 'metric|evaluator',
     r'\w+_dataloader(\.dataset|\.datasets\.\d+)+': 'dataset',
     r'\w+_dataloader\.(batch_)?sampler': 'data sampler',
+    r'\w+_dataloader\.(collate_fn|worker_init_fn)': 'function',
     r'.*\.pipeline\.\d+': 'transform',
     'visualizer': 'visualizer',
     r'.*\.vis_backends\.\d+': 'vis_backend',
@@ -80,11 +84,13 @@ class Builder:
         self.unknown: list[str] | None = None
         if isinstance(kind, str):
             self.kinds, names = _find_kinds(kind, scope, where)
-            self.unknown = None if self.kinds or not names else names
+            # A package without registries that are known may have anything.
+            lets_pass = not names and kind.rpartition('.')[0].isidentifier()
+            self.unknown = None if self.kinds or lets_pass else names
         elif callable(kind):
             self.kinds = [kind]
         elif path:
-            by_epoch = where != 'train_cfg' or node.get('by_epoch', True)
+            by_epoch = where != 'train_cfg' or node.get('by_epoch')
             self.kinds = [_import(path if by_epoch else path.replace('Epoch', 'Iter'))]
         extra = extra if kind is None else frozenset()
         self.label = kind if isinstance(kind, str) else getattr(kind, '__name__', where)

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmips.config import paths
 from mmips.config.options import merge_options
+from mmips.config.structure import check_structure
 from mmips.errors import UserError, error_text
 
 
@@ -22,6 +23,7 @@ def load_config(name: str, options: dict | None = None) -> Any:
         raise UserError(f'The config {path} cannot be used: {type(error).__name__}: '
                         f'{error_text(error)}{hint}') from error
     merge_options(cfg, options or {})
+    check_structure(cfg)
     return cfg
 
 

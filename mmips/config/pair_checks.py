@@ -10,9 +10,9 @@ from typing import Any
 
 from mmips.config.metric_checks import metric_mistakes
 from mmips.config.sources import type_name
+from mmips.config.structure import check_structure, plain, refuse
 from mmips.config.transfer_checks import transfer_mistakes, transfer_warnings
 from mmips.config.type_checks import name_warnings, part_mistakes
-from mmips.errors import UserError
 
 SWAP = 'IntraClassPatchSwap'
 _SAMPLER = "train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler'))"
@@ -76,6 +76,7 @@ def check_config(cfg: Any) -> list[str]:
     Raises:
         UserError: All mistakes in one message.
     """
+    check_structure(cfg)
     mistakes: list[Any] = part_mistakes(cfg)
     # The others look into the parts, where these are parts.
     if all('.' in key for key, *_ in mistakes):
@@ -87,11 +88,9 @@ def check_config(cfg: Any) -> list[str]:
         wrong = tuple(key for key, *_ in wholes)
         mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))
                                if not mistake[0].startswith(wrong))]
-    if mistakes:
-        raise UserError('This config cannot train as it is:' + ''.join(
-            f'\n\n{key} = {_plain(value)!r}\n  expected: {expected}'
-            + (f'\n  write:    {advice}' if advice else '')
-            for key, value, expected, advice in mistakes))
+    # A misspelt name may be why another one is missing.
+    told = ''.join(f'{warning}\n' for warning in name_warnings(cfg))
+    refuse(f'{told}This config cannot train as it is', mistakes)
     return [*(text for doubt, text in _doubts(facts) if doubt), *transfer_warnings(cfg),
             *name_warnings(cfg)]
 
@@ -139,7 +138,7 @@ def _augment_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
         *((type_name(augment) in _MIXING and not whole_pairs and facts.is_distill
            and not facts.model.get('allow_mismatch'), key, augment,
            'an augment of whole pairs: this one mixes single images and parts their labels',
-           f"dict(type='mmips.PairwiseBatchAugment', augment={_plain(augment)})")
+           f"dict(type='mmips.PairwiseBatchAugment', augment={plain(augment)})")
           for key, augment, whole_pairs in facts.augments),
         (swaps_or_distills and in_train_cfg and facts.augments_key != 'model.train_cfg',
          'model.train_cfg.augments', in_train_cfg,
@@ -178,8 +177,3 @@ def _doubts(facts: _Facts) -> list[tuple]:
     ]
 
 
-def _plain(node: Any) -> Any:
-    """A config node as plain dicts and lists, which print shorter."""
-    if hasattr(node, 'items'):
-        return {key: _plain(value) for key, value in node.items()}
-    return [_plain(part) for part in node] if isinstance(node, (list, tuple)) else node

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmips.config.sources import type_name
-
-#: A key, its value, what was expected, what to write.
-Mistake = tuple[str, Any, str, str]
+from mmips.config.structure import Mistake
 
 
 def _parts(cfg: Any) -> tuple[Any, Any, Any]:

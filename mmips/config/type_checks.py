@@ -18,10 +18,8 @@ from typing import Any
 
 from mmips.config.builders import Builder, registries, runner_keys, signatures
 from mmips.config.sources import iter_parts, type_name
+from mmips.config.structure import Mistake
 from mmips.errors import error_text, hint
-
-#: A key, its value, what was expected, what to write ('' where nobody knows).
-Mistake = tuple[str, Any, str, str]
 
 # Packages whose annotations can be relied on.
 _ANNOTATED = ('mmips.', 'mmengine.', 'torch.')
@@ -34,6 +32,8 @@ _FINITE = ('optim_wrapper.optimizer', 'param_scheduler')
 # Whole numbers -> the least that makes sense.
 _AT_LEAST = dict(accumulative_counts=1, batch_size=1, max_epochs=1, max_iters=1, num_workers=0,
                  seed=0, val_interval=1)
+_CHOICES = dict(mp_start_method=('fork', 'spawn', 'forkserver'), log_level=(
+    'DEBUG', 'INFO', 'WARNING', 'WARN', 'ERROR', 'CRITICAL', 'FATAL', 'NOTSET'))
 # Annotated as less than they take.
 _MISNAMED = ('init_cfg', 'loss_scale')
 _LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable,
@@ -44,9 +44,13 @@ def part_mistakes(cfg: Any) -> list[Mistake]:
     """Every mistake in the parts of a config that the Runner reads."""
     read = {key: value for key, value in cfg.items() if key in runner_keys()}
     scope = cfg.get('default_scope') or 'mmengine'
+    no_scope: Mistake = ('default_scope', cfg.get('default_scope'), 'an installed toolbox, whose '
+                         'types the config names, such as mmpretrain', '')
     if not registries(scope):
-        return [('default_scope', scope, 'an installed toolbox, such as mmpretrain', '')]
+        return [no_scope]
     found = _mistakes(read, '', scope)
+    if not cfg.get('default_scope') and any(key.endswith('.type') for key, *_ in found):
+        found.insert(0, no_scope)
     if not any(key.startswith(('optim_wrapper', 'param_scheduler', 'train_cfg'))
                for key, *_ in found):
         found += _refused_schedules(cfg)
@@ -59,7 +63,7 @@ def name_warnings(cfg: Any) -> Iterator[str]:
     for name in sorted(cfg.keys() - known):
         # 'train_pipeline' is near 'tta_pipeline', but what most configs build a data set with.
         swapped = [each for each in known if sorted(each) == sorted(name)]
-        close = hint(name, swapped or known, cutoff=0 if swapped else 0.87)
+        close = hint(name, swapped or known, cutoff=0 if swapped else 0.85)
         if swapped or close and not name.endswith('_pipeline'):
             yield f'{name}: nothing reads this name of the config{close}.'
 
@@ -97,14 +101,19 @@ def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
     """What an argument of a part would have to be; '' if it may be what it is."""
     if name not in builder.names:
         # What a model takes out for itself is not known; it is built before it is trained.
-        if where.startswith(_MODELS) and not builder.module.startswith('mmips.') or (
-                name[:1] == '_'):
+        if name[:1] == '_':
+            near = hint(name, ('_scope_', '_delete_'), cutoff=0.7)
+            return f'another name{near}' if near else ''
+        if where.startswith(_MODELS) and not builder.module.startswith('mmips.'):
             return ''
-        close = hint(name, builder.names, cutoff=0.85 if builder.is_open else 0.6)
+        cutoff = (0.7 if where == 'default_hooks' else 0.8) if builder.is_open else 0.6
+        close = hint(name, builder.names, cutoff)
         return f'an argument of {builder.label}{close}' if close or not builder.is_open else ''
     if name in _AT_LEAST and value is not None and not (
             _fits(value, int) and value >= _AT_LEAST[name]):
         return f'a whole number, {_AT_LEAST[name]} or more'
+    if value is not None and value not in _CHOICES.get(name, (value, )):
+        return ' or '.join(_CHOICES[name])
     known = _annotations(builder.kinds[0]) if builder.module.startswith(_ANNOTATED) else {}
     annotation, default = known.get(name, (Any, None))
     fits = name in _MISNAMED or _fits(value, annotation) or (

@@ -10,6 +10,8 @@ from mmips.config.type_checks import name_warnings
 from mmips.errors import UserError, explained
 from mmips.runs import launch, loaders, work_dir
 
+_OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
 
 def prepare(cfg: Any, fields: tuple[str, ...]) -> None:
     """Check what data loaders and model want from the disk, and prepare the processes."""
@@ -25,6 +27,10 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
     work_dir.write_whole_files()
+    # mmengine lets None take out its own default hooks alone.
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None and name not in _OWN_HOOKS]:
+        del hooks[name]
     pending = sources.pending_downloads(cfg, fields)
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -61,7 +67,11 @@ def train(cfg: Any, overwrite: bool = False) -> None:
     notes = resuming.choose_checkpoint(cfg)
     prepare(cfg, fields)
     with _own_folder(cfg, overwrite), as_data():
-        runner = build_runner(cfg, fields)
+        try:
+            runner = build_runner(cfg, fields)
+        except UserError as error:
+            # A misspelt name may be why something is missing.
+            raise UserError('\n'.join([str(error), *doubts])) from error
         runner.register_hook(resuming.ResumeCheck())
         if not loaders.length(runner.train_dataloader, 1):
             raise UserError(f'train_dataloader.batch_size={cfg.train_dataloader.batch_size}: '

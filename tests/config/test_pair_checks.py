@@ -106,7 +106,7 @@ def test_mistakes(changes, words):
     ('model', 'x'), ('train_dataloader', 3), ('custom_hooks', 'x'), ('val_evaluator', 'Accuracy'),
     ('train_cfg', 'x'), ('optim_wrapper', 3), ('param_scheduler', 'x'), ('default_hooks', 3)])
 def test_what_is_no_part_at_all_is_named(key, value):
-    with pytest.raises(UserError, match=f'\n{key} = {value!r}\n  expected: .*Dict'):
+    with pytest.raises(UserError, match=f'\n{key} = {value!r}\n  expected: .*(Dict|dict)'):
         check_config(make(**{key: value}))
 
 

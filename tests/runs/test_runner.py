@@ -29,8 +29,10 @@ def test_missing_data_is_said_before_anything_is_built():
 
 
 @pytest.mark.parametrize('options, words', [
-    ({'model.backbone.type': 'ResNett'}, 'KeyError: .*ResNett is not in the'),
-    ({'val_dataloader.dataset.split': 'nothing'}, "ValueError: .*'nothing'"),
+    ({'model.backbone.type': 'ResNett'},
+     r'SelfDistillClassifier\(.*KeyError: .*ResNett is not in the'),
+    ({'val_dataloader.dataset.split': 'nothing'},
+     r"DigitsDataset\(split='nothing', .*ValueError: .*'nothing'"),
     ({'train_cfg.max_epoch': 3}, "TypeError: .*'max_epoch'")])
 def test_refusals_of_model_data_and_loops_are_explained(tmp_path, options, words):
     """Of the parts that mmengine builds late too: loops, their loaders and data sets."""
