@@ -53,6 +53,15 @@ def test_what_has_no_effect_and_what_changes_is_one_line_each(resume):
     assert "('queries' -> 'images')" in changed
 
 
+def test_another_number_of_processes_is_said(resume):
+    def two(content):
+        assert content['meta']['mmips']['processes'] == 1
+        content['meta']['mmips']['processes'] = 2
+
+    changed, = resume(two)
+    assert 'processes (2 -> 1)' in changed
+
+
 @pytest.mark.parametrize('options, words', [
     ({'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=1e-3)},
      "optim_wrapper.optimizer.type .'SGD' -> 'AdamW'."),
