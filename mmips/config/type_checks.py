@@ -110,7 +110,7 @@ def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
         close = hint(name, builder.names, cutoff)
         return f'an argument of {builder.label}{close}' if close or not builder.is_open else ''
     if name in _AT_LEAST and value is not None and not (
-            _fits(value, int) and value >= _AT_LEAST[name]):
+            _fits(value, int) and _AT_LEAST[name] <= value < 2**32):
         return f'a whole number, {_AT_LEAST[name]} or more'
     if value is not None and value not in _CHOICES.get(name, (value, )):
         return ' or '.join(_CHOICES[name])
