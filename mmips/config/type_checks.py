@@ -111,7 +111,7 @@ def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
         return f'an argument of {builder.label}{close}' if close or not builder.is_open else ''
     if name in _AT_LEAST and value is not None and not (
             _fits(value, int) and _AT_LEAST[name] <= value < 2**32):
-        return f'a whole number, {_AT_LEAST[name]} or more'
+        return f'a whole number from {_AT_LEAST[name]} to 2**32 - 1'
     if value is not None and value not in _CHOICES.get(name, (value, )):
         return ' or '.join(_CHOICES[name])
     known = _annotations(builder.kinds[0]) if builder.module.startswith(_ANNOTATED) else {}

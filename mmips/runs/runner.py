@@ -60,6 +60,7 @@ def train(cfg: Any, overwrite: bool = False) -> None:
     With ``overwrite`` checkpoints of another run that lie in its folder are removed.
     """
     # Here, since they bring torch, and a tool's --help shall not wait for that.
+    from mmips.engine.first_steps import explained_first_steps
     from mmips.runs import resuming
     from mmips.structures.checkpoints import as_data
     fields = 'train_dataloader', 'val_dataloader'
@@ -82,7 +83,8 @@ def train(cfg: Any, overwrite: bool = False) -> None:
             runner.logger.warning(doubt)
         for note in notes:
             runner.logger.info(note)
-        runner.train()
+        with explained_first_steps(runner):
+            runner.train()
 
 
 def _own_folder(cfg: Any, overwrite: bool) -> contextlib.AbstractContextManager:
@@ -100,6 +102,7 @@ def evaluate(cfg: Any, out: str | None = None, out_item: str | None = None) -> d
     import mmengine
     from mmengine.evaluator import DumpResults
 
+    from mmips.engine.first_steps import explained_first_steps
     from mmips.structures.checkpoints import as_data
     fields = 'test_dataloader',
     prepare(cfg, fields)
@@ -109,7 +112,8 @@ def evaluate(cfg: Any, out: str | None = None, out_item: str | None = None) -> d
             runner.logger.warning(doubt)
         if out and out_item != 'metrics':
             runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
-        metrics = runner.test()
+        with explained_first_steps(runner):
+            metrics = runner.test()
         if out and out_item == 'metrics' and runner.rank == 0:
             mmengine.dump(metrics, out)
     return metrics

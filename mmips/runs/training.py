@@ -81,6 +81,7 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
 
 
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:
+    from mmips.engine.first_steps import explained_first_steps
     start, path, checkpoint = time.time(), folder / 'scores.json', last_checkpoint(folder)
     resumed = dict(resume=True, load_from=str(checkpoint)) if checkpoint else dict(resume=False)
     # mmengine keeps loggers by a name with the second in it: a quick run would get a closed one.
@@ -92,7 +93,8 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
         cfg.visualizer.pop('name', None)
     runner = build_runner(cfg, ('train_dataloader', 'val_dataloader'))
     runner.register_hook(_score_keeper(path, metric), priority='LOWEST')
-    runner.train()
+    with explained_first_steps(runner):
+        runner.train()
     scores = read_results(path)
     epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
               runner.max_epochs]
