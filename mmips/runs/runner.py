@@ -1,13 +1,16 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """One run by mmengine's Runner: built, trained, tested."""
 import contextlib
+import functools
+import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mmips.config import sources
 from mmips.config.pair_checks import check_config
 from mmips.config.type_checks import name_warnings
-from mmips.errors import UserError, explained
+from mmips.errors import UserError, error_text, explained
 from mmips.runs import launch, loaders, work_dir
 
 
@@ -30,7 +33,21 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         loaders.build_loops(runner, fields)
     _register_checks(runner)
+    runner.load_or_resume = functools.partial(_load, runner, runner.load_or_resume)
     return runner
+
+
+def _load(runner: Any, load: Callable) -> None:
+    """Name the checkpoint in whatever its content makes of mmengine's reading of it."""
+    try:
+        load()
+    except UserError:
+        raise
+    except Exception as error:
+        done = 'resumed from' if runner._resume else 'loaded'
+        raise UserError(f'{runner._load_from} cannot be {done}: {type(error).__name__}: '
+                        f'{error_text(error)}. Take another checkpoint, which is whole and of this '
+                        'config.') from error
 
 
 def _register_checks(runner: Any) -> None:
@@ -48,17 +65,18 @@ def _register_checks(runner: Any) -> None:
             runner.register_hook(kind())
 
 
-def train(cfg: Any, overwrite: bool = False) -> None:
+def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
     """Train what a config describes; what it may not mean goes to the log as warnings.
 
-    With ``overwrite`` checkpoints of another run that lie in its folder are removed.
+    With ``overwrite`` checkpoints of another run that lie in its folder are removed. With
+    ``newest`` a run is resumed from its folder, and begins by ``load_from`` where that has none.
     """
     # Here, since they bring torch, and a tool's --help shall not wait for that.
     from mmips.runs import resuming
     from mmips.structures.checkpoints import as_data
     fields = 'train_dataloader', 'val_dataloader'
     doubts = check_config(cfg)
-    notes = resuming.choose_checkpoint(cfg)
+    notes = resuming.choose_checkpoint(cfg, newest)
     prepare(cfg, fields)
     with _own_folder(cfg, overwrite), as_data():
         runner = build_runner(cfg, fields)
@@ -80,7 +98,8 @@ def _own_folder(cfg: Any, overwrite: bool) -> contextlib.AbstractContextManager:
     with contextlib.ExitStack() as stack:
         if not launch.rank():
             stack.enter_context(work_dir.claimed(cfg.work_dir))
-            if not cfg.get('resume'):
+            source = os.path.dirname(os.path.expanduser(cfg.get('load_from') or ''))
+            if not cfg.get('resume') or os.path.realpath(source) != os.path.realpath(cfg.work_dir):
                 work_dir.refuse_finished(cfg.work_dir, overwrite)
         return stack.pop_all()
 
