@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Errors that whoever runs a tool can mend; tools print them without a traceback."""
 import difflib
+import traceback
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +30,9 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
 
 def hint(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str:
     """The names that a misspelt one may stand for, as the end of a sentence; '' without any."""
-    found = difflib.get_close_matches(str(name), set(map(str, known)), cutoff=cutoff)
+    names = set(map(str, known))
+    swapped = [each for each in names if sorted(each) == sorted(str(name))]
+    found = swapped or difflib.get_close_matches(str(name), names, cutoff=cutoff)
     return f' (did you mean {" or ".join(found)}?)' if found else ''
 
 
@@ -55,7 +58,9 @@ def explained(problem: str, if_offline: str = '') -> Iterator[None]:
     except UserError:
         raise
     except (*_REFUSALS, RuntimeError) as error:
-        text = error_text(error)
+        # Of an assertion without words the condition says most.
+        text = error_text(error) or isinstance(error, AssertionError) and (
+            traceback.extract_tb(error.__traceback__)[-1].line or '')
         if if_offline and _is_failed_download(error):
             raise UserError(f'{if_offline}\n  (the download failed: {text})') from error
         if not text or not isinstance(error, _REFUSALS):

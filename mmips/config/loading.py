@@ -15,7 +15,7 @@ def load_config(name: str, options: dict | None = None) -> Any:
     path = find_config(name)
     try:
         cfg = Config.fromfile(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         hint = ("\n  The base holds `augments` as a list: write augments=[dict("
                 "type='mmips.IntraClassPatchSwap', grid_size=2)], a list too."
                 if 'augments' in str(error) else '')
@@ -43,7 +43,12 @@ def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = 
     # mmseg's and mmdet's own tools leave the Runner's collation alone.
     defaults = dict(pin_memory=torch.cuda.is_available(), persistent_workers=True, collate_fn=dict(
         type='default_collate')) if cfg.get('default_scope') == 'mmpretrain' else {}
-    for loader in (cfg[field] for field in fields if cfg.get(field)):
+    for field in filter(cfg.get, fields):
+        loader = cfg[field]
+        if not hasattr(loader, 'update'):
+            raise UserError(f'{field} = {loader!r}, but it must be a dict(...).')
+        if loader.get('worker_init_fn', '') is None:
+            del loader.worker_init_fn  # mmengine would look for its type.
         loader.update({**defaults, **loader})
         if not pin_memory:
             loader.pin_memory = False

@@ -8,7 +8,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmips.config.stored import flatten, read_stored
+from mmips.config.stored import flatten, kinds, read_stored
 from mmips.errors import UserError
 from mmips.runs import work_dir
 from mmips.runs.loaders import length
@@ -48,7 +48,8 @@ class ResumeCheck(Hook):
     """Refuses a resume that would mix two runs, and says what else differs.
 
     Raises:
-        UserError: For other data, classes or kinds of schedules, another optimizer, or more epochs than shall be.
+        UserError: For other data, classes or kinds of schedules, another optimizer, or more epochs
+            than shall be.
     """
 
     priority = 'LOWEST'
@@ -102,15 +103,16 @@ def _compare(runner: Runner, meta: Mapping) -> None:
     new |= facts
     metas = (meta.get('dataset_meta'), getattr(runner.train_dataloader.dataset, 'metainfo', None))
     old['classes'], new['classes'] = (list((part or {}).get('classes') or ()) for part in metas)
-    if saved:
-        old['schedules'], new['schedules'] = map(_schedules, (saved, runner.cfg))
+    if saved:  # mmengine would put the state of one schedule into another.
+        old['schedules'], new['schedules'] = (
+            kinds(cfg.get('param_scheduler')) for cfg in (saved, runner.cfg))
     differing = [f'{key} ({_short(old.get(key))} -> {_short(new.get(key))})'
                  for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     fixed = [text for text in differing if text.startswith(_FIXED)]
     if fixed:
         raise UserError(f'{runner._load_from} is of a run of other data, another optimizer or '
-                        f'other schedules: {"; ".join(fixed)}. Resume with its own config, or start anew in '
-                        'another folder.')
+                        f'other schedules: {"; ".join(fixed)}. Resume with its own config, or '
+                        'start anew in another folder.')
     ignored = [text for text in differing if text.startswith(_IGNORED)]
     for what, texts in (('without effect, since the state in the checkpoint counts', ignored),
                         ('changed from here on', [x for x in differing if x not in ignored])):
@@ -118,13 +120,6 @@ def _compare(runner: Runner, meta: Mapping) -> None:
             more = f' and {len(texts) - _SHOWN} more' if len(texts) > _SHOWN else ''
             runner.logger.warning(f'Resumed with another config; {what}: '
                                   f'{"; ".join(texts[:_SHOWN])}{more}.')
-
-
-def _schedules(cfg: Mapping) -> list[str]:
-    """Their kinds: mmengine would put the state of one into another, as far as that has one."""
-    return [str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-            for key, kind in flatten(cfg.get('param_scheduler')).items()
-            if key.rpartition('.')[2] == 'type']
 
 
 def _short(value: Any) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmips.config import sources
+from mmips.config.builders import DEFAULT_HOOKS
 from mmips.config.pair_checks import check_config
 from mmips.config.type_checks import name_warnings
 from mmips.errors import UserError, error_text, explained
@@ -29,6 +30,10 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     from mmengine.runner import Runner
     work_dir.write_whole_files()
     pending = sources.pending_downloads(cfg, fields)
+    # mmengine can switch off none but its own in this way.
+    for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        if name not in DEFAULT_HOOKS:
+            del cfg.default_hooks[name]
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         loaders.build_loops(runner, fields)

@@ -56,3 +56,17 @@ def test_loader_defaults_are_those_of_the_toolbox():
     other = Config(dict(default_scope='mmseg', a=dict(num_workers=2)))
     loading.set_dataloader_defaults(other, ('a', ))
     assert other.a == dict(num_workers=2)
+
+
+def test_loaders_that_are_no_parts_or_have_no_seed():
+    with pytest.raises(UserError, match="a = 'x', but it must be a dict"):
+        loading.set_dataloader_defaults(Config(dict(a='x')), ('a', ))
+    cfg = Config(dict(a=dict(worker_init_fn=None)))
+    loading.set_dataloader_defaults(cfg, ('a', ))
+    assert 'worker_init_fn' not in cfg.a
+
+
+def test_a_config_that_ends_the_program(tmp_path):
+    (tmp_path / 'mine.py').write_text('import sys\nsys.exit(0)\n')
+    with pytest.raises(UserError, match='mine.py cannot be used: SystemExit: 0'):
+        loading.load_config(str(tmp_path / 'mine.py'))
