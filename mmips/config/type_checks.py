@@ -32,8 +32,8 @@ _MODELS = ('model', 'tta_model')
 # Where infinity makes no sense either, whatever takes it.
 _FINITE = ('optim_wrapper.optimizer', 'param_scheduler')
 # Whole numbers -> the least that makes sense.
-_AT_LEAST = dict(accumulative_counts=1, base_batch_size=1, batch_size=1, max_epochs=1, max_iters=1, num_workers=0,
-                 seed=0, val_interval=1)
+_AT_LEAST = dict(accumulative_counts=1, base_batch_size=1, batch_size=1, max_epochs=1,
+                 max_iters=1, num_workers=0, seed=0, val_interval=1)
 # What is a part itself, wherever it stands.
 _PARTS = (r'backbone|neck|\w*head|(train|val|test)_cfg|(batch_)?sampler|dataset|augments?|'
           r'\w+_evaluator')

@@ -86,10 +86,8 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
     with _own_folder(cfg, overwrite), as_data():
         runner = build_runner(cfg, fields)
         runner.register_hook(resuming.ResumeCheck())
-        if not loaders.length(runner.train_dataloader, 1):
-            raise UserError(f'train_dataloader.batch_size={cfg.train_dataloader.batch_size}: '
-                            'drop_last leaves out every batch that is not full, and there is none '
-                            f'of {len(runner.train_dataloader.dataset)} images. Make it smaller.')
+        with explained('The optimizer cannot be built'):
+            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         for doubt in doubts:
             # Only now is there a log file to keep it.
             runner.logger.warning(doubt)
@@ -101,7 +99,8 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
 def _own_folder(cfg: Any, overwrite: bool) -> contextlib.AbstractContextManager:
     """The first process looks after the folder."""
     with contextlib.ExitStack() as stack:
-        if not launch.rank():
+        # Variables of a launcher mean nothing to processes that are not told of it.
+        if cfg.get('launcher', 'none') == 'none' or not launch.rank():
             stack.enter_context(work_dir.claimed(cfg.work_dir))
             source = os.path.dirname(os.path.expanduser(cfg.get('load_from') or ''))
             if not cfg.get('resume') or os.path.realpath(source) != os.path.realpath(cfg.work_dir):

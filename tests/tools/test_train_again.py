@@ -99,7 +99,21 @@ def test_folders_and_batches_that_train_nothing(run, tmp_path):
     assert status == 2 and 'The work directory file cannot be written to' in said
     status, said = run(1, options=['train_dataloader.batch_size=64',
                                    'train_dataloader.drop_last=True'])
-    assert status == 2 and 'batch_size=64: drop_last leaves out' in said
+    assert status == 2 and 'train_dataloader.batch_size=64: drop_last leaves out' in said
+    status, said = run(1, options=['val_dataloader.drop_last=True'])
+    assert status == 2 and 'val_dataloader.batch_size=256: drop_last leaves out' in said
+    status, said = run(1, options=['optim_wrapper.clip_grad.type=valu',
+                                   'optim_wrapper.clip_grad.max_norm=1'])
+    assert status == 2 and 'The optimizer cannot be built: ValueError: type of clip_grad' in said
+
+
+@pytest.mark.parametrize('name', ['RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'])
+def test_a_rank_without_a_launcher_opens_no_folder_of_another_run(run, monkeypatch, name):
+    Path('w').mkdir()
+    Path('w/epoch_1.pth').touch()
+    monkeypatch.setenv(name, '1')
+    status, said = run(1)
+    assert status == 2 and 'w holds the checkpoints of a run' in said
 
 
 def test_weights_of_another_network_are_neither_tested_nor_trained_on(run, evaluate, capsys, npz):
