@@ -48,22 +48,23 @@ def error_text(error: BaseException) -> str:
 
 
 @contextmanager
-def explained(problem: str, if_offline: str = '') -> Iterator[None]:
+def explained(problem: str, if_offline: str = '', every: bool = False) -> Iterator[None]:
     """Make a refusal of the MM stack, while it builds, a ``UserError`` that starts ``problem``.
 
-    Where a download may be tried meanwhile, ``if_offline`` is said instead when it fails.
+    Where a download may be tried meanwhile, ``if_offline`` is said instead when it fails. With
+    ``every`` any error is a refusal, as of what reads a file that may hold anything.
     """
     try:
         yield
     except UserError:
         raise
-    except (*_REFUSALS, RuntimeError) as error:
+    except Exception as error:
         # Of an assertion without words the condition says most.
         text = error_text(error) or isinstance(error, AssertionError) and (
             traceback.extract_tb(error.__traceback__)[-1].line or '')
         if if_offline and _is_failed_download(error):
             raise UserError(f'{if_offline}\n  (the download failed: {text})') from error
-        if not text or not isinstance(error, _REFUSALS):
+        if not every and (not text or not isinstance(error, _REFUSALS)):
             raise
         raise UserError(f'{problem}: {type(error).__name__}: {text}') from error
 

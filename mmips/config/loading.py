@@ -32,8 +32,10 @@ def find_config(name: str) -> str:
 
 def set_work_dir(cfg: Any, config: str, work_dir: str | None) -> None:
     """The work directory: command line before config before the config's name."""
-    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
+    path = work_dir or cfg.get('work_dir') or osp.join(
         './work_dirs', osp.splitext(osp.basename(config))[0])
+    # No shell does so in a config, nor after `--work-dir=`.
+    cfg.work_dir = osp.expanduser(path) if isinstance(path, str) else path
 
 
 def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = True,

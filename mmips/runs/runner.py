@@ -11,7 +11,7 @@ from mmips.config import sources
 from mmips.config.builders import DEFAULT_HOOKS
 from mmips.config.pair_checks import check_config
 from mmips.config.type_checks import name_warnings
-from mmips.errors import UserError, error_text, explained
+from mmips.errors import explained
 from mmips.runs import launch, loaders, work_dir
 
 
@@ -44,15 +44,10 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
 
 def _load(runner: Any, load: Callable) -> None:
     """Name the checkpoint in whatever its content makes of mmengine's reading of it."""
-    try:
+    done = 'resumed from' if runner._resume else 'loaded'
+    with explained(f'{runner._load_from} cannot be {done}. Take another checkpoint, which is whole '
+                   'and of this config', every=True):
         load()
-    except UserError:
-        raise
-    except Exception as error:
-        done = 'resumed from' if runner._resume else 'loaded'
-        raise UserError(f'{runner._load_from} cannot be {done}: {type(error).__name__}: '
-                        f'{error_text(error)}. Take another checkpoint, which is whole and of this '
-                        'config.') from error
 
 
 def _register_checks(runner: Any) -> None:

@@ -38,7 +38,8 @@ def test_a_config_that_cannot_be_read(tmp_path, text, options, words):
 
 
 @pytest.mark.parametrize('option, own, expected', [
-    ('x', 'y', 'x'), (None, 'y', 'y'), (None, None, os.path.join('./work_dirs', 'name'))])
+    ('x', 'y', 'x'), (None, 'y', 'y'), (None, None, os.path.join('./work_dirs', 'name')),
+    ('~/x', None, os.path.expanduser('~/x')), (None, 5, 5)])
 def test_work_dir_priority(option, own, expected):
     cfg = Config(dict(work_dir=own))
     loading.set_work_dir(cfg, 'a/name.py', option)

@@ -167,4 +167,4 @@ def test_a_checkpoint_that_cannot_be_resumed_from_is_named(run):
             **content['meta'], 'mmips': 3})):
         torch.save({**content, key: value}, 'w/epoch_1.pth')
         status, said = run(2, '--resume')
-        assert status == 2 and 'w/epoch_1.pth cannot be resumed from: ' in said
+        assert status == 2 and 'w/epoch_1.pth cannot be resumed from. Take another' in said
