@@ -31,7 +31,9 @@ def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
 
 def hint(name: Any, known: Iterable[Any], cutoff: float = 0.6) -> str:
     """The names that a misspelt one may stand for, as the end of a sentence; '' without any."""
-    found = difflib.get_close_matches(str(name), set(map(str, known)), cutoff=cutoff)
+    names = set(map(str, known))
+    swapped = [each for each in names if sorted(each) == sorted(str(name))]
+    found = swapped or difflib.get_close_matches(str(name), names, cutoff=cutoff)
     return f' (did you mean {" or ".join(found)}?)' if found else ''
 
 
@@ -47,11 +49,12 @@ def error_text(error: BaseException) -> str:
 
 
 @contextmanager
-def explained(problem: str, if_offline: str = '') -> Iterator[None]:
+def explained(problem: str, if_offline: str = '', every: bool = False) -> Iterator[None]:
     """Make a refusal of the MM stack, while it builds, a ``UserError`` that starts ``problem``.
 
     It names the part that is not built, and says the line of code where the error says nothing.
-    Where a download may be tried meanwhile, ``if_offline`` is said instead when it fails.
+    Where a download may be tried meanwhile, ``if_offline`` is said instead when it fails. With
+    ``every`` any error is a refusal, as of what reads a file that may hold anything.
     """
     try:
         yield
@@ -62,7 +65,9 @@ def explained(problem: str, if_offline: str = '') -> Iterator[None]:
         if if_offline and isinstance(error, (*_REFUSALS, RuntimeError)) and (
                 _is_failed_download(error)):
             raise UserError(f'{if_offline}\n  (the download failed: {text})') from error
-        if not part and not (text and isinstance(error, _REFUSALS)):
+        # Of an assertion without words the condition says most.
+        is_refusal = isinstance(error, _REFUSALS) and (text or isinstance(error, AssertionError))
+        if not (part or every or is_refusal):
             raise
         text = text or traceback.extract_tb(error.__traceback__)[-1].line or ''
         raise UserError(f'{problem}: {part}{type(error).__name__}: {text}') from error

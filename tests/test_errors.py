@@ -1,3 +1,4 @@
+import runpy
 import urllib.error
 
 import pytest
@@ -22,8 +23,8 @@ def test_a_refusal_becomes_one_of_the_user(error, words):
     assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize('error', [RuntimeError('CUDA error'), AssertionError(),
-                                   ZeroDivisionError(), MissingFileError('x is not there')])
+@pytest.mark.parametrize('error', [
+    RuntimeError('CUDA error'), ZeroDivisionError(), MissingFileError('x is not there')])
 def test_others_pass(error):
     with pytest.raises(type(error)) as caught:
         with explained('not built', 'get it there'):
@@ -67,6 +68,14 @@ def test_a_missing_file_is_said_in_words():
     assert isinstance(MissingFileError('x'), FileNotFoundError)
 
 
+def test_an_assertion_without_words_is_its_condition(tmp_path):
+    (tmp_path / 'x.py').write_text('stages = []\nassert len(stages) == 3\n')
+    with pytest.raises(UserError, match='^not built: AssertionError: assert len.stages. == 3$'):
+        with explained('not built'):
+            runpy.run_path(str(tmp_path / 'x.py'))
+
+
 def test_a_hint_names_what_may_be_meant():
+    assert hint('enabel', ['enable', 'table'], cutoff=0.85) == ' (did you mean enable?)'
     assert hint('momentun', ['momentum', 'momentum', 'lr', 1]) == ' (did you mean momentum?)'
     assert hint('x', ['momentum']) == ''

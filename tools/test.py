@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [options]``."""
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         'the mean score of an image and its mirror image')
     parser.add_argument('--show-dir', help='folder for pictures of predictions')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--interval', type=int, default=1, help='picture every n-th image')
+    parser.add_argument('--interval', type=cli.positive, default=1, help='picture every n-th image')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds each window stays')
     return cli.parse_run_args(parser, argv)
 
@@ -32,7 +33,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def read_config(args: argparse.Namespace) -> Any:
     if args.out is None and args.out_item is not None:
         raise UserError(f'--out-item {args.out_item} needs --out FILE besides.')
+    kinds = ('.pkl', '.json', '.yaml', '.yml')[:4 if args.out_item == 'metrics' else 1]
+    if args.out is not None and (not args.out.endswith(kinds) or os.path.isdir(args.out)):
+        raise UserError(f'--out {args.out!r} must be the name of a file that ends in '
+                        f'{" or ".join(kinds)}.')
+    if args.show_dir == '':
+        raise UserError('--show-dir needs the name of a folder, got an empty one.')
     cfg = loading.load_config(args.config, args.cfg_options)
+    if args.tta and (args.show or args.show_dir) and cfg.get('default_scope') == 'mmpretrain':
+        raise UserError("mmpretrain's hook cannot draw what --tta makes of images: leave --tta or "
+                        '--show, --show-dir out.')
     if not cfg.get('test_dataloader'):
         raise UserError('The config has no test_dataloader, so there is nothing to test on. '
                         'Write test_dataloader, test_cfg and test_evaluator.')

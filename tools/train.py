@@ -6,6 +6,7 @@ from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
 from mmips.config import loading, switches
+from mmips.errors import UserError
 from mmips.runs import cli, runner, work_dir
 
 
@@ -28,6 +29,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_config(args: argparse.Namespace) -> Any:
+    if args.resume == 'auto' and args.overwrite:
+        raise UserError('--overwrite removes what --resume goes on from. Leave out one of them.')
     cfg = loading.load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     loading.set_work_dir(cfg, args.config, args.work_dir)
@@ -37,7 +40,8 @@ def read_config(args: argparse.Namespace) -> Any:
         switches.use_amp(cfg)
     if args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        # What training begins from is kept, for a folder without a checkpoint.
+        cfg.load_from = cfg.get('load_from') if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
         switches.auto_scale_lr(cfg)
     loading.set_dataloader_defaults(cfg, ('train_dataloader', 'val_dataloader', 'test_dataloader'),
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args)
     try:
-        runner.train(cfg, args.overwrite)
+        runner.train(cfg, args.overwrite, args.resume == 'auto')
     except KeyboardInterrupt:
         raise KeyboardInterrupt(work_dir.how_to_go_on(cfg.work_dir)) from None
 

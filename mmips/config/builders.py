@@ -16,6 +16,8 @@ TAKEN_OUT = frozenset({'_delete_', '_scope_', 'by_epoch', 'constructor', 'conver
 _RUNNER_KEYS = {'activation_checkpointing', 'compile', 'data_preprocessor',
                 'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
                 'runner_type', 'strategy', 'sync_bn', 'tta_model', 'tta_pipeline'}
+#: Those that mmengine has by itself; None switches one off.
+DEFAULT_HOOKS = ('checkpoint', 'logger', 'param_scheduler', 'runtime_info', 'sampler_seed', 'timer')
 # What mmengine builds where a part names no type, and what it reads there besides. Where it
 # builds nothing, that is all it reads.
 _PLACES: dict[str, tuple[str, set[str]]] = {
@@ -34,11 +36,10 @@ _PLACES: dict[str, tuple[str, set[str]]] = {
         'lr_mult', 'decay_mult', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult',
         'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate',
         'custom_keys', '**'}),  # And what a constructor of its own reads.
-    'default_hooks': ('', {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
-                          'checkpoint', 'visualization', 'invalid_loss', '**'}),
     r'env_cfg\.dist_cfg': ('mmengine.dist.init_dist', {'backend', 'timeout'}),
     'env_cfg': ('', {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
     r'env_cfg\.mp_cfg': ('mmengine.utils.dl_utils.set_multi_processing', set()),
+    'default_hooks': ('', {*DEFAULT_HOOKS, 'visualization', 'invalid_loss', '**'}),
     'auto_scale_lr': ('', {'base_batch_size', 'enable'}),
     'compile': ('torch.compile', {'target'}),
     'model_wrapper_cfg': ('mmengine.model.MMDistributedDataParallel', set()),

@@ -16,7 +16,7 @@ def load_config(name: str, options: dict | None = None) -> Any:
     path = find_config(name)
     try:
         cfg = Config.fromfile(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         hint = ("\n  The base holds `augments` as a list: write augments=[dict("
                 "type='mmips.IntraClassPatchSwap', grid_size=2)], a list too."
                 if 'augments' in str(error) else '')
@@ -34,8 +34,10 @@ def find_config(name: str) -> str:
 
 def set_work_dir(cfg: Any, config: str, work_dir: str | None) -> None:
     """The work directory: command line before config before the config's name."""
-    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
+    path = work_dir or cfg.get('work_dir') or osp.join(
         './work_dirs', osp.splitext(osp.basename(config))[0])
+    # No shell does so in a config, nor after `--work-dir=`.
+    cfg.work_dir = osp.expanduser(path) if isinstance(path, str) else path
 
 
 def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = True,
@@ -45,7 +47,10 @@ def set_dataloader_defaults(cfg: Any, fields: Sequence[str], pin_memory: bool = 
     # mmseg's and mmdet's own tools leave the Runner's collation alone.
     defaults = dict(pin_memory=torch.cuda.is_available(), persistent_workers=True, collate_fn=dict(
         type='default_collate')) if cfg.get('default_scope') == 'mmpretrain' else {}
-    for loader in (cfg[field] for field in fields if cfg.get(field)):
+    for field in filter(cfg.get, fields):
+        loader = cfg[field]
+        if loader.get('worker_init_fn', '') is None:
+            del loader.worker_init_fn  # mmengine would look for its type.
         loader.update({**defaults, **loader})
         if not pin_memory:
             loader.pin_memory = False

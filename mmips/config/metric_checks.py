@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmips.config.builders import Builder
+from mmips.config.data_checks import head_classes
 from mmips.config.sources import iter_parts, type_name
 from mmips.errors import hint
 
@@ -14,12 +15,15 @@ _IOU = dict(mIoU=('mIoU', 'mAcc'), mDice=('mDice', 'mAcc'),
 
 def metric_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
     """Yield every part that waits for a metric which the validation does not yield."""
+    yield from _topk_mistakes(cfg)
     names = _validated(cfg)
     if not names:
         return
     parts = {f'{field}.{key}': part for field in ('default_hooks', 'custom_hooks',
                                                   'param_scheduler')
              for key, part in iter_parts(cfg.get(field)) if isinstance(part, Mapping)}
+    if type_name(schedule := cfg.get('param_scheduler')):
+        parts['param_scheduler'] = schedule
     for where, part in parts.items():
         for key in ('save_best', 'monitor'):
             for name in _listed(part.get(key)):
@@ -28,6 +32,17 @@ def metric_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
                         for each in names):
                     yield (f'{where}.{key}', name, 'a metric that val_evaluator yields, such as '
                            f'{" or ".join(names)}{hint(name, names)}', '')
+
+
+def _topk_mistakes(cfg: Any) -> Iterator[tuple[str, Any, str, str]]:
+    """Yield each top-k accuracy of more classes than there are, or of none."""
+    classes = head_classes(cfg)
+    for field in ('val_evaluator', 'test_evaluator'):
+        for part in _listed(cfg.get(field)):
+            topk = _listed(part.get('topk', 1)) if type_name(part) == 'Accuracy' else []
+            if not all(type(k) is int and 1 <= k <= (classes or k) for k in topk):
+                yield (f'{field}.topk', part['topk'], 'whole numbers, 1 or more, and no more than '
+                       f'the {classes or ""} classes', '')
 
 
 def _listed(value: Any) -> list:

@@ -78,8 +78,7 @@ def check_config(cfg: Any) -> list[str]:
     """
     check_structure(cfg)
     mistakes: list[Any] = part_mistakes(cfg)
-    # The others look into the parts, where these are parts.
-    if all('.' in key for key, *_ in mistakes):
+    try:
         facts = _Facts(cfg)
         wholes = [mistake for wrong, *mistake in (
             *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
@@ -88,6 +87,10 @@ def check_config(cfg: Any) -> list[str]:
         wrong = tuple(key for key, *_ in wholes)
         mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))
                                if not mistake[0].startswith(wrong))]
+    except (AttributeError, KeyError, TypeError):
+        if not mistakes:
+            raise
+        # What is no part where a part has to be is named already.
     # A misspelt name may be why another one is missing.
     told = ''.join(f'{warning}\n' for warning in name_warnings(cfg))
     refuse(f'{told}This config cannot train as it is', mistakes)
@@ -126,6 +129,8 @@ def _augment_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
     classes = head.get('num_classes')
     swaps_or_distills = facts.is_distill or facts.swaps
     return [
+        (in_train_cfg == [], 'model.train_cfg.augments', [], 'None, where nothing is augmented',
+         'model = dict(train_cfg=dict(augments=None))'),
         *((not facts.is_distill and facts.is_ordinary, key, augment,
            'pairs of one class, which alone are swapped, but the model is '
            f'{type_name(facts.model) or None} and the sampler {facts.sampler or None}',

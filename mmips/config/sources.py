@@ -172,7 +172,7 @@ def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
 def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
     """``(config key, path)`` of every local checkpoint that a config names and the disk lacks."""
     named = list(_iter_checkpoints(cfg.get('model') or {}, 'model'))
-    if cfg.get('load_from'):
+    if cfg.get('load_from') is not None:
         named.append(('load_from', cfg.load_from))
     return [(key, path) for key, path in named
             if is_local(path) and not osp.isfile(osp.expanduser(path))]

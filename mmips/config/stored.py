@@ -36,3 +36,9 @@ def flatten(node: Any, key: str = '') -> dict[str, Any]:
     below = {name: value for number, part in parts
              for name, value in flatten(part, f'{key}.{number}').items()}
     return below or {key[1:]: list(node) if isinstance(node, tuple) else node}
+
+
+def kinds(node: Any) -> list[str]:
+    """The types of all parts below a part, without their scopes."""
+    return [str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+            for key, kind in flatten(node).items() if key.rpartition('.')[2] == 'type']

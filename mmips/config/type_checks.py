@@ -30,10 +30,15 @@ _MODELS = ('model', 'tta_model')
 # Where infinity makes no sense either, whatever takes it.
 _FINITE = ('optim_wrapper.optimizer', 'param_scheduler')
 # Whole numbers -> the least that makes sense.
-_AT_LEAST = dict(accumulative_counts=1, batch_size=1, max_epochs=1, max_iters=1, num_workers=0,
-                 seed=0, val_interval=1)
+_AT_LEAST = dict(accumulative_counts=1, base_batch_size=1, batch_size=1, max_epochs=1,
+                 max_iters=1, num_workers=0, seed=0, val_interval=1)
 _CHOICES = dict(mp_start_method=('fork', 'spawn', 'forkserver'), log_level=(
     'DEBUG', 'INFO', 'WARNING', 'WARN', 'ERROR', 'CRITICAL', 'FATAL', 'NOTSET'))
+# What is a part itself, wherever it stands.
+_PARTS = (r'backbone|neck|\w*head|(train|val|test)_cfg|(batch_)?sampler|dataset|augments?|'
+          r'\w+_evaluator')
+# Not annotated, or by classes that are not named; 'False' is true.
+_FLAGS = 'by_epoch', 'to_rgb'
 # Annotated as less than they take.
 _MISNAMED = ('init_cfg', 'loss_scale')
 _LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable,
@@ -43,7 +48,7 @@ _LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable,
 def part_mistakes(cfg: Any) -> list[Mistake]:
     """Every mistake in the parts of a config that the Runner reads."""
     read = {key: value for key, value in cfg.items() if key in runner_keys()}
-    scope = cfg.get('default_scope') or 'mmengine'
+    scope = str(cfg.get('default_scope') or 'mmengine')
     no_scope: Mistake = ('default_scope', cfg.get('default_scope'), 'an installed toolbox, whose '
                          'types the config names, such as mmpretrain', '')
     if not registries(scope):
@@ -61,16 +66,15 @@ def name_warnings(cfg: Any) -> Iterator[str]:
     """Yield the top-level names that stand for nothing, but look like one that the Runner reads."""
     known = runner_keys()
     for name in sorted(cfg.keys() - known):
+        close = hint(name, known, cutoff=0.85)
         # 'train_pipeline' is near 'tta_pipeline', but what most configs build a data set with.
-        swapped = [each for each in known if sorted(each) == sorted(name)]
-        close = hint(name, swapped or known, cutoff=0 if swapped else 0.85)
-        if swapped or close and not name.endswith('_pipeline'):
+        if close and not name.endswith('_pipeline'):
             yield f'{name}: nothing reads this name of the config{close}.'
 
 
 def _mistakes(node: Any, where: str, scope: str) -> list[Mistake]:
     """What is wrong with a part and with all below it."""
-    scope = node.get('_scope_', scope) if isinstance(node, Mapping) else scope
+    scope = str(node.get('_scope_') or scope) if isinstance(node, Mapping) else scope
     found = [mistake for key, value in iter_parts(node) if not _is_foreign(node, key, where)
              for mistake in _mistakes(value, f'{where}.{key}' if where else str(key), scope)]
     if not isinstance(node, Mapping):
@@ -99,29 +103,50 @@ def _is_foreign(node: Any, key: Any, where: str) -> bool:
 
 def _expected(builder: Builder, where: str, name: str, value: Any) -> str:
     """What an argument of a part would have to be; '' if it may be what it is."""
+    if name in _FLAGS and isinstance(value, str):
+        return 'True or False'
     if name not in builder.names:
-        # What a model takes out for itself is not known; it is built before it is trained.
-        if name[:1] == '_':
-            near = hint(name, ('_scope_', '_delete_'), cutoff=0.7)
-            return f'another name{near}' if near else ''
-        if where.startswith(_MODELS) and not builder.module.startswith('mmips.'):
-            return ''
-        cutoff = (0.7 if where == 'default_hooks' else 0.8) if builder.is_open else 0.6
-        close = hint(name, builder.names, cutoff)
-        return f'an argument of {builder.label}{close}' if close or not builder.is_open else ''
-    if name in _AT_LEAST and value is not None and not (
-            _fits(value, int) and _AT_LEAST[name] <= value < 2**32):
-        return f'a whole number from {_AT_LEAST[name]} to 2**32 - 1'
-    if value is not None and value not in _CHOICES.get(name, (value, )):
-        return ' or '.join(_CHOICES[name])
-    known = _annotations(builder.kinds[0]) if builder.module.startswith(_ANNOTATED) else {}
+        return _known_names(builder, where, name)
+    if expected := _expected_anywhere(name, value):
+        return expected
+    known = _annotations(builder.kinds[0]) if builder.module else {}
     annotation, default = known.get(name, (Any, None))
+    if not builder.module.startswith(_ANNOTATED):
+        annotation = bool if annotation is bool and isinstance(value, str) else Any
     fits = name in _MISNAMED or _fits(value, annotation) or (
         type(value) is type(default) and value == default)
     if isinstance(value, float) and not math.isfinite(value) and (
             not fits or math.isnan(value) or where.startswith(_FINITE)):
         return 'a finite number'
     return '' if fits else inspect.formatannotation(annotation).replace('typing.', '')
+
+
+def _known_names(builder: Builder, where: str, name: str) -> str:
+    """What an argument that is not known to be one may have meant."""
+    if name[:1] == '_':
+        near = hint(name, ('_scope_', '_delete_'), cutoff=0.7)
+        return f'another name{near}' if near else ''
+    # What a model takes out for itself is not known; it is built before it is trained.
+    if where.startswith(_MODELS) and not builder.module.startswith('mmips.'):
+        return ''
+    cutoff = (0.7 if where == 'default_hooks' else 0.8) if builder.is_open else 0.6
+    close = hint(name, builder.names, cutoff)
+    return f'an argument of {builder.label}{close}' if close or not builder.is_open else ''
+
+
+def _expected_anywhere(name: str, value: Any) -> str:
+    """What a value of this name has to be, whatever takes it."""
+    if name == 'type' and not isinstance(value, str) and not callable(value):
+        return 'a registered name'
+    if re.fullmatch(_PARTS, name) and any(isinstance(each, (str, int, float)) for each in (
+            value if isinstance(value, (list, tuple)) else [value])):
+        return 'a part, dict(...)'
+    if name in _AT_LEAST and (value is not None or name == 'batch_size') and not (
+            _fits(value, int) and _AT_LEAST[name] <= value < 2**32):
+        return f'a whole number from {_AT_LEAST[name]} to 2**32 - 1'
+    if value is not None and value not in _CHOICES.get(name, (value, )):
+        return ' or '.join(_CHOICES[name])
+    return ''
 
 
 @functools.cache
@@ -169,7 +194,15 @@ def _refused_schedules(cfg: Any) -> list[Mistake]:
     import torch
     scope, epochs = cfg.get('default_scope') or 'mmengine', (cfg.get('train_cfg') or {}).get(
         'max_epochs')
-    given = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    wrapper, schedules = cfg.get('optim_wrapper') or {}, cfg.get('param_scheduler')
+    given = wrapper.get('optimizer') or {}
+    # Others have several optimizers, or make them by themselves.
+    if 'constructor' not in wrapper and cfg.get('optim_wrapper') is not None:
+        lacking = [(f'{where}.type', None, 'a registered name', '') for where, part in (
+            ('optim_wrapper.optimizer', given), ('param_scheduler', schedules))
+            if isinstance(part, Mapping) and 'type' not in part]
+        if lacking:
+            return lacking
     builder = Builder(given, scope, 'optim_wrapper.optimizer')
     # Of others it is not known what building one does; that one needs a process group.
     if (not builder.module.startswith(('torch.', 'mm'))
@@ -177,7 +210,7 @@ def _refused_schedules(cfg: Any) -> list[Mistake]:
         return []
     optimizer, found = _try('optim_wrapper.optimizer', given, builder.kinds[0],
                             params=[torch.nn.Parameter(torch.zeros(1))])
-    schedules = cfg.get('param_scheduler') or []
+    schedules = schedules or []
     parts: list[tuple[str, Any]] = [('param_scheduler', schedules)] if 'type' in schedules else [
         (f'param_scheduler.{number}', part) for number, part in iter_parts(schedules)]
     for where, given in parts if optimizer else ():

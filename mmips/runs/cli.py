@@ -55,6 +55,12 @@ def readable_failures(main: Callable) -> Callable:
                 message = f'[process {launch.rank()}] {message}'
             print(f'\n{message}\n\n(the full traceback: {TRACEBACK}=1)', file=sys.stderr)
             raise SystemExit(launch.REFUSED) from None
+        except RuntimeError as error:
+            if not launch.rank() or ' by peer' not in str(error):
+                raise
+            # gloo's: whatever the matter is, the other process has said it.
+            print(f'[process {launch.rank()}] ended, since another one has.', file=sys.stderr)
+            raise SystemExit(1) from None
 
     return wrapped
 

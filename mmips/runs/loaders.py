@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmips.config.data_checks import head_classes
+from mmips.errors import UserError
 
 
 def build_loops(runner: Any, fields: tuple[str, ...]) -> None:
@@ -18,6 +19,11 @@ def build_loops(runner: Any, fields: tuple[str, ...]) -> None:
             loop = getattr(runner, field.replace('_dataloader', '_loop'))
             if loop is not None:
                 name_samples(loop.dataloader.dataset, head_classes(runner.cfg))
+                if not length(loop.dataloader, 1):
+                    raise UserError(
+                        f'{field}.batch_size={loop.dataloader.batch_size}: drop_last leaves out '
+                        'every batch that is not full, and there is none of '
+                        f'{len(loop.dataloader.dataset)} images. Make it smaller.')
 
 
 def build_loader(cfg: Any, split: str, max_images: int | None = None) -> Any:

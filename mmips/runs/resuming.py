@@ -6,9 +6,9 @@ from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmips.config.stored import flatten, read_stored
+from mmips.config.stored import flatten, kinds, read_stored
 from mmips.errors import UserError
 from mmips.runs import work_dir
 from mmips.runs.loaders import length
@@ -16,27 +16,30 @@ from mmips.version import __version__
 
 # What a run is made of; how it is logged or judged may change.
 _PARTS = ('model', 'data_preprocessor', 'train_dataloader', 'train_cfg', 'optim_wrapper',
-          'param_scheduler', 'custom_hooks', 'randomness')
+          'param_scheduler', 'custom_hooks', 'randomness', 'auto_scale_lr')
 # Of these the checkpoint's state is loaded, whatever the config says.
-_IGNORED = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed')
+_IGNORED = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed', 'auto_scale_lr.')
 _FIXED = ('optim_wrapper.optimizer.type', 'optim_wrapper.paramwise_cfg.',
-          'train_dataloader.dataset.type')
+          'train_dataloader.dataset.type', 'classes ', 'images ', 'schedules ')
 _SHOWN = 8
 
 
-def choose_checkpoint(cfg: Any) -> list[str]:
+def choose_checkpoint(cfg: Any, newest: bool = False) -> list[str]:
     """Fill in what a config without ``load_from`` is resumed from; returns what to say about it.
+
+    With ``newest`` also one with it, which is what a run begins from where there is nothing yet.
 
     Raises:
         UserError: If its folder has checkpoints, and none of them is whole.
     """
-    if not cfg.get('resume') or cfg.get('load_from'):
+    if not cfg.get('resume') or cfg.get('load_from') is not None and not newest:
         return []
     path, problems = work_dir.newest_whole(cfg.work_dir)
     if path is None and problems:
         raise UserError('\n'.join([*problems, f'No other checkpoint in {cfg.work_dir} can be '
                                    'resumed from: start anew with --overwrite.']))
-    cfg.resume, cfg.load_from = path is not None, path and str(path)
+    cfg.resume = path is not None
+    cfg.load_from = str(path) if path else cfg.get('load_from')
     return problems + [f'Resumed from {path}, the newest whole checkpoint.' if path else
                        f'{cfg.work_dir} has no checkpoint to resume from: the run starts anew.']
 
@@ -45,7 +48,8 @@ class ResumeCheck(Hook):
     """Refuses a resume that would mix two runs, and says what else differs.
 
     Raises:
-        UserError: For other data or classes, another optimizer, or more epochs than shall be.
+        UserError: For other data, classes or kinds of schedules, another optimizer, or more epochs
+            than shall be.
     """
 
     priority = 'LOWEST'
@@ -59,7 +63,8 @@ class ResumeCheck(Hook):
         if not runner._resume:
             return
         meta, name = checkpoint.get('meta') or {}, runner._load_from
-        lacking = [key for key in ('optimizer', 'message_hub') if key not in checkpoint]
+        needed = 'optimizer', 'message_hub', *(['param_schedulers'] * bool(runner.param_schedulers))
+        lacking = [key for key in needed if key not in checkpoint]
         if lacking or not {'epoch', 'iter'} <= set(meta):
             raise UserError(f'{name} holds weights alone and cannot be resumed from (it has no '
                             f'{", ".join(lacking) or "epoch"}): start from it by load_from.')
@@ -74,10 +79,14 @@ def _facts(runner: Runner) -> dict[str, Any]:
 
 
 def _check_length(runner: Runner, meta: Mapping) -> None:
-    for unit, limit in (('epoch', runner.max_epochs), ('iter', runner.max_iters)):
-        if limit and meta[unit] > limit:
-            raise UserError(f'{runner._load_from} has done {meta[unit]} {unit}s, train_cfg.max_'
-                            f'{unit}s is {limit}: make it more, or take an earlier checkpoint.')
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    unit, limit = ('epoch', runner.max_epochs) if by_epoch else ('iter', runner.max_iters)
+    if meta[unit] > limit:
+        raise UserError(f'{runner._load_from} has done {meta[unit]} {unit}s, train_cfg.max_'
+                        f'{unit}s is {limit}: make it more, or take an earlier checkpoint.')
+    if meta[unit] == limit:
+        runner.logger.warning(f'{runner._load_from} has done all {limit} {unit}s: there is nothing '
+                              f'left to train. For more raise train_cfg.max_{unit}s.')
 
 
 def _compare(runner: Runner, meta: Mapping) -> None:
@@ -94,13 +103,16 @@ def _compare(runner: Runner, meta: Mapping) -> None:
     new |= facts
     metas = (meta.get('dataset_meta'), getattr(runner.train_dataloader.dataset, 'metainfo', None))
     old['classes'], new['classes'] = (list((part or {}).get('classes') or ()) for part in metas)
+    if saved:  # mmengine would put the state of one schedule into another.
+        old['schedules'], new['schedules'] = (
+            kinds(cfg.get('param_scheduler')) for cfg in (saved, runner.cfg))
     differing = [f'{key} ({_short(old.get(key))} -> {_short(new.get(key))})'
                  for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
-    fixed = [text for text in differing if text.startswith((*_FIXED, 'classes ', 'images '))]
+    fixed = [text for text in differing if text.startswith(_FIXED)]
     if fixed:
-        raise UserError(f'{runner._load_from} is of a run of other data or another optimizer: '
-                        f'{"; ".join(fixed)}. Resume with its own config, or start anew in '
-                        'another folder.')
+        raise UserError(f'{runner._load_from} is of a run of other data, another optimizer or '
+                        f'other schedules: {"; ".join(fixed)}. Resume with its own config, or '
+                        'start anew in another folder.')
     ignored = [text for text in differing if text.startswith(_IGNORED)]
     for what, texts in (('without effect, since the state in the checkpoint counts', ignored),
                         ('changed from here on', [x for x in differing if x not in ignored])):

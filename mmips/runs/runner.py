@@ -1,16 +1,18 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """One run by mmengine's Runner: built, trained, tested."""
 import contextlib
+import functools
+import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mmips.config import sources
+from mmips.config.builders import DEFAULT_HOOKS
 from mmips.config.pair_checks import check_config
 from mmips.config.type_checks import name_warnings
 from mmips.errors import UserError, explained
 from mmips.runs import launch, loaders, work_dir
-
-_OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 def prepare(cfg: Any, fields: tuple[str, ...]) -> None:
@@ -27,16 +29,25 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     from mmengine.registry import RUNNERS
     from mmengine.runner import Runner
     work_dir.write_whole_files()
-    # mmengine lets None take out its own default hooks alone.
-    hooks = cfg.get('default_hooks') or {}
-    for name in [name for name, hook in hooks.items() if hook is None and name not in _OWN_HOOKS]:
-        del hooks[name]
     pending = sources.pending_downloads(cfg, fields)
+    # mmengine can switch off none but its own in this way.
+    for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        if name not in DEFAULT_HOOKS:
+            del cfg.default_hooks[name]
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         loaders.build_loops(runner, fields)
     _register_checks(runner)
+    runner.load_or_resume = functools.partial(_load, runner, runner.load_or_resume)
     return runner
+
+
+def _load(runner: Any, load: Callable) -> None:
+    """Name the checkpoint in whatever its content makes of mmengine's reading of it."""
+    done = 'resumed from' if runner._resume else 'loaded'
+    with explained(f'{runner._load_from} cannot be {done}. Take another checkpoint, which is whole '
+                   'and of this config', every=True):
+        load()
 
 
 def _register_checks(runner: Any) -> None:
@@ -54,10 +65,11 @@ def _register_checks(runner: Any) -> None:
             runner.register_hook(kind())
 
 
-def train(cfg: Any, overwrite: bool = False) -> None:
+def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
     """Train what a config describes; what it may not mean goes to the log as warnings.
 
-    With ``overwrite`` checkpoints of another run that lie in its folder are removed.
+    With ``overwrite`` checkpoints of another run that lie in its folder are removed. With
+    ``newest`` a run is resumed from its folder, and begins by ``load_from`` where that has none.
     """
     # Here, since they bring torch, and a tool's --help shall not wait for that.
     from mmips.engine.first_steps import explained_first_steps
@@ -65,7 +77,7 @@ def train(cfg: Any, overwrite: bool = False) -> None:
     from mmips.structures.checkpoints import as_data
     fields = 'train_dataloader', 'val_dataloader'
     doubts = check_config(cfg)
-    notes = resuming.choose_checkpoint(cfg)
+    notes = resuming.choose_checkpoint(cfg, newest)
     prepare(cfg, fields)
     with _own_folder(cfg, overwrite), as_data():
         try:
@@ -74,10 +86,8 @@ def train(cfg: Any, overwrite: bool = False) -> None:
             # A misspelt name may be why something is missing.
             raise UserError('\n'.join([str(error), *doubts])) from error
         runner.register_hook(resuming.ResumeCheck())
-        if not loaders.length(runner.train_dataloader, 1):
-            raise UserError(f'train_dataloader.batch_size={cfg.train_dataloader.batch_size}: '
-                            'drop_last leaves out every batch that is not full, and there is none '
-                            f'of {len(runner.train_dataloader.dataset)} images. Make it smaller.')
+        with explained('The optimizer cannot be built'):
+            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         for doubt in doubts:
             # Only now is there a log file to keep it.
             runner.logger.warning(doubt)
@@ -90,9 +100,11 @@ def train(cfg: Any, overwrite: bool = False) -> None:
 def _own_folder(cfg: Any, overwrite: bool) -> contextlib.AbstractContextManager:
     """The first process looks after the folder."""
     with contextlib.ExitStack() as stack:
-        if not launch.rank():
+        # Variables of a launcher mean nothing to processes that are not told of it.
+        if cfg.get('launcher', 'none') == 'none' or not launch.rank():
             stack.enter_context(work_dir.claimed(cfg.work_dir))
-            if not cfg.get('resume'):
+            source = os.path.dirname(os.path.expanduser(cfg.get('load_from') or ''))
+            if not cfg.get('resume') or os.path.realpath(source) != os.path.realpath(cfg.work_dir):
                 work_dir.refuse_finished(cfg.work_dir, overwrite)
         return stack.pop_all()
 

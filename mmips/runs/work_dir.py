@@ -69,7 +69,7 @@ def checkpoints(folder: str | os.PathLike) -> list[Path]:
 
     def order(path: Path) -> tuple:
         number = int(match[2]) if (match := _CHECKPOINT.match(path.name)) and match[2] else -1
-        return path.stat().st_mtime_ns > since and number > last, path.name == named, number
+        return path.lstat().st_mtime_ns > since and number > last, path.name == named, number
 
     since = pointer.stat().st_mtime_ns if pointer.is_file() else 0
     last = int(match[2]) if (match := _CHECKPOINT.match(named)) and match[2] else -1

@@ -46,6 +46,8 @@ def load_file(filename: str, map_location: Any = None) -> Any:
     """
     path = osp.expanduser(filename)
     try:
+        if not osp.isfile(path):  # A named pipe would never end.
+            raise FileNotFoundError
         # torch does not look at the checksums, and would take damaged weights as they are.
         if zipfile.is_zipfile(path) and (part := zipfile.ZipFile(path).testzip()):
             raise ValueError(f'it is damaged, in {part}')
@@ -180,6 +182,11 @@ def _what_is_wrong(path: str, error: Exception) -> str:
 def _check_finite(name: str, state: Any) -> None:
     if not isinstance(state, Mapping):
         raise UserError(f'{name} has a state_dict of type {type(state).__name__}. {ADVICE}')
+    odd = [key for key, value in state.items() if not isinstance(key, str) or isinstance(
+        value, torch.Tensor) and (value.is_meta or value.layout is not torch.strided)]
+    if odd:
+        raise UserError(f'{name} holds {odd[0]!r}, which is no name of an ordinary tensor. '
+                        f'{ADVICE}')
     # A mask of attention may hold infinity on purpose.
     bad = [key for key, value in state.items()
            if isinstance(value, torch.Tensor) and value.is_floating_point()

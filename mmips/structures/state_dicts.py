@@ -112,6 +112,13 @@ def load_checked(model: nn.Module, state: Mapping[str, Any], name: str, allow: S
     kept = {key: value for key, value in own.items()
             if key in excepted or key not in given and not value.is_floating_point()}
     given = {key: value for key, value in given.items() if key not in excepted}
+    # torch would round them, or take the real part.
+    odd = [key for key, value in given.items() if key in own and own[key].is_floating_point()
+           and not (isinstance(value, torch.Tensor) and value.is_floating_point())]
+    if odd:
+        raise UserError(f'{name}: {odd[0]} should be a tensor of floating-point numbers, but is of '
+                        f'type {getattr(given[odd[0]], "dtype", type(given[odd[0]]).__name__)}. '
+                        f'{checkpoints.ADVICE}')
     try:
         model.load_state_dict({**given, **kept})
     except RuntimeError as error:

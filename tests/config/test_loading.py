@@ -38,7 +38,8 @@ def test_a_config_that_cannot_be_read(tmp_path, text, options, words):
 
 
 @pytest.mark.parametrize('option, own, expected', [
-    ('x', 'y', 'x'), (None, 'y', 'y'), (None, None, os.path.join('./work_dirs', 'name'))])
+    ('x', 'y', 'x'), (None, 'y', 'y'), (None, None, os.path.join('./work_dirs', 'name')),
+    ('~/x', None, os.path.expanduser('~/x')), (None, 5, 5)])
 def test_work_dir_priority(option, own, expected):
     cfg = Config(dict(work_dir=own))
     loading.set_work_dir(cfg, 'a/name.py', option)
@@ -56,3 +57,18 @@ def test_loader_defaults_are_those_of_the_toolbox():
     other = Config(dict(default_scope='mmseg', a=dict(num_workers=2)))
     loading.set_dataloader_defaults(other, ('a', ))
     assert other.a == dict(num_workers=2)
+
+
+def test_parts_that_are_none_and_loaders_without_a_seed(tmp_path):
+    (tmp_path / 'mine.py').write_text('train_dataloader = 3')
+    with pytest.raises(UserError, match='cannot be read:\n\ntrain_dataloader = 3\n  expected: a dict'):
+        loading.load_config(str(tmp_path / 'mine.py'))
+    cfg = Config(dict(a=dict(worker_init_fn=None)))
+    loading.set_dataloader_defaults(cfg, ('a', ))
+    assert 'worker_init_fn' not in cfg.a
+
+
+def test_a_config_that_ends_the_program(tmp_path):
+    (tmp_path / 'mine.py').write_text('import sys\nsys.exit(0)\n')
+    with pytest.raises(UserError, match='mine.py cannot be used: SystemExit: 0'):
+        loading.load_config(str(tmp_path / 'mine.py'))

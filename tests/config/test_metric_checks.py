@@ -41,3 +41,19 @@ def test_a_metric_that_never_comes(scope, evaluator, name, words):
     ('mmdet', dict(type='MultiDatasetsEvaluator', metrics=[]), 'anything')])
 def test_a_metric_that_may_come(scope, evaluator, name):
     assert mistakes(scope, evaluator, dict(type='CheckpointHook', save_best=name)) == []
+
+
+@pytest.mark.parametrize('topk, is_right', [
+    ((1, 5), False), (0, False), ('1', False), ((1, 4), True), (1, True)])
+def test_no_more_than_all_classes_are_the_best(topk, is_right):
+    cfg = Config(dict(default_scope='mmpretrain', model=dict(head=dict(num_classes=4)),
+                      val_evaluator=dict(type='Accuracy', topk=topk)))
+    found = [(key, expected) for key, _, expected, _ in metric_mistakes(cfg)]
+    assert found == ([] if is_right else [
+        ('val_evaluator.topk', 'whole numbers, 1 or more, and no more than the 4 classes')])
+
+
+def test_the_metric_of_a_single_schedule():
+    cfg = Config(dict(default_scope='mmpretrain', val_evaluator=dict(type='Accuracy'),
+                      param_scheduler=dict(type='ReduceOnPlateauLR', monitor='accuracy/top5')))
+    assert [key for key, *_ in metric_mistakes(cfg)] == ['param_scheduler.monitor']

@@ -106,7 +106,7 @@ def test_mistakes(changes, words):
     ('model', 'x'), ('train_dataloader', 3), ('custom_hooks', 'x'), ('val_evaluator', 'Accuracy'),
     ('train_cfg', 'x'), ('optim_wrapper', 3), ('param_scheduler', 'x'), ('default_hooks', 3)])
 def test_what_is_no_part_at_all_is_named(key, value):
-    with pytest.raises(UserError, match=f'\n{key} = {value!r}\n  expected: .*(Dict|dict)'):
+    with pytest.raises(UserError, match=f'\n{key} = {value!r}\n  expected: .*[Dd]ict'):
         check_config(make(**{key: value}))
 
 
@@ -127,3 +127,11 @@ def test_sound_configs_pass_without_a_word(changes):
 def test_what_may_be_meant_is_only_a_warning(changes, words):
     doubts = check_config(make(**changes))
     assert len(doubts) == 1 and re.search(words, doubts[0])
+
+
+def test_what_stands_in_the_place_of_a_part_is_named_before_what_looks_into_it():
+    for key, value in (('model__head', 'LinearClsHead'), ('model__train_cfg', [1])):
+        with pytest.raises(UserError, match=f'{key.replace("__", ".")} = .*\n  expected: a (part|dict)'):
+            check_config(make(**{key: value}))
+    with pytest.raises(UserError, match=r'augments = \[\]\n  expected: None'):
+        check_config(make(model__train_cfg=dict(augments=[])))

@@ -78,12 +78,32 @@ SGD = 'optim_wrapper.optimizer'
     (f'{SGD}.momentun', 0.9, r'an argument of SGD \(did you mean momentum\?\)'),
     ('default_hooks.checkpoint.intervall', 2, r'an argument of CheckpointHook .*interval\?'),
     ('custom_hooks.0.x', 2, 'an argument of mmips.EpochSeedHook'),
+    ('default_hooks.loggre', dict(type='LoggerHook'), r'default_hooks \(did you mean logger'),
+    ('default_hooks.visualization.enabel', True, r'argument of Vis.* \(did you mean enable'),
+    ('model.backbone.type', None, 'a registered name'), ('default_scope', ['x'], 'an installed'),
+    # What mmpretrain takes for true.
+    ('data_preprocessor.to_rgb', 'False', 'True or False'),
+    ('train_cfg.by_epoch', 'False', 'True or False'),
+    ('model.head.cal_acc', 'False', 'bool'),
+    ('auto_scale_lr.base_batch_size', -1, 'a whole number from 1 to'),
+    # What is a part.
+    ('model.head', 'LinearClsHead', 'a part'), ('model.train_cfg', [1], 'a part'),
+    ('val_evaluator', [1], 'a part'), ('train_dataloader.sampler', 5, 'a part'),
+    ('train_dataloader.batch_size', None, 'a whole number from 1 to'),
     ('env_cfg.cudnn_bench', True, r'an argument of env_cfg \(did you mean cudnn_benchmark'),
 ])
 def test_a_wrong_value_is_named_with_its_key(shipped, key, value, words):
     (where, got, expected, _), = part_mistakes(changed(shipped, key, value))
     assert where == key and (got == value or got != got)
     assert re.search(words, expected)
+
+
+def test_what_names_no_type_is_known_before_training(shipped):
+    for key, value, where in (
+            ('optim_wrapper', dict(type='OptimWrapper'), 'optim_wrapper.optimizer.type'),
+            ('param_scheduler', dict(milestones=[1]), 'param_scheduler.type')):
+        assert part_mistakes(changed(shipped, key, value)) == [
+            (where, None, 'a registered name', '')]
 
 
 @pytest.mark.parametrize('key, value, place, words', [
@@ -104,7 +124,8 @@ def test_what_a_part_refuses_is_known_before_training(shipped, key, value, place
 @pytest.mark.parametrize('key, value', [
     (f'{SWAP}.grid_size', [2, 4]), ('model.alpha', 2), ('train_cfg.max_epochs', 100.0),
     ('train_dataloader.num_workers', 0), ('load_from', None), ('randomness', dict(seed=None)),
-    ('optim_wrapper', dict(type='AmpOptimWrapper', loss_scale=512.)),
+    ('optim_wrapper', dict(type='AmpOptimWrapper', loss_scale=512., optimizer=dict(
+        type='SGD', lr=0.1))),
     ('model.backbone.norm_cfg', dict(type='BN', eps=1e-3)),
     ('model.backbone.norm_cfg', dict(type='BN', requires_grad=True)),
     ('default_hooks.own', dict(type='somebodys_package.Hook', x=1)),

@@ -67,3 +67,19 @@ def test_other_processes_wait_for_the_first(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         fail(UserError('no data'))()
     assert slept and '[process 5] no data' in capsys.readouterr().err
+
+
+def test_a_process_whose_peer_has_ended_says_no_more(monkeypatch, capsys):
+
+    @cli.readable_failures
+    def main():
+        raise RuntimeError('Read error [127.0.0.1]:1: Connection reset by peer')
+
+    monkeypatch.setenv('RANK', '1')
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == '[process 1] ended, since another one has.\n'
+    monkeypatch.setenv('RANK', '0')
+    with pytest.raises(RuntimeError):
+        main()

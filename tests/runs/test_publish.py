@@ -272,7 +272,7 @@ def test_nothing_in_a_checkpoint_leads_out_of_the_folder(trained, style, meta):
 @pytest.mark.parametrize('content, words', [
     ({'backbone.x': torch.tensor([1, float('inf')]), 'head.x': torch.tensor(float('nan'))},
      'run.pth holds NaN or infinity in 2 of its tensors, the first is backbone.x'),
-    ({'backbone.x': torch.ones(1), 5: torch.ones(1)}, 'run.pth: its state_dict is no dict of'),
+    ({'backbone.x': torch.ones(1), 5: torch.ones(1)}, 'run.pth holds 5, which is no name of an'),
     (dict(state_dict={'backbone.x': torch.ones(1)}, ema_state_dict=5),
      'has a state_dict of type int'),
     ([1, 2], 'run.pth is no checkpoint, but holds a list')])

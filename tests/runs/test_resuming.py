@@ -69,6 +69,9 @@ def test_another_number_of_processes_is_said(resume):
     ({'train_dataloader.dataset.classes': list('abcd')}, r'classes \(\[\] -> '),
     ({'model.backbone.base_channels': 8, 'model.head.in_channels': 32},
      '(?s)is not a checkpoint of this config.*instead of.*Resume with the config of the run'),
+    ({'param_scheduler': dict(_delete_=True, type='CosineAnnealingLR', T_max=2)},
+     r"schedules \(\['MultiStepLR'\] -> \['CosineAnnealingLR'\]\)"),
+    ({'param_scheduler': []}, r"schedules \(\['MultiStepLR'\] -> \[\]\)"),
     ({'train_cfg.max_epochs': 1, 'load': 2}, 'has done 2 epochs, train_cfg.max_epochs is 1'),
 ])
 def test_another_run_is_refused(resume, options, words):
@@ -80,10 +83,16 @@ def test_another_run_is_refused(resume, options, words):
         resume(change, **options)
 
 
-@pytest.mark.parametrize('key', ['optimizer', 'message_hub'])
+@pytest.mark.parametrize('key', ['optimizer', 'message_hub', 'param_schedulers'])
 def test_weights_alone_cannot_be_resumed_from(resume, key):
     with pytest.raises(UserError, match=f'holds weights alone .*it has no {key}.*load_from'):
         resume(lambda content: content.pop(key))
+
+
+def test_larger_batches_and_a_scaled_lr_are_no_other_run(resume):
+    """The run has fewer iterations in all than the 3 that are done."""
+    ignored, changed = resume(**{'train_dataloader.batch_size': 48, 'auto_scale_lr.enable': True})
+    assert 'auto_scale_lr.enable (absent -> True)' in ignored and '(16 -> 48)' in changed
 
 
 def test_a_config_that_is_code_is_not_run(resume, tmp_path):

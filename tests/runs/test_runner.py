@@ -40,3 +40,11 @@ def test_refusals_of_model_data_and_loops_are_explained(tmp_path, options, words
     cfg.merge_from_dict(dict(options, work_dir=str(tmp_path)))
     with pytest.raises(UserError, match=f'(?s)^The run cannot be built: {words}'):
         runner.build_runner(cfg, ('train_dataloader', 'val_dataloader'))
+
+
+def test_hooks_of_other_names_are_switched_off_too(tmp_path):
+    cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
+    cfg.merge_from_dict({'work_dir': str(tmp_path), 'default_hooks.invalid_loss': None,
+                         'default_hooks.timer': None})
+    kinds = {type(hook).__name__ for hook in runner.build_runner(cfg, ()).hooks}
+    assert not kinds & {'CheckInvalidLoss', 'IterTimerHook'} and 'LoggerHook' in kinds

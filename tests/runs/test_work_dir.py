@@ -136,3 +136,10 @@ def test_a_checkpoint_is_written_in_one_step(tmp_path, whole_files, monkeypatch)
     mmengine.dump({'a': 1}, str(tmp_path / 'x.json'))
     assert (tmp_path / 'x.json').read_text() == '{"a":1}' or mmengine.load(
         str(tmp_path / 'x.json')) == {'a': 1}
+
+
+def test_a_link_to_what_is_gone_is_told(run):
+    folder = run('epoch_1.pth', 'epoch_1.pth')
+    (folder / 'epoch_2.pth').symlink_to('gone.pth')
+    path, (problem, ) = work_dir.newest_whole(folder)
+    assert path.name == 'epoch_1.pth' and 'epoch_2.pth does not exist' in problem

@@ -45,6 +45,21 @@ def attacks(tmp_path):
         Code(torch.load, target), OrderedDict(a=[Code(exec, f'open({target!r}, "w")')])]
 
 
+@pytest.mark.parametrize('key, value', [
+    (3, 1), ('a', torch.ones(2).to_sparse()), ('a', torch.ones(2, device='meta'))])
+def test_what_is_no_ordinary_tensor_is_named(tmp_path, key, value):
+    torch.save({'state_dict': {key: value}}, tmp_path / 'x.pth')
+    with pytest.raises(UserError, match=f'x.pth holds {key!r}, which is no name of an ordinary'):
+        load_file(str(tmp_path / 'x.pth'))
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'x.pth')
+    with pytest.raises(MissingFileError, match='x.pth does not exist'):
+        load_file(str(tmp_path / 'x.pth'))
+
+
 def test_code_in_a_file_does_not_run(tmp_path, attacks, version):
     target, objects = attacks
     path = str(tmp_path / 'x.pth')

@@ -42,6 +42,13 @@ def test_differences_are_sorted_by_kind():
         '  1 of another shape: b (4,) instead of (3,)']
 
 
+@pytest.mark.parametrize('value', [torch.ones(1, dtype=torch.int32), torch.ones(1) * 1j, [1.]])
+def test_weights_that_are_no_floats_are_refused(value):
+    model = nn.Linear(1, 1)
+    with pytest.raises(UserError, match='x.pth: bias should be a tensor of floating-point numbers'):
+        load_checked(model, dict(weight=torch.ones(1, 1), bias=value), 'x.pth')
+
+
 def test_reading_a_checkpoint(tmp_path):
     weight, path = torch.ones(1), str(tmp_path / 'x.pth')
     torch.save(dict(state_dict={'module.a': weight, 'name': 'text'}, epoch=3), path)

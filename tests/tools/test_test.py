@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import mmengine
@@ -49,3 +50,16 @@ def test_pretraining_that_the_checkpoint_takes_the_place_of_is_not_asked_for(nam
     assert cfg.model.backbone.init_cfg is None and cfg.load_from == 'x.pth'
     said, = sources.missing_checkpoints(cfg)
     assert said == ('load_from', 'x.pth')
+
+
+@pytest.mark.parametrize('argv, words', [
+    (['--out', 'p.json'], r"--out 'p.json' must be .* ends in .pkl"),
+    (['--out', ''], "--out '' must be"), (['--out', 'd.pkl'], "--out 'd.pkl' must be"),
+    (['--out', 'p.txt', '--out-item', 'metrics'], r"--out 'p.txt' must be .* in .pkl or .json"),
+    (['--show-dir', ''], '--show-dir needs the name of a folder'),
+    (['--show-dir', 's', '--tta'], 'leave --tta or'), (['--interval', '0'], 'at least 1')])
+def test_what_would_fail_only_once_all_is_predicted(evaluate, elsewhere, capsys, argv, words):
+    (elsewhere / 'd.pkl').mkdir()
+    with pytest.raises(SystemExit) as end:
+        evaluate(['ips/resnet-s_ips_digits.py', 'x.pth', *argv])
+    assert end.value.code == 2 and re.search(words, capsys.readouterr().err)

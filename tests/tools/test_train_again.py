@@ -99,7 +99,21 @@ def test_folders_and_batches_that_train_nothing(run, tmp_path):
     assert status == 2 and 'The work directory file cannot be written to' in said
     status, said = run(1, options=['train_dataloader.batch_size=64',
                                    'train_dataloader.drop_last=True'])
-    assert status == 2 and 'batch_size=64: drop_last leaves out' in said
+    assert status == 2 and 'train_dataloader.batch_size=64: drop_last leaves out' in said
+    status, said = run(1, options=['val_dataloader.drop_last=True'])
+    assert status == 2 and 'val_dataloader.batch_size=256: drop_last leaves out' in said
+    status, said = run(1, options=['optim_wrapper.clip_grad.type=valu',
+                                   'optim_wrapper.clip_grad.max_norm=1'])
+    assert status == 2 and 'ValueError: type of clip_grad should be "norm" or' in said
+
+
+@pytest.mark.parametrize('name', ['RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'])
+def test_a_rank_without_a_launcher_opens_no_folder_of_another_run(run, monkeypatch, name):
+    Path('w').mkdir()
+    Path('w/epoch_1.pth').touch()
+    monkeypatch.setenv(name, '1')
+    status, said = run(1)
+    assert status == 2 and 'w holds the checkpoints of a run' in said
 
 
 def test_weights_of_another_network_are_neither_tested_nor_trained_on(run, evaluate, capsys, npz):
@@ -119,3 +133,38 @@ def test_weights_of_another_network_are_neither_tested_nor_trained_on(run, evalu
     with pytest.raises(SystemExit):
         evaluate([CONFIG, 'nan.pth', '--work-dir', 't', '--cfg-options', *TINY[:3]])
     assert 'nan.pth holds NaN or infinity in 1 of its tensors' in capsys.readouterr().err
+
+
+def test_what_training_begins_from_is_kept_where_there_is_nothing_to_resume(run):
+    """A job that a kill met before its first checkpoint, started by the same command."""
+    assert run(1)[0] == 0
+    begin = dict(work_dir='v', options=['load_from=w/epoch_1.pth'])
+    status, said = run(1, '--resume', **begin)
+    assert status == 0 and 'Load checkpoint from w/epoch_1.pth' in said
+    status, said = run(2, '--resume', **begin)
+    assert status == 0 and 'Resumed from v/epoch_1.pth' in said
+    status, said = run(2, '--resume', **begin)
+    assert status == 0 and 'v/epoch_2.pth has done all 2 epochs: there is nothing left' in said
+
+
+def test_resuming_from_elsewhere_overwrites_nothing_unasked(run):
+    assert run(2)[0] == 0 and run(1, work_dir='v')[0] == 0
+    before = os.stat('v/epoch_1.pth').st_mtime_ns
+    status, said = run(3, '--resume', 'w/epoch_2.pth', work_dir='v')
+    assert status == 2 and 'v holds the checkpoints of a run' in said
+    assert os.stat('v/epoch_1.pth').st_mtime_ns == before and not os.path.exists('v/epoch_3.pth')
+    assert run(3, '--resume', 'w/epoch_2.pth')[0] == 0
+    status, said = run(2, '--resume', '--overwrite')
+    assert status == 2 and '--overwrite removes what --resume goes on from' in said
+    status, said = run(2, '--resume', '')
+    assert status == 2 and "The checkpoint '', named by load_from" in said
+
+
+def test_a_checkpoint_that_cannot_be_resumed_from_is_named(run):
+    assert run(1)[0] == 0
+    content = torch.load('w/epoch_1.pth', weights_only=False)
+    for key, value in (('message_hub', None), ('optimizer', None), ('meta', {
+            **content['meta'], 'mmips': 3})):
+        torch.save({**content, key: value}, 'w/epoch_1.pth')
+        status, said = run(2, '--resume')
+        assert status == 2 and 'w/epoch_1.pth cannot be resumed from. Take another' in said
