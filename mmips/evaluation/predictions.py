@@ -7,6 +7,7 @@ A split is predicted once for each checkpoint: :meth:`Request.predict` keeps wha
 import argparse
 import copy
 import difflib
+import functools
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,11 +62,19 @@ class Request(argparse.Namespace):
         """The data loader of the images."""
         return loaders.build_loader(cfg, self.split, self.max_images)
 
+    def key(self, cfg: Any, path: str, **settings: Any) -> str:
+        """By what a checkpoint's number is found again; the data is looked at once for all."""
+        return fingerprints.result_key(cfg, self.split, path, self._states,
+                                       max_images=self.max_images, **settings)
+
+    @functools.cached_property
+    def _states(self) -> dict:
+        return {}
+
     def predict(self, cfg: Any) -> dict[str, Predictions]:
         """What each checkpoint predicts, by the names; computed only where it is not kept yet."""
         kept = {name: Path(path).expanduser().absolute().with_name('predictions')
-                / (fingerprints.result_key(cfg, self.split, path, max_images=self.max_images)[:24]
-                   + '.npz') for name, path in self.paths.items()}
+                / f'{self.key(cfg, path)[:24]}.npz' for name, path in self.paths.items()}
         found = {name: part for name, file in kept.items()
                  if file.is_file() and (part := _read(file))}
         missing = {name: path for name, path in self.paths.items() if name not in found}
