@@ -21,13 +21,15 @@ _Size = tuple[int, int] | None
 class Inspector:
     """Lists the events of a record of a data set, in any process.
 
-    ``loader`` is the transform that reads label images, ``learned`` whether they are trained on.
+    ``loader`` is the transform that reads label images, ``learned`` whether they are trained on,
+    ``head`` how many classes the model tells apart.
     """
     classes: tuple[str, ...] = ()
     loader: Any = None
     ignored: int = 255
     decode: bool = False
     learned: bool = True
+    head: int | None = None
 
     def __call__(self, record: dict) -> list[Event]:
         """All that is found in one image."""
@@ -56,13 +58,13 @@ class Inspector:
             yield from self._labels(numbers, path or f'image {record.get("sample_idx")}', '')
 
     def _labels(self, numbers: Mapping[int, int], where: str, unit: str) -> Iterator[Event]:
-        """Count label values; without classes any will do."""
-        known = {value: number for value, number in numbers.items()
-                 if 0 <= value < (len(self.classes) or np.inf)}
+        """Count label values; without classes, of data or model, any will do."""
+        most = min(len(self.classes) or np.inf, self.head or np.inf)
+        known = {value: number for value, number in numbers.items() if 0 <= value < most}
         yield 'counts', Counter({self._name(value): number for value, number in known.items()})
         for value in numbers.keys() - known.keys():
             yield 'label value', (f'{where}: {value}{unit.format(numbers[value])} '
-                                  f'({len(self.classes)} classes)')
+                                  f'({most} classes)')
 
     def _name(self, label: int) -> str:
         return str(self.classes[label]) if label < len(self.classes) else str(label)

@@ -315,6 +315,32 @@ train_dataloader = dict(dataset=dict(type='ClassBalancedDataset', oversample_thr
     assert splits['train']['counts'] == dict(cat=1, dog=1)
 
 
+def test_labels_beyond_the_classes_of_the_model(config, check, tmp_path):
+    np.savez('x.npz', images_train=np.zeros((4, 8, 8, 3), np.uint8), labels_train=[0, 1, 2, 3])
+    right, out, splits = check(config("""
+default_scope = 'mmpretrain'
+model = dict(head=dict(num_classes=3))
+train_dataloader = dict(dataset=dict(type='mmips.ArrayDataset', ann_file='x.npz', pipeline=[]))
+"""))
+    assert not right and problems(splits['train']) == {'label value': 1}
+    assert 'image 3: 3 (3 classes)' in out
+
+
+@pytest.mark.parametrize('classes, words', [
+    (('cat', 'dog'), 'of 2 classes, but model.head.num_classes is 3'),
+    (('cat', ), r'The data cannot be read: ValueError: .* 1 class folders')])
+def test_classes_that_training_would_refuse(classes, words, config, check):
+    for name in classes:
+        Path('data', name).mkdir(parents=True)
+        Image.new('RGB', (8, 8)).save(f'data/{name}/0.png')
+    right, out, _ = check(config("""
+default_scope = 'mmpretrain'
+model = dict(head=dict(num_classes=3))
+train_dataloader = dict(dataset=dict(type='mmips.ImageFolder', data_root='data', pipeline=[]))
+"""))
+    assert not right and re.search(words, out)
+
+
 def test_workers_find_the_same(config, check):
     trees.write_bccd('data/bccd', images=70)
     rewrite('BloodImage_00003', ('rbc', (1, 1, 9, 9), False))
