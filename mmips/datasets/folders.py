@@ -95,6 +95,15 @@ def walk(root: str | os.PathLike) -> Iterator[str]:
         seen.add(real)
 
 
+def state(path: str) -> list | None:
+    """Size and time of a file, of a folder those of all files below it; None for nothing."""
+    if not os.path.isdir(path):
+        stat = os.stat(path) if os.path.exists(path) else None
+        return stat and [stat.st_size, stat.st_mtime_ns]
+    below = sorted([file, state(file)] for file in walk(path))
+    return [len(below), hashlib.sha256(repr(below).encode()).hexdigest()]
+
+
 def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[list, list]:
     """Split the paths of a class for training and validation, both sorted.
 

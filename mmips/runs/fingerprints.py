@@ -23,23 +23,15 @@ def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = (),
     text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
     states = {} if states is None else states
     paths = list(map(osp.abspath, files))
-    states.update({path: _state(path) for path in paths if path not in states})
+    states.update({path: folders.state(path) for path in paths if path not in states})
     return {'config': hashlib.sha256(text.encode()).hexdigest(), **settings,
             **{path: states[path] for path in paths}}
 
 
-def _state(path: str) -> list | None:
-    if not osp.isdir(path):
-        stat = os.stat(path) if osp.exists(path) else None
-        return stat and [stat.st_size, stat.st_mtime_ns]
-    below = sorted([file, _state(file)] for file in folders.walk(path))
-    return [len(below), hashlib.sha256(json.dumps(below).encode()).hexdigest()]
-
-
 def differing(old: Mapping, new: Mapping) -> list[str]:
-    """The parts by which two fingerprints differ; a metric counts where both have one."""
+    """The parts by which two fingerprints differ; but for the config, of those that both have."""
     return [key for key in {**new, **old} if old.get(key) != new.get(key)
-            and (key != 'metric' or key in old and key in new)]
+            and (key == 'config' or key in old and key in new)]
 
 
 def result_key(cfg: Any, split: str, checkpoint: str,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import AfterValidator, ValidationError, model_validator
 
 from mmips.config import loading
 from mmips.errors import UserError
@@ -53,10 +53,16 @@ class _Axis(Node):
             else {'options': value} for label, value in values.items()}}
 
 
+def _differ(axes: dict[str, _Axis]) -> dict[str, _Axis]:
+    # Of two, the last would win, and the names of the other be wrong.
+    different([axis.key for axis in axes.values() if axis.key])
+    return axes
+
+
 class _File(Settings):
     config: str = ''
     options: dict[str, Any] = {}
-    axes: dict[Label, _Axis] = {}
+    axes: Annotated[dict[Label, _Axis], AfterValidator(_differ)] = {}
     recipes: dict[Label, Change] = {}
     paper: dict = {}
 

@@ -149,10 +149,20 @@ def test_lists_and_collects_without_training(sweep, whole, folder):
     (['--jobs', '0'], '--jobs: must be at least 1, got 0'),
     (['--only', 'soft label'], "--only: no recipe is called 'soft label'"),
     (['--cfg-options', 'model.alhpa=1'], 'the option model.alhpa does not exist'),
+    (['--list', '--fresh'], '--list and --collect train nothing'),
+    (['--slurm', 'partition=x'], '--slurm needs --engine slurm'),
+    (['--cfg-options', 'model.head.in_channels=16'], 'by this the recipes of'),
     (['--list', '--collect'], 'not allowed with argument')])
 def test_refuses(sweep, options, message):
     status, text = sweep(*options)
     assert status == 2 and message in text.err
+
+
+def test_options_that_no_config_reads_are_refused(sweep, argv, tmp_path):
+    (tmp_path / 'own.yml').write_text('config: ips/resnet-s_ips_digits.py\nrecipes: {a: {}}')
+    argv[0] = str(tmp_path / 'own.yml')
+    status, text = sweep('--list')
+    assert status == 2 and '--npz, --max-classes and --per-class would have no effect' in text.err
 
 
 def test_an_engine_is_chosen(tool, sweep, argv, monkeypatch):

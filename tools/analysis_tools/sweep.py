@@ -49,6 +49,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     instead.add_argument('--collect', action='store_true',
                          help='tabulate and draw what the work directory holds, train nothing')
     args = parser.parse_args(argv)
+    if (args.list or args.collect) and (args.fresh or args.retry_failed):
+        parser.error('--list and --collect train nothing: leave out --fresh and --retry-failed')
+    if args.slurm and args.engine != 'slurm':
+        parser.error('--slurm needs --engine slurm')
     args.work_dir = args.work_dir or Path('work_dirs') / f'sweep_{args.sweep.stem}'
     return args
 
