@@ -84,10 +84,10 @@ def list_images(root: Path, name: str, others: list[str] | None = None) -> list[
     return sorted(Path(path).relative_to(root).as_posix() for path in found)
 
 
-def walk(root: str | os.PathLike) -> Iterator[str]:
+def walk(root: str | os.PathLike[str]) -> Iterator[str]:
     """Yield the path of every file below a folder; as ``list_images``, and hidden ones neither."""
     seen = set()
-    for folder, subfolders, files in os.walk(root, onerror=_raise, followlinks=True):
+    for folder, subfolders, files in os.walk(os.fspath(root), onerror=_raise, followlinks=True):
         real = os.path.realpath(folder)
         subfolders[:] = [] if real in seen else [x for x in subfolders if not _is_hidden(x)]
         if real not in seen:

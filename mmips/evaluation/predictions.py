@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mmips.config import colours, loading, sources, splits
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import MissingFileError, UserError, explained
 from mmips.runs import files, fingerprints, loaders
 
 
@@ -60,7 +60,8 @@ class Request(argparse.Namespace):
 
     def build_loader(self, cfg: Any) -> Any:
         """The data loader of the images."""
-        return loaders.build_loader(cfg, self.split, self.max_images)
+        with explained(f'{self.split}_dataloader cannot be built'):
+            return loaders.build_loader(cfg, self.split, self.max_images)
 
     def key(self, cfg: Any, path: str, **settings: Any) -> str:
         """By what a checkpoint's number is found again; the data is looked at once for all."""
@@ -167,8 +168,13 @@ def build_model(cfg: Any, device: str | None = None) -> Any:
     if cfg.get('data_preprocessor'):
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     # SyncBN refuses CPU tensors, and does what BN does once it is trained.
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+    with explained('The model cannot be built'):
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        return model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'--device {device}: {str(error).splitlines()[0]}') from error
 
 
 def each_checkpoint(model: Any, paths: Mapping[str, str]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmips.config import sources
-from mmips.datasets import folders
 
 
 def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = (),
@@ -19,6 +18,8 @@ def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = (),
 
     The version of mmips is no part of it: numbers of another version are not wrong for that.
     """
+    # Here, since it brings torch, for which a tool's --help shall not wait.
+    from mmips.datasets import folders
     # As JSON: pretty_text takes a second a config.
     text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
     states = {} if states is None else states

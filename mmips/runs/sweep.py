@@ -48,8 +48,8 @@ def run_sweep(args: argparse.Namespace) -> None:
     recipes = choose_recipes(found, args.only)
     if any((args.npz, args.max_classes, args.per_class)) and not any(
             'npz_file' in cfg for cfg in read_configs(recipes).values()):
-        raise UserError('--npz, --max-classes and --per-class would have no effect: none of the '
-                        'recipes has a config that reads them, as ips/resnet18_ips_npz.py does.')
+        raise UserError('--npz, --max-classes and --per-class would have no effect: no config of '
+                        'the recipes reads them.')
     if args.list:
         check_recipes(found, recipes, data=False)
         print('\n'.join(f'{recipe.name}   ({recipe.folder})' for recipe in recipes))

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mmips.config import loading, sources
+from mmips.config.data_checks import LOADERS
 from mmips.config.options import merge_options
 from mmips.config.pair_checks import check_config
 from mmips.errors import UserError, explained
 from mmips.runs.sweep_recipes import RANDOM, Recipe, Sweep
-
-FIELDS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 
 
 def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) -> dict[str, Any]:
@@ -35,8 +34,8 @@ def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) ->
         for doubt in _check(sweep, recipe, cfg, configs[recipe.config]):
             doubts.setdefault(doubt, []).append(recipe.name)
         if data:
-            sources.check_paths(cfg, FIELDS)
-            _download(cfg, FIELDS)
+            sources.check_paths(cfg, LOADERS)
+            _download(cfg, LOADERS)
     for doubt, names in doubts.items() if data else ():
         more = f' and {len(names) - 3} more' if len(names) > 3 else ''
         print(f'{"; ".join(names[:3])}{more}: {doubt}', file=sys.stderr)
@@ -89,7 +88,7 @@ def load_recipe(sweep: Sweep, recipe: Recipe, cfg: Any = None,
 
 def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:
     """The files that a config's numbers depend on: of its data, and what it starts from."""
-    data = [sources.present_paths((cfg.get(field) or {}).get('dataset')) for field in FIELDS]
+    data = [sources.present_paths((cfg.get(field) or {}).get('dataset')) for field in LOADERS]
     return [str(path) for path in (checkpoint, *sum(data, [])) if path]
 
 

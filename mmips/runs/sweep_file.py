@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from mmips.config import loading
 from mmips.errors import UserError
@@ -53,16 +53,10 @@ class _Axis(Node):
             else {'options': value} for label, value in values.items()}}
 
 
-def _differ(axes: dict[str, _Axis]) -> dict[str, _Axis]:
-    # Of two, the last would win, and the names of the other be wrong.
-    different([axis.key for axis in axes.values() if axis.key])
-    return axes
-
-
 class _File(Settings):
     config: str = ''
     options: dict[str, Any] = {}
-    axes: Annotated[dict[Label, _Axis], AfterValidator(_differ)] = {}
+    axes: dict[Label, _Axis] = {}
     recipes: dict[Label, Change] = {}
     paper: dict = {}
 
@@ -99,6 +93,9 @@ _Loader.add_implicit_resolver('tag:yaml.org,2002:float',
 
 
 def _build(file: _File, path: Path) -> Sweep:
+    keys = [axis.key for axis in file.axes.values() if axis.key]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f'the axes set {", ".join(keys)}: of one key twice, the last would win.')
     recipes = list(_recipes(file))
     recipes = [recipe.but(folder=folder, config=_find_config(recipe, path))
                for recipe, folder in zip(recipes, _folders([each.name for each in recipes]))]

@@ -101,7 +101,7 @@ def test_values_may_be_lists_and_have_names(read):
 
 def test_two_axes_of_one_key_are_refused(read):
     axis = '{key: optim_wrapper.optimizer.lr, values: [%s]}'
-    with pytest.raises(UserError, match='some.yml: axes: a value stands there twice'):
+    with pytest.raises(UserError, match='some.yml: the axes set .*: of one key twice'):
         read(f'config: own.py\naxes: {{a: {axis % "1, 2"}, b: {axis % "3, 4"}}}')
 
 

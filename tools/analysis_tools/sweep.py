@@ -28,7 +28,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add('sweep', type=Path, metavar='SWEEP.yml')
     add('--work-dir', type=Path, help='default: work_dirs/sweep_<name of the file>')
-    add('--seeds', nargs='+', type=int, help='instead of those of the file')
+    add('--seeds', nargs='+', type=cli.seed, help='instead of those of the file')
     add('--only', nargs='+', default=[], metavar='RECIPE|AXIS=VALUE',
         help='train these recipes alone')
     add('--engine', choices=['local', 'slurm'], default='local',
