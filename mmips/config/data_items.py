@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mmips.config import sources
 from mmips.datasets.files import reason, refuse_colours
@@ -46,7 +46,9 @@ class Inspector:
                 try:
                     with Image.open(path) as image:
                         image.load()
-                        size = image.size
+                        # As OpenCV turns it by its EXIF data: those beyond 4 lie on a side.
+                        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+                        size = image.size[::-1] if turned else image.size
                 except Exception as error:  # Pillow's decoders fail in many ways
                     yield 'unreadable image', f'{path}: {reason(error)}'
         if 'seg_map_path' in record:
@@ -96,6 +98,9 @@ class Inspector:
         if size and width and height and size != (width, height):
             yield 'size', (f'{record["img_path"]}: {size[0]}x{size[1]}, its annotation says '
                            f'{width}x{height}')
+        for label in {box['bbox_label'] for box in boxes if box['bbox_label'] >= (
+                self.head or np.inf)}:
+            yield 'label value', f'{where}: {label} ({self.head} classes)'
         for box in boxes:
             kind = _judge_box(box['bbox'], width, height)
             if kind == 'box without area' and (box.get('ignore_flag') or not self.learned):

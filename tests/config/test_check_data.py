@@ -269,6 +269,21 @@ def test_boxes(config, check):
     assert '1 images left out by filter_cfg' in out
 
 
+@pytest.mark.parametrize('size, wrong', [((48, 64), {}), ((64, 48), {'size': 1})])
+def test_images_are_turned_by_their_exif_data(size, wrong, config, check):
+    trees.write_bccd('data/bccd')
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new('RGB', size).save('data/bccd/BCCD/JPEGImages/BloodImage_00000.jpg', exif=turned)
+    assert problems(check(config(BCCD), decode=True)[2]['train']) == wrong
+
+
+def test_boxes_beyond_the_classes_of_the_model(config, check):
+    trees.write_bccd('data/bccd')
+    right, out, _ = check(config(BCCD, 'model = dict(bbox_head=dict(num_classes=2))\n'))
+    assert not right and '.xml: 2 (2 classes)' in out
+
+
 def test_boxes_that_are_only_a_warning(config, check):
     trees.write_bccd('data/bccd')
     for name in ('BloodImage_00002', 'BloodImage_00006'):
