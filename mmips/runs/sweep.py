@@ -38,9 +38,9 @@ def run_sweep(args: argparse.Namespace) -> None:
     use_npz(args)
     found, options = read_sweep(args.sweep), args.cfg_options or {}
     for key in options:
-        if len({repr(recipe.options.get(key)) for recipe in found.recipes}) > 1:
-            raise UserError(f'--cfg-options {key}: by this the recipes of {args.sweep} differ, and '
-                            'their names would be wrong. Change it in the file.')
+        if len({repr(recipe.options.get(key)) for recipe in found.recipes if recipe.axes}) > 1:
+            raise UserError(f'--cfg-options {key}: an axis of {args.sweep} sets this, and its '
+                            'names would be wrong. Change it in the file.')
     found = found.but(
         seeds=tuple(dict.fromkeys(args.seeds or found.seeds)),
         recipes=tuple(recipe.but(options={**recipe.options, **options})
