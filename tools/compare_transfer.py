@@ -31,7 +31,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--bccd', type=Path, default=Path('data/bccd/BCCD'))
     parser.add_argument('--tasks', nargs='+', choices=sorted(transfer.TASKS),
                         default=list(transfer.TASKS))
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--seeds', nargs='+', type=cli.seed, default=[0, 1, 2])
     parser.add_argument('--jobs', type=cli.positive, default=scheduling.cores(),
                         help='runs at a time (default: one per core)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_transfer'))

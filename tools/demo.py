@@ -23,7 +23,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--seeds', nargs='+', type=cli.seed, default=[0, 1, 2])
     parser.add_argument('--jobs', type=cli.positive, default=scheduling.cores(),
                         help='runs at a time (default: one per core)')
     parser.add_argument('--fresh', action='store_true', help='forget finished runs')

@@ -10,6 +10,8 @@ import pandas as pd
 
 from mmips.config import loading, sources
 from mmips.config.data import ERRORS, WARNINGS, Split, inspect_split
+from mmips.config.data_checks import data_mistakes, head_classes
+from mmips.errors import UserError
 
 SPLITS = ('train', 'val', 'test')
 # More classes than this are summed up: the rarest and the most frequent are shown.
@@ -48,7 +50,10 @@ def _find_missing(cfg: Any) -> tuple[list[str], dict[str, list[str]]]:
     fields = tuple(f'{split}_dataloader' for split in SPLITS)
     missing, pending = (sources.missing_datasets(cfg, fields, each) for each in (False, True))
     texts = [sources.advise_checkpoint(*item) for item in sources.missing_checkpoints(cfg)]
-    texts += [sources.advise(missing)] if missing else []
+    try:
+        texts += [sources.advise(missing)] if missing else data_mistakes(cfg)
+    except UserError as error:
+        texts.append(str(error))
     texts += [sources.advise(pending) + '\n  (training downloads it by itself where there is a '
               'network)'] if pending else []
     keys: dict[str, list[str]] = {}
@@ -70,8 +75,8 @@ def inspect_config(cfg: Any, skip: Mapping[str, list[str]], workers: int = 0,
         if loader.get('dataset') is not None:
             twins.setdefault(repr(loader['dataset']), []).append(name)
     splits = {' = '.join(names): inspect_split(
-        names[0], loaders[names[0]]['dataset'], skip.get(names[0], ()), workers, decode)
-        for names in twins.values()}
+        names[0], loaders[names[0]]['dataset'], skip.get(names[0], ()), workers, decode,
+        head_classes(cfg)) for names in twins.values()}
     first, *others = splits.values() or [Split('')]
     if first.name == 'train' and not re.search(_DIVIDING, str(loaders)):
         for split in others:

@@ -81,19 +81,19 @@ class Split:
 
 
 def inspect_split(name: str, cfg: dict, skip: Collection[str] = (), workers: int = 0,
-                  decode: bool = False) -> Split:
+                  decode: bool = False, head: int | None = None) -> Split:
     """Read all annotations of the ``dataset`` of a data loader; wrappers are seen through.
 
     As training would see them: with ``label_map``, ``reduce_zero_label`` and ``filter_cfg``.
     Data sets of ``skip``, such as 'dataset.datasets.1', are left out; ``decode`` decodes every
-    image to the end.
+    image to the end. ``head`` is how many classes the model tells apart.
     """
     from mmengine.registry import DATASETS
     split = Split(name)
     for key, part in sources.iter_datasets(cfg, 'dataset'):
         if key not in skip:
             try:
-                _inspect_dataset(key, part, split, workers, decode)
+                _inspect_dataset(key, part, split, workers, decode, head)
             except Exception as error:  # what stops it is a finding
                 split.add([('data set', f'{key}: {reason(error)}')])
     absent = [kind for kind, number in split.counts.items() if not number]
@@ -112,7 +112,8 @@ def inspect_split(name: str, cfg: dict, skip: Collection[str] = (), workers: int
     return split
 
 
-def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bool) -> None:
+def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bool,
+                     head: int | None) -> None:
     from mmengine.registry import DATASETS, TRANSFORMS
     from mmengine.utils import track_parallel_progress
     dataset = DATASETS.build({**cfg, 'pipeline': [], 'lazy_init': True})
@@ -126,7 +127,7 @@ def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bo
     infos = [dataset.get_data_info(number) for number in range(len(dataset))]
     classes = tuple(map(str, dataset.metainfo.get('classes') or ()))
     look = Inspector(classes, None, getattr(dataset, 'ignore_index', 255), decode,
-                     not getattr(dataset, 'test_mode', False))
+                     not getattr(dataset, 'test_mode', False), head)
     if not records:
         suffix = getattr(dataset, 'img_suffix', '')
         folder = dataset.ann_file or (dataset.data_prefix or {}).get('img_path')

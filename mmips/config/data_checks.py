@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmips.config.sources import iter_datasets, refuse_no_text, type_name
+from mmips.errors import explained
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Data sets that divide one source by themselves -> the arguments that say how.
@@ -24,12 +25,17 @@ def head_classes(cfg: Any) -> int | None:
 
 
 def data_mistakes(cfg: Any) -> list[str]:
-    """What is wrong with the data sets of a config beside each other, a sentence each."""
+    """What is wrong with the data sets of a config beside each other, a sentence each.
+
+    Raises:
+        UserError: If folders of a data set cannot be classes.
+    """
     parts = [(key, part) for field in LOADERS for key, part in iter_datasets(
         (cfg.get(field) or {}).get('dataset'), f'{field}.dataset')]
     for key, part in parts:
         refuse_no_text(key, part)
-    return [*_overlaps(parts), *_other_classes(cfg, parts)]
+    with explained('The data cannot be read'):
+        return [*_overlaps(parts), *_other_classes(cfg, parts)]
 
 
 def _overlaps(parts: list[tuple[str, dict]]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mmips.config import sources
 from mmips.datasets.files import reason, refuse_colours
@@ -21,13 +21,15 @@ _Size = tuple[int, int] | None
 class Inspector:
     """Lists the events of a record of a data set, in any process.
 
-    ``loader`` is the transform that reads label images, ``learned`` whether they are trained on.
+    ``loader`` is the transform that reads label images, ``learned`` whether they are trained on,
+    ``head`` how many classes the model tells apart.
     """
     classes: tuple[str, ...] = ()
     loader: Any = None
     ignored: int = 255
     decode: bool = False
     learned: bool = True
+    head: int | None = None
 
     def __call__(self, record: dict) -> list[Event]:
         """All that is found in one image."""
@@ -44,7 +46,9 @@ class Inspector:
                 try:
                     with Image.open(path) as image:
                         image.load()
-                        size = image.size
+                        # As OpenCV turns it by its EXIF data: those beyond 4 lie on a side.
+                        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+                        size = image.size[::-1] if turned else image.size
                 except Exception as error:  # Pillow's decoders fail in many ways
                     yield 'unreadable image', f'{path}: {reason(error)}'
         if 'seg_map_path' in record:
@@ -56,13 +60,13 @@ class Inspector:
             yield from self._labels(numbers, path or f'image {record.get("sample_idx")}', '')
 
     def _labels(self, numbers: Mapping[int, int], where: str, unit: str) -> Iterator[Event]:
-        """Count label values; without classes any will do."""
-        known = {value: number for value, number in numbers.items()
-                 if 0 <= value < (len(self.classes) or np.inf)}
+        """Count label values; without classes, of data or model, any will do."""
+        most = min(len(self.classes) or np.inf, self.head or np.inf)
+        known = {value: number for value, number in numbers.items() if 0 <= value < most}
         yield 'counts', Counter({self._name(value): number for value, number in known.items()})
         for value in numbers.keys() - known.keys():
             yield 'label value', (f'{where}: {value}{unit.format(numbers[value])} '
-                                  f'({len(self.classes)} classes)')
+                                  f'({most} classes)')
 
     def _name(self, label: int) -> str:
         return str(self.classes[label]) if label < len(self.classes) else str(label)
@@ -94,6 +98,9 @@ class Inspector:
         if size and width and height and size != (width, height):
             yield 'size', (f'{record["img_path"]}: {size[0]}x{size[1]}, its annotation says '
                            f'{width}x{height}')
+        for label in {box['bbox_label'] for box in boxes if box['bbox_label'] >= (
+                self.head or np.inf)}:
+            yield 'label value', f'{where}: {label} ({self.head} classes)'
         for box in boxes:
             kind = _judge_box(box['bbox'], width, height)
             if kind == 'box without area' and (box.get('ignore_flag') or not self.learned):

@@ -80,10 +80,14 @@ def _expected_paths(cfg: dict) -> list[list[str]]:
 
 
 def present_paths(cfg: Any) -> list[str]:
-    """Files and folders that a dataset config, or what it wraps, names and the disk has."""
-    named = {path for _, data in iter_datasets(cfg, '')
-             for path in sum(_expected_paths(data), [data.get('data_root') or ''])}
-    return sorted(filter(osp.exists, map(osp.expanduser, named)))
+    """Files and folders that a dataset config, or what it wraps, reads and the disk has."""
+    found: set[str] = set()
+    for _, data in iter_datasets(cfg, ''):
+        paths = list(filter(osp.exists, map(osp.expanduser, sum(_expected_paths(data), []))))
+        # Of a list alone, unless it holds the images, they may be anywhere below the root.
+        whole = any(osp.isdir(path) or path.endswith(('.npz', '.npy')) for path in paths)
+        found.update(paths, [] if whole else [osp.expanduser(data.get('data_root') or '')])
+    return sorted(filter(osp.exists, found))
 
 
 def _root(cfg: dict) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmips.errors import MissingFileError
@@ -74,21 +74,34 @@ def list_images(root: Path, name: str, others: list[str] | None = None) -> list[
     Links are followed, but not in circles, which is where mmpretrain's ``CustomDataset`` gets lost.
     Files that are no images by their name are added to ``others``.
     """
-    found: list[str] = []
+    paths = list(walk(root / name))
+    found = [path for path in paths if _is_image(os.path.basename(path))]
+    rest = [path for path in paths if not _is_image(os.path.basename(path))]
+    for path in filter(os.path.islink, rest):
+        _refuse_dangling(path)
+    if others is not None:
+        others += rest
+    return sorted(Path(path).relative_to(root).as_posix() for path in found)
+
+
+def walk(root: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield the path of every file below a folder; as ``list_images``, and hidden ones neither."""
     seen = set()
-    for folder, subfolders, files in os.walk(root / name, onerror=_raise, followlinks=True):
+    for folder, subfolders, files in os.walk(os.fspath(root), onerror=_raise, followlinks=True):
         real = os.path.realpath(folder)
         subfolders[:] = [] if real in seen else [x for x in subfolders if not _is_hidden(x)]
         if real not in seen:
-            found += [os.path.join(folder, file) for file in files if _is_image(file)]
-            rest = [os.path.join(folder, file) for file in files
-                    if not _is_image(file) and not _is_hidden(file)]
-            for path in filter(os.path.islink, rest):
-                _refuse_dangling(path)
-            if others is not None:
-                others += rest
+            yield from (os.path.join(folder, file) for file in files if not _is_hidden(file))
         seen.add(real)
-    return sorted(Path(path).relative_to(root).as_posix() for path in found)
+
+
+def state(path: str) -> list | None:
+    """Size and time of a file, of a folder those of all files below it; None for nothing."""
+    if not os.path.isdir(path):
+        stat = os.stat(path) if os.path.exists(path) else None
+        return stat and [stat.st_size, stat.st_mtime_ns]
+    below = sorted([file, state(file)] for file in walk(path))
+    return [len(below), hashlib.sha256(repr(below).encode()).hexdigest()]
 
 
 def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[list, list]:
@@ -130,7 +143,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_image(name: str) -> bool:
-    return not _is_hidden(name) and name.lower().endswith(IMAGE_SUFFIXES)
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _raise(error: OSError) -> None:

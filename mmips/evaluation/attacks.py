@@ -10,7 +10,7 @@ import pandas as pd
 from mmips.config import colours
 from mmips.evaluation import predictions
 from mmips.evaluation.attack_settings import ATTACKS, SPACES, AttackSettings
-from mmips.runs import files, fingerprints
+from mmips.runs import files
 from mmips.runs.tables import Table, to_markdown
 
 
@@ -30,11 +30,9 @@ def evaluate_attacks(request: predictions.Request) -> pd.DataFrame:
     done = {path.stem: files.read_results(path)  # A folder of an earlier version has a file each.
             for path in Path(request.out, 'cells').glob('*.json')}
     done.update(files.read_results(Path(request.out, 'attacks_done.json')))
-    keys = {(attack, name, eps): fingerprints.result_key(
-        cfg, request.split, path, max_images=request.max_images,
-        **settings.used(attack, eps))[:24]
-        for attack in request.attacks for name, path in request.paths.items()
-        for eps in request.eps}
+    keys = {(attack, name, eps): request.key(
+        cfg, path, **settings.used(attack, eps))[:24] for attack in request.attacks
+        for name, path in request.paths.items() for eps in request.eps}
     try:
         _complete(cfg, request, settings, keys, done)
     finally:

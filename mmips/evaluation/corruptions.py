@@ -19,7 +19,7 @@ from mmips.datasets.cifar_c_dataset import read_cifar_c
 from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.functional.corruptions import check_severity, expand_corruptions
-from mmips.runs import files, fingerprints
+from mmips.runs import files
 from mmips.runs.tables import Table, to_markdown
 from mmips.visualization import denormalize
 
@@ -124,9 +124,8 @@ def _draw_examples(cfg: Any, request: predictions.Request) -> None:
 def _count_images(cfg: Any, request: predictions.Request) -> dict[str, dict]:
     """Correct and all images, by network and condition, the clean images first."""
     library = '' if request.cifar_c else importlib.metadata.version(_LIBRARY)
-    keys = {(name, condition): fingerprints.result_key(
-        corrupt_split(cfg, request, condition), request.split, path, library=library,
-        max_images=request.max_images)
+    keys = {(name, condition): request.key(
+        corrupt_split(cfg, request, condition), path, library=library)
         for condition in itertools.product(request.corruptions, request.severities)
         for name, path in request.paths.items()}
     counts: dict = {name: {CLEAN: (int(found.right.sum()), len(found.right))}

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmips.config import colours, loading, sources, splits
 from mmips.config.pair_checks import find_augments, find_preprocessor
+from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.runs import files
 from mmips.structures import join_index_pairs, split_pairs
@@ -48,6 +49,10 @@ def browse_pairs(args: predictions.Request) -> str:
         [batch.names[pair] for pair in shown],
         [batch.note, *([_BARS] if found else []), *gap_notes(found, batch.names)],
         confidences={name: (values[0][both], values[1][both]) for name, values in found.items()})
+    if (kind := Path(args.out).suffix[1:].lower() or 'png') not in (
+            known := figure.canvas.get_supported_filetypes()):
+        raise UserError(f'--out {args.out}: no picture can be a .{kind}, but a .'
+                        f'{", .".join(known)}.')
     files.write_picture(args.out, figure)
     if found:
         rows = _rows(found, batch, shown)

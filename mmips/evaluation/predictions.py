@@ -7,6 +7,7 @@ A split is predicted once for each checkpoint: :meth:`Request.predict` keeps wha
 import argparse
 import copy
 import difflib
+import functools
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mmips.config import colours, loading, sources, splits
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import MissingFileError, UserError, explained
 from mmips.runs import files, fingerprints, loaders
 
 
@@ -59,13 +60,22 @@ class Request(argparse.Namespace):
 
     def build_loader(self, cfg: Any) -> Any:
         """The data loader of the images."""
-        return loaders.build_loader(cfg, self.split, self.max_images)
+        with explained(f'{self.split}_dataloader cannot be built'):
+            return loaders.build_loader(cfg, self.split, self.max_images)
+
+    def key(self, cfg: Any, path: str, **settings: Any) -> str:
+        """By what a checkpoint's number is found again; the data is looked at once for all."""
+        return fingerprints.result_key(cfg, self.split, path, self._states,
+                                       max_images=self.max_images, **settings)
+
+    @functools.cached_property
+    def _states(self) -> dict:
+        return {}
 
     def predict(self, cfg: Any) -> dict[str, Predictions]:
         """What each checkpoint predicts, by the names; computed only where it is not kept yet."""
         kept = {name: Path(path).expanduser().absolute().with_name('predictions')
-                / (fingerprints.result_key(cfg, self.split, path, max_images=self.max_images)[:24]
-                   + '.npz') for name, path in self.paths.items()}
+                / f'{self.key(cfg, path)[:24]}.npz' for name, path in self.paths.items()}
         found = {name: part for name, file in kept.items()
                  if file.is_file() and (part := _read(file))}
         missing = {name: path for name, path in self.paths.items() if name not in found}
@@ -158,8 +168,13 @@ def build_model(cfg: Any, device: str | None = None) -> Any:
     if cfg.get('data_preprocessor'):
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     # SyncBN refuses CPU tensors, and does what BN does once it is trained.
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+    with explained('The model cannot be built'):
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        return model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'--device {device}: {str(error).splitlines()[0]}') from error
 
 
 def each_checkpoint(model: Any, paths: Mapping[str, str]) -> Iterator[str]:

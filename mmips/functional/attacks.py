@@ -92,5 +92,5 @@ def _check(images: Tensor, bounds: Bounds) -> None:
     # Clipping would move such pixels by more than eps.
     least, greatest = images.min().item(), images.max().item()
     if not bounds[0] <= least <= greatest <= bounds[1]:
-        raise ValueError(f'The images must be within {bounds[0]:g} to {bounds[1]:g}, but their '
-                         f'values go from {least:g} to {greatest:g}.')
+        raise UserError(f'The images must be within {bounds[0]:g} to {bounds[1]:g}, but their '
+                         f'values go from {least:g} to {greatest:g}: correct --image-range.')

@@ -4,6 +4,7 @@ import argparse
 import errno
 import functools
 import logging
+import math
 import os
 import signal
 import sys
@@ -82,11 +83,18 @@ class _Trust(argparse.Action):
         os.environ['MMIPS_TRUST_CHECKPOINT'] = '1'
 
 
-def positive(text: str) -> int:
-    """The type of an option whose number must be at least 1."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, got {text}')
-    return int(text)
+def at_least(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """The type of an option whose whole number has limits."""
+    def number(text: str) -> int:
+        if not least <= int(text) <= most:
+            limit = f'least {least}' if int(text) < least else f'most {most}'
+            raise argparse.ArgumentTypeError(f'must be at {limit}, got {text}')
+        return int(text)
+
+    return number
+
+
+positive, seed = at_least(1), at_least(0, 2 ** 32 - 1)
 
 
 def existing_file(text: str) -> Path:
@@ -160,7 +168,7 @@ def add_checkpoint_options(parser: argparse.ArgumentParser, whole: bool = False)
                             help='so many images, evenly spread over the split (default: all)')
     parser.add_argument('--batch-size', type=positive, metavar='N',
                         help="images at a time (default: the config's)")
-    parser.add_argument('--num-workers', type=int, metavar='N',
+    parser.add_argument('--num-workers', type=at_least(0), metavar='N',
                         help="worker processes that load images (default: the config's)")
     parser.add_argument('--device', help='where to compute (default: cuda if there is one)')
 

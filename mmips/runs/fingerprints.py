@@ -10,25 +10,33 @@ from typing import Any
 from mmips.config import sources
 
 
-def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = (), **settings: str) -> dict:
+def fingerprint(cfg: Any, files: Sequence[str | os.PathLike] = (),
+                states: dict[str, list | None] | None = None, **settings: str) -> dict:
     """What a run's numbers depend on, its seed aside; files are known by path, size and time.
+
+    Of a folder those of all files below it are; ``states`` are those that are known already.
 
     The version of mmips is no part of it: numbers of another version are not wrong for that.
     """
+    # Here, since it brings torch, for which a tool's --help shall not wait.
+    from mmips.datasets import folders
     # As JSON: pretty_text takes a second a config.
     text = json.dumps(cfg.to_dict(), sort_keys=True, default=repr)
-    stats = {osp.abspath(file): os.stat(file) if osp.exists(file) else None for file in files}
-    return {'config': hashlib.sha256(text.encode()).hexdigest(), **settings, **{
-        file: stat and [stat.st_size, stat.st_mtime_ns] for file, stat in stats.items()}}
+    states = {} if states is None else states
+    paths = list(map(osp.abspath, files))
+    states.update({path: folders.state(path) for path in paths if path not in states})
+    return {'config': hashlib.sha256(text.encode()).hexdigest(), **settings,
+            **{path: states[path] for path in paths}}
 
 
 def differing(old: Mapping, new: Mapping) -> list[str]:
-    """The parts by which two fingerprints differ; a metric counts where both have one."""
+    """The parts by which two fingerprints differ; but for the config, of those that both have."""
     return [key for key in {**new, **old} if old.get(key) != new.get(key)
-            and (key != 'metric' or key in old and key in new)]
+            and (key == 'config' or key in old and key in new)]
 
 
-def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
+def result_key(cfg: Any, split: str, checkpoint: str,
+               states: dict[str, list | None] | None = None, **settings: Any) -> str:
     """A checksum of all that a checkpoint's number on a split depends on, to find it again by.
 
     That is the version of mmips, the checkpoint and the files of the data, the model, the data
@@ -45,6 +53,6 @@ def result_key(cfg: Any, split: str, checkpoint: str, **settings: Any) -> str:
     if sources.is_local(checkpoint):
         checkpoint = osp.abspath(osp.expanduser(checkpoint))
         files.append(checkpoint)
-    text = json.dumps([__version__, checkpoint, fingerprint(parts, files), settings],
+    text = json.dumps([__version__, checkpoint, fingerprint(parts, files, states), settings],
                       sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -47,10 +47,6 @@ def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: boo
     The arguments are the options of ``tools/model_converters/publish_backbone.py``.
     """
     content = read_checkpoint(checkpoint)
-    for part in ('state_dict', 'ema_state_dict'):
-        if not _is_state(content.get(part) or {}):
-            raise UserError(f'{checkpoint}: its {part} is no dict of dense tensors by their names. '
-                            'Give a .pth file that a training run has saved.')
     state, which = choose_weights(content, weights)
     kept = select(state, keep_head)
     facts, config, notes = provenance.describe(content, checkpoint)
@@ -69,12 +65,6 @@ def publish(checkpoint: str, out: str, style: str = 'mmpretrain', keep_head: boo
         *([f'top-1     {facts["top1"]} % ({facts["top1_source"]})'] if 'top1' in facts else []),
         *(f'note      {note}' for note in notes),
         f'written   {path} ({osp.getsize(path) / 1e6:.1f} MB)\nload      {line}'])
-
-
-def _is_state(part: Any) -> bool:
-    return isinstance(part, Mapping) and all(
-        isinstance(key, str) and getattr(value, 'layout', None) == torch.strided
-        for key, value in part.items())
 
 
 def _add_top1(facts: dict, content: Mapping, config: Any, log: str | None, top1: float | None

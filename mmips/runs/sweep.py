@@ -18,7 +18,7 @@ from typing import Any
 from mmips.errors import UserError
 from mmips.runs import files, scheduling, training
 from mmips.runs.scheduling import Engine, Task
-from mmips.runs.sweep_checks import check_recipes, data_files, load_recipe
+from mmips.runs.sweep_checks import check_recipes, data_files, load_recipe, read_configs
 from mmips.runs.sweep_file import read_sweep
 from mmips.runs.sweep_recipes import Recipe, Sweep, choose_recipes
 from mmips.runs.sweep_runs import check_folders, collect, folder_of, start_of
@@ -37,11 +37,19 @@ def run_sweep(args: argparse.Namespace) -> None:
     """What ``tools/analysis_tools/sweep.py`` does; its help tells the arguments."""
     use_npz(args)
     found, options = read_sweep(args.sweep), args.cfg_options or {}
+    for key in options:
+        if len({repr(recipe.options.get(key)) for recipe in found.recipes if recipe.axes}) > 1:
+            raise UserError(f'--cfg-options {key}: an axis of {args.sweep} sets this, and its '
+                            'names would be wrong. Change it in the file.')
     found = found.but(
         seeds=tuple(dict.fromkeys(args.seeds or found.seeds)),
         recipes=tuple(recipe.but(options={**recipe.options, **options})
                       for recipe in found.recipes))
     recipes = choose_recipes(found, args.only)
+    if any((args.npz, args.max_classes, args.per_class)) and not any(
+            'npz_file' in cfg for cfg in read_configs(recipes).values()):
+        raise UserError('--npz, --max-classes and --per-class would have no effect: no config of '
+                        'the recipes reads them.')
     if args.list:
         check_recipes(found, recipes, data=False)
         print('\n'.join(f'{recipe.name}   ({recipe.folder})' for recipe in recipes))

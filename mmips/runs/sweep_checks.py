@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmips.config import loading, sources
+from mmips.config.data_checks import LOADERS
 from mmips.config.options import merge_options
 from mmips.config.pair_checks import check_config
 from mmips.errors import UserError, explained
@@ -20,7 +21,6 @@ def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) ->
 
     What it may not mean is told, once for all recipes, where they are to be trained (``data``).
     """
-    fields = 'train_dataloader', 'val_dataloader', 'test_dataloader'
     needed = {'train_dataloader', 'val_dataloader', 'val_evaluator', 'test_evaluator',
               *(f'{split}_dataloader' for split in sweep.evaluate)}
     configs, doubts = read_configs(recipes), dict[str, list[str]]()
@@ -34,8 +34,8 @@ def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) ->
         for doubt in _check(sweep, recipe, cfg, configs[recipe.config]):
             doubts.setdefault(doubt, []).append(recipe.name)
         if data:
-            sources.check_paths(cfg, fields)
-            _download(cfg, fields)
+            sources.check_paths(cfg, LOADERS)
+            _download(cfg, LOADERS)
     for doubt, names in doubts.items() if data else ():
         more = f' and {len(names) - 3} more' if len(names) > 3 else ''
         print(f'{"; ".join(names[:3])}{more}: {doubt}', file=sys.stderr)
@@ -47,6 +47,10 @@ def _check(sweep: Sweep, recipe: Recipe, cfg: Any, read: Any) -> list[str]:
     if recipe.start not in ('', RANDOM):
         cfg = load_recipe(sweep, recipe, read, Path('checkpoint of its start'))
     try:
+        if (recipe.start not in ('', RANDOM)
+                and sources.type_name(cfg.model.backbone.init_cfg) != 'Pretrained'):
+            raise UserError("start needs model.backbone.init_cfg=dict(type='Pretrained', prefix="
+                            "'backbone.', checkpoint=''), to which the file is given.")
         return check_config(cfg)
     except UserError as error:
         raise UserError(f'recipe {recipe.name} ({recipe.config}): {error}') from error
@@ -84,7 +88,8 @@ def load_recipe(sweep: Sweep, recipe: Recipe, cfg: Any = None,
 
 def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:
     """The files that a config's numbers depend on: of its data, and what it starts from."""
-    return [str(path) for path in (cfg.get('npz_file'), checkpoint) if path]
+    data = [sources.present_paths((cfg.get(field) or {}).get('dataset')) for field in LOADERS]
+    return [str(path) for path in (checkpoint, *sum(data, [])) if path]
 
 
 def _download(cfg: Any, fields: tuple[str, ...]) -> None:

@@ -93,6 +93,9 @@ _Loader.add_implicit_resolver('tag:yaml.org,2002:float',
 
 
 def _build(file: _File, path: Path) -> Sweep:
+    keys = [axis.key for axis in file.axes.values() if axis.key]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f'the axes set {", ".join(keys)}: of one key twice, the last would win.')
     recipes = list(_recipes(file))
     recipes = [recipe.but(folder=folder, config=_find_config(recipe, path))
                for recipe, folder in zip(recipes, _folders([each.name for each in recipes]))]

@@ -108,6 +108,7 @@ def _marks(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path,
            configs: Mapping[str, Any] | None) -> Iterator[tuple[Recipe, int, dict | None]]:
     """Every run with its fingerprint, None where what it starts from is not there."""
     configs = read_configs(recipes) if configs is None else configs
+    states: dict = {}
     for recipe in recipes:
         mark: dict | None = None
         for seed in sweep.seeds:
@@ -118,7 +119,7 @@ def _marks(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path,
                 continue
             if checkpoint or not mark:
                 cfg = load_recipe(sweep, recipe, configs[recipe.config], checkpoint)
-                mark = fingerprint(cfg, data_files(cfg, checkpoint))
+                mark = fingerprint(cfg, data_files(cfg, checkpoint), states)
             yield recipe, seed, mark
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import MissingFileError, UserError, explained
 
 #: Set to 1, by ``--trust-checkpoint``, this variable lets the code in a file run.
 TRUST = 'MMIPS_TRUST_CHECKPOINT'
@@ -82,7 +82,7 @@ def load_any(path: str) -> Any:
     from mmengine.runner.checkpoint import CheckpointLoader
     if '://' not in path:
         return load_file(path, 'cpu')
-    with _forced():
+    with _forced(), explained(f'{path} cannot be read'):
         return CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
 
 

@@ -269,6 +269,21 @@ def test_boxes(config, check):
     assert '1 images left out by filter_cfg' in out
 
 
+@pytest.mark.parametrize('size, wrong', [((48, 64), {}), ((64, 48), {'size': 1})])
+def test_images_are_turned_by_their_exif_data(size, wrong, config, check):
+    trees.write_bccd('data/bccd')
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new('RGB', size).save('data/bccd/BCCD/JPEGImages/BloodImage_00000.jpg', exif=turned)
+    assert problems(check(config(BCCD), decode=True)[2]['train']) == wrong
+
+
+def test_boxes_beyond_the_classes_of_the_model(config, check):
+    trees.write_bccd('data/bccd')
+    right, out, _ = check(config(BCCD, 'model = dict(bbox_head=dict(num_classes=2))\n'))
+    assert not right and '.xml: 2 (2 classes)' in out
+
+
 def test_boxes_that_are_only_a_warning(config, check):
     trees.write_bccd('data/bccd')
     for name in ('BloodImage_00002', 'BloodImage_00006'):
@@ -313,6 +328,32 @@ train_dataloader = dict(dataset=dict(type='ClassBalancedDataset', oversample_thr
     assert problems(splits['train']) == {'label value': 1, 'missing image': 1}
     assert 'dog/train1.png: 2 (2 classes)' in out and 'train7.png' in out
     assert splits['train']['counts'] == dict(cat=1, dog=1)
+
+
+def test_labels_beyond_the_classes_of_the_model(config, check, tmp_path):
+    np.savez('x.npz', images_train=np.zeros((4, 8, 8, 3), np.uint8), labels_train=[0, 1, 2, 3])
+    right, out, splits = check(config("""
+default_scope = 'mmpretrain'
+model = dict(head=dict(num_classes=3))
+train_dataloader = dict(dataset=dict(type='mmips.ArrayDataset', ann_file='x.npz', pipeline=[]))
+"""))
+    assert not right and problems(splits['train']) == {'label value': 1}
+    assert 'image 3: 3 (3 classes)' in out
+
+
+@pytest.mark.parametrize('classes, words', [
+    (('cat', 'dog'), 'of 2 classes, but model.head.num_classes is 3'),
+    (('cat', ), r'The data cannot be read: ValueError: .* 1 class folders')])
+def test_classes_that_training_would_refuse(classes, words, config, check):
+    for name in classes:
+        Path('data', name).mkdir(parents=True)
+        Image.new('RGB', (8, 8)).save(f'data/{name}/0.png')
+    right, out, _ = check(config("""
+default_scope = 'mmpretrain'
+model = dict(head=dict(num_classes=3))
+train_dataloader = dict(dataset=dict(type='mmips.ImageFolder', data_root='data', pipeline=[]))
+"""))
+    assert not right and re.search(words, out)
 
 
 def test_workers_find_the_same(config, check):

@@ -130,8 +130,8 @@ def test_what_may_be_meant_is_only_a_warning(changes, words):
 
 
 def test_what_stands_in_the_place_of_a_part_is_named_before_what_looks_into_it():
-    for key, value in (('model__head', 'LinearClsHead'), ('model__train_cfg', [1])):
-        with pytest.raises(UserError, match=f'{key.replace("__", ".")} = .*\n  expected: a (part|dict)'):
-            check_config(make(**{key: value}))
+    for key, value in (('head', 'LinearClsHead'), ('train_cfg', [1])):
+        with pytest.raises(UserError, match=f'model.{key} = .*\n  expected: a (part|dict)'):
+            check_config(make(**{f'model__{key}': value}))
     with pytest.raises(UserError, match=r'augments = \[\]\n  expected: None'):
         check_config(make(model__train_cfg=dict(augments=[])))

@@ -52,3 +52,26 @@ def test_what_is_not_there_and_what_is_asked_beside(tmp_path):
     # Older ones have no metric.
     mark.pop('metric')
     assert fingerprints.differing(mark, later) == ['config', str(there)]
+
+
+def test_all_files_of_a_folder_count(tmp_path):
+    root, other = tmp_path / 'data', tmp_path / 'other'
+    for path in (root / 'val/a/0.png', root / 'val/b/0.png', other / '0.png'):
+        path.parent.mkdir(parents=True)
+        path.write_text('x')
+    (root / 'val/c').symlink_to(other)
+    (root / 'val/a/circle').symlink_to(root)
+    marks = []
+
+    def look():
+        marks.append(fingerprints.fingerprint(Config({}), [root])[str(root)])
+
+    for change in (lambda: None, lambda: os.utime(root / 'val/a/0.png', (1, 1)),
+                   (root / 'val/b/1.png').touch, (other / '1.png').touch,
+                   lambda: (root / 'val/b').rename(root / 'val/d'), (root / 'val/a/0.png').unlink):
+        change()
+        look()
+    (root / '.hidden').touch()
+    look()
+    assert marks[-1] == marks.pop()
+    assert len({repr(mark) for mark in marks}) == 6

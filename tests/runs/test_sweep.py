@@ -55,11 +55,13 @@ def test_curves_need_validations(read):
      "recipe lr=0.1 .*'IterBasedTrainLoop' has no 'max_epochs'"),
     ({'val_evaluator': None}, 'recipe lr=0.1 .* has no val_evaluator'),
     ({'train_cfg.max_epochs': 0}, 'recipe lr=0.1 .* has no train_cfg.max_epochs, which a sweep'),
+    ({'start': 'lr=0.2'}, "recipe lr=0.1 .*start needs .*init_cfg=dict.type='Pretrained'"),
     ({'train_dataloader.dataset.ann_file': 'gone.npz'}, r'(?s)gone.npz.*train_dataloader.dataset'),
 ])
 def test_refuses_before_anything_is_trained(read, options, words):
     found = read()
-    recipes = [with_options(recipe, **options) for recipe in found.recipes]
+    start = options.pop('start', '')
+    recipes = [with_options(recipe, **options).but(start=start) for recipe in found.recipes]
     with pytest.raises((UserError, FileNotFoundError), match=words):
         sweep.check_recipes(found, recipes)
 
@@ -235,7 +237,8 @@ def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
 
 def test_what_failed_is_left_until_it_is_tried_again_or_forgotten(read, tmp_path):
     hard = read().recipes[0]
-    found = read(seeds=(0, ), recipes=(hard, hard.but(name='b', folder='b', start=hard.name)))
+    other = with_options(hard, **{'model.backbone.init_cfg': dict(type='Pretrained')})
+    found = read(seeds=(0, ), recipes=(hard, other.but(name='b', folder='b', start=hard.name)))
     told = []
 
     def engine(tasks):

@@ -99,6 +99,12 @@ def test_values_may_be_lists_and_have_names(read):
     assert [recipe.paper for recipe in sweep.recipes] == [None, None, 80, *[None] * 5]
 
 
+def test_two_axes_of_one_key_are_refused(read):
+    axis = '{key: optim_wrapper.optimizer.lr, values: [%s]}'
+    with pytest.raises(UserError, match='some.yml: the axes set .*: of one key twice'):
+        read(f'config: own.py\naxes: {{a: {axis % "1, 2"}, b: {axis % "3, 4"}}}')
+
+
 def test_folders_are_safe_and_differ(read):
     names = ['A b', 'a B', 'a/b', '../x', '...', '%', 'é', 'a,b=1', '-x', 'a"b\n', 'y' * 300,
              'y' * 299]

@@ -118,6 +118,16 @@ def test_numbers_of_another_setup_are_left_out(there, change, npz):
         sweep.check_failures(found, found.recipes, results, work_dir)
 
 
+def test_the_files_of_every_data_set_are_part_of_the_setup(there, tmp_path, npz):
+    found, *_ = there
+    (tmp_path / 'images').mkdir()
+    recipe = found.recipes[0].but(options={
+        **found.recipes[0].options, 'val_dataloader.dataset': dict(
+            _delete_=True, type='mmips.ImageFolder', data_root=str(tmp_path / 'images'))})
+    cfg = sweep.load_recipe(found, recipe)
+    assert set(sweep.data_files(cfg)) == {str(npz), str(tmp_path / 'images')}
+
+
 def test_another_metric_is_tabulated_but_has_no_validations(there):
     found, work_dir, folder = there
     other = found.but(metric='safety/nll')

@@ -49,7 +49,7 @@ def test_the_tool(root, capsys):
     write(root, NAMES[1], np.full((48, 64, 3), 7))
     assert tool.main([str(root), '--workers', '1', '--force']) == 1
     assert f'error: {NAMES[1]}.png: unknown colour 7 7 7' in capsys.readouterr().err
-    for options, message in ((['--workers', '0'], '--workers must be at least 1, got 0'),
+    for options, message in ((['--workers', '0'], '--workers: must be at least 1, got 0'),
                              (['absent'], 'absent/RUGD_annotations holds no <video>')):
         with pytest.raises(SystemExit) as stopped:
             tool.main(options)

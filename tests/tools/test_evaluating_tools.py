@@ -104,6 +104,21 @@ TWO = ['config.py', 'a.pth', 'b.pth', '--names', 'a', 'b', '--out', 'out']
 @pytest.mark.parametrize('name, argv, words', [
     (ATTACKS, [*TWO, '--eps', '0', '8'], 'within 0 to 1'),
     (ATTACKS, [*TWO, '--attacks', 'fgsm', 'cw'], "invalid choice: 'cw'"),
+    (ATTACKS, [*TWO, '--attacks', 'fgsm', '--step-size', '0.1'], 'FGSM is one step of size eps'),
+    (ATTACKS, [*TWO, '--seed', str(2 ** 32)], '--seed: must be at most 4294967295, got'),
+    (SAFETY, [*TWO, '--num-workers', '-1'], '--num-workers: must be at least 0, got -1'),
+    (SAFETY, ['config.py', *BOTH, '--device', 'gpu'], '--device gpu: Expected one of cpu, cuda'),
+    (SAFETY, ['config.py', *BOTH, '--cfg-options', 'model.type=X'],
+     'The model cannot be built: KeyError: X is not in'),
+    (SAFETY, ['config.py', *BOTH, '--cfg-options', 'test_dataloader.batch_size=0'],
+     'test_dataloader cannot be built: ValueError: batch_size should be'),
+    (SAFETY, ['config.py', 'http://127.0.0.1:9/x.pth', '--out', 'out'],
+     'http://127.0.0.1:9/x.pth cannot be read: URLError'),
+    (CAM, [*TWO, '--method', 'FullGrad', '--target-layers', 'backbone'], 'looks at all layers'),
+    (CAM, [*TWO, '--num-extra-tokens', '3'], '--num-extra-tokens needs --vit-like'),
+    (PAIRS, ['config.py', '--prob', 'nan'], '--prob must be within 0 to 1, got nan'),
+    (PAIRS, ['config.py', '--out', 'a.png', '--output-dir', 'b'], 'not allowed with'),
+    (PAIRS, ['config.py', '--out', 'out/a.md'], 'no picture can be a .md, but a .'),
     (ATTACKS, [*TWO, '--steps', '0'], '--steps: must be at least 1, got 0'),
     (ATTACKS, [*TWO, '--step-size', '0.1', '--rel-step-size', '0.1'], 'not allowed with'),
     (SAFETY, [*TWO, '--groups', 'x'], 'a group for each of the 2 checkpoints, got 1'),
@@ -137,3 +152,10 @@ def test_help_does_not_wait_for_torch():
     result = subprocess.run([sys.executable, '-c', code, *paths], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count('usage:') == len(TOOLS)
+
+
+def test_another_range_of_the_images_is_refused(tiny, capsys):
+    with pytest.raises(SystemExit):
+        load_tool(ATTACKS).main(['config.py', *BOTH, '--image-range', '0', '1', '--eps', '0.1'])
+    error = capsys.readouterr().err
+    assert 'but their values go from' in error and 'correct --image-range' in error

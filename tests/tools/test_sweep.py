@@ -149,10 +149,27 @@ def test_lists_and_collects_without_training(sweep, whole, folder):
     (['--jobs', '0'], '--jobs: must be at least 1, got 0'),
     (['--only', 'soft label'], "--only: no recipe is called 'soft label'"),
     (['--cfg-options', 'model.alhpa=1'], 'the option model.alhpa does not exist'),
+    (['--list', '--fresh'], '--list and --collect train nothing'),
+    (['--slurm', 'partition=x'], '--slurm needs --engine slurm'),
     (['--list', '--collect'], 'not allowed with argument')])
 def test_refuses(sweep, options, message):
     status, text = sweep(*options)
     assert status == 2 and message in text.err
+
+
+def test_options_that_no_config_reads_are_refused(sweep, argv, tmp_path):
+    (tmp_path / 'own.yml').write_text('config: ips/resnet-s_ips_digits.py\nrecipes: {a: {}}')
+    argv[0] = str(tmp_path / 'own.yml')
+    status, text = sweep('--list')
+    assert status == 2 and '--npz, --max-classes and --per-class would have no effect' in text.err
+
+
+def test_options_that_would_make_names_wrong_are_refused(sweep, argv, tmp_path):
+    (tmp_path / 'own.yml').write_text('config: ips/resnet-s_hard_npz.py\n'
+                                      'axes: {epochs: {key: train_cfg.max_epochs, values: [1, 2]}}')
+    argv[0] = str(tmp_path / 'own.yml')
+    status, text = sweep('--list', '--cfg-options', 'train_cfg.max_epochs=3')
+    assert status == 2 and '--cfg-options train_cfg.max_epochs: an axis of ' in text.err
 
 
 def test_an_engine_is_chosen(tool, sweep, argv, monkeypatch):

@@ -44,10 +44,12 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                         'where images are not uint8 (default: 0 255)')
     parser.add_argument('--quantize', action='store_true',
                         help='round adversarial images to 256 levels')
-    parser.add_argument('--seed', type=int, default=0,
+    parser.add_argument('--seed', type=cli.seed, default=0,
                         help='seed of the random starts of PGD (default: 0)')
     args = cli.check_names(parser, parser.parse_args(argv, Request()))
     args.attacks = list(dict.fromkeys(args.attacks))
+    if args.attacks == ['fgsm'] and (args.step_size or args.rel_step_size) is not None:
+        parser.error('FGSM is one step of size eps: leave out --step-size and --rel-step-size')
     args.eps = sorted({float(eps) for eps in args.eps})
     return args
 

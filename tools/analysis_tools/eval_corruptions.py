@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser.add_argument('--where', choices=['packed', 'loaded'], default='packed',
                         help='corrupt images as the network gets them, after resizing and '
                         'cropping, as ImageNet-C, or as they are loaded (default: packed)')
-    parser.add_argument('--seed', type=int, default=0, help='of the corruptions (default: 0)')
+    parser.add_argument('--seed', type=cli.seed, default=0, help='of the corruptions (default: 0)')
     parser.add_argument('--reference', metavar='NAME',
                         help='the checkpoint whose mCE is 100 (default: the first)')
     return cli.check_names(parser, parser.parse_args(argv, Request()))

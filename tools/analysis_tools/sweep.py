@@ -28,7 +28,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add('sweep', type=Path, metavar='SWEEP.yml')
     add('--work-dir', type=Path, help='default: work_dirs/sweep_<name of the file>')
-    add('--seeds', nargs='+', type=int, help='instead of those of the file')
+    add('--seeds', nargs='+', type=cli.seed, help='instead of those of the file')
     add('--only', nargs='+', default=[], metavar='RECIPE|AXIS=VALUE',
         help='train these recipes alone')
     add('--engine', choices=['local', 'slurm'], default='local',
@@ -49,6 +49,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     instead.add_argument('--collect', action='store_true',
                          help='tabulate and draw what the work directory holds, train nothing')
     args = parser.parse_args(argv)
+    if (args.list or args.collect) and (args.fresh or args.retry_failed):
+        parser.error('--list and --collect train nothing: leave out --fresh and --retry-failed')
+    if args.slurm and args.engine != 'slurm':
+        parser.error('--slurm needs --engine slurm')
     args.work_dir = args.work_dir or Path('work_dirs') / f'sweep_{args.sweep.stem}'
     return args
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmips.runs.cli import readable_failures
+from mmips.runs.cli import positive, readable_failures
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -25,13 +25,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='the published annotations (default: ROOT/RUGD_annotations)')
     parser.add_argument('--frames', type=Path, help='their frames; ROOT/frames becomes a link to '
                         'them (default: ROOT/RUGD_frames-with-annotations, else ROOT/frames)')
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1,
+    parser.add_argument('--workers', type=positive, default=os.cpu_count() or 1,
                         help='processes (default: one for each core)')
     parser.add_argument('--force', action='store_true', help='convert what is done, too')
-    args = parser.parse_args(argv)
-    if args.workers < 1:
-        parser.error(f'--workers must be at least 1, got {args.workers}')
-    return args
+    return parser.parse_args(argv)
 
 
 @readable_failures

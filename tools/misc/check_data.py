@@ -22,14 +22,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--decode', action='store_true',
                         help='decode every image to the end, to find the broken ones')
     parser.add_argument('--json', metavar='FILE', help='write all numbers and problems there')
-    parser.add_argument('--workers', type=int, default=min(os.cpu_count() or 1, 16),
+    parser.add_argument('--workers', type=cli.at_least(0), default=min(os.cpu_count() or 1, 16),
                         help='processes (default: one for each core, at most 16)')
     parser.add_argument('--all-classes', action='store_true',
                         help='show every class, also of more than 40')
-    args = parser.parse_args(argv)
-    if args.workers < 0:
-        parser.error(f'--workers must not be negative, got {args.workers}')
-    return args
+    return parser.parse_args(argv)
 
 
 @cli.readable_failures

@@ -24,12 +24,13 @@ from mmips.runs import cli
 def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser = argparse.ArgumentParser(description='Draw pairs before and after the patch swap')
     cli.add_config(parser)
-    parser.add_argument('--out', help='PNG file (default: pairs.png in --output-dir)')
-    parser.add_argument('--output-dir', help='folder (default: work_dirs/<name of the config>)')
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument('--out', help='PNG file (default: pairs.png in --output-dir)')
+    place.add_argument('--output-dir', help='folder (default: work_dirs/<name of the config>)')
     parser.add_argument('--num-pairs', type=cli.positive, default=6,
                         help='pairs to draw (default: 6)')
     parser.add_argument('--prob', type=float, help="probability of a swap (default: the config's)")
-    parser.add_argument('--seed', type=int, default=0, help='seed (default: 0)')
+    parser.add_argument('--seed', type=cli.seed, default=0, help='seed (default: 0)')
     parser.add_argument('--checkpoint', nargs='+', default=[], dest='checkpoints', metavar='CKPT',
                         help='checkpoints of this config, whose confidence is drawn')
     parser.add_argument('--names', nargs='+', metavar='NAME',
@@ -37,6 +38,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
     parser.add_argument('--device', help='where checkpoints compute (default: cuda if there is '
                         'one)')
     args = cli.check_names(parser, parser.parse_args(argv, Request()))
+    if args.prob is not None and not 0 <= args.prob <= 1:
+        parser.error(f'--prob must be within 0 to 1, got {args.prob}')
     folder = args.output_dir or osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
     args.out = args.out or osp.join(folder, 'pairs.png')
     return args

@@ -45,9 +45,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                         'one (default: true)')
     parser.add_argument('--vit-like', action='store_true',
                         help='for backbones whose features are tokens')
-    parser.add_argument('--num-extra-tokens', type=int,
+    parser.add_argument('--num-extra-tokens', type=cli.positive,
                         help="tokens that are no part of the image (default: the backbone's)")
-    return cli.check_names(parser, parser.parse_args(argv, Request()))
+    args = cli.check_names(parser, parser.parse_args(argv, Request()))
+    if args.target_layers and args.method.lower() == 'fullgrad':
+        parser.error('fullgrad looks at all layers: leave out --target-layers')
+    if args.num_extra_tokens is not None and not args.vit_like:
+        parser.error('--num-extra-tokens needs --vit-like')
+    return args
 
 
 @cli.readable_failures

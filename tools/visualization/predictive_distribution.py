@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Request:
                        f'(default: {PICKS[0]})')
     parser.add_argument('--num', type=cli.positive, default=4, metavar='N',
                         help='how many to pick (default: 4)')
-    parser.add_argument('--seed', type=int, default=0, help='of --pick random (default: 0)')
+    parser.add_argument('--seed', type=cli.seed, default=0, help='of --pick random (default: 0)')
     parser.add_argument('--class', nargs='+', metavar='NAME', dest='class_names', default=(),
                         help='classes whose mean distribution is drawn (default: those of the '
                         'images drawn)')
