@@ -76,7 +76,7 @@ def check_config(cfg: Any) -> list[str]:
     Raises:
         UserError: All mistakes in one message.
     """
-    check_structure(cfg)
+    check_structure(cfg, typed=True)
     mistakes: list[Any] = part_mistakes(cfg)
     try:
         facts = _Facts(cfg)

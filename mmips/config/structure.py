@@ -23,9 +23,12 @@ _DICTS = (rf'{_LOADER}|(train|val|test)_cfg|optim_wrapper|default_hooks|env_cfg(
 _LISTS = r'custom_hooks|.*\.pipeline|.*\.augments|param_scheduler'
 
 
-def check_structure(cfg: Any) -> None:
-    """Raise a UserError that names every part of a config which is none."""
-    refuse('This config cannot be read', _mistakes(cfg, ''))
+def check_structure(cfg: Any, typed: bool = False) -> None:
+    """Raise a UserError that names every part of a config which is none.
+
+    With ``typed`` what is built has to say its type, which a config of data alone need not.
+    """
+    refuse('This config cannot be read', _mistakes(cfg, '', typed))
 
 
 def refuse(problem: str, mistakes: Iterable[Any]) -> None:
@@ -43,23 +46,23 @@ def plain(node: Any) -> Any:
     return [plain(part) for part in node] if isinstance(node, (list, tuple)) else node
 
 
-def _mistakes(node: Any, where: str) -> Iterator[Mistake]:
+def _mistakes(node: Any, where: str, typed: bool) -> Iterator[Mistake]:
     for key, value in iter_parts(node):
         name = f'{where}.{key}' if where else str(key)
-        expected = _expected(name, value)
+        expected = _expected(name, value, typed)
         if expected:
             yield name, value, expected, ''
         else:
-            yield from _mistakes(value, name)
+            yield from _mistakes(value, name, typed)
 
 
-def _expected(name: str, value: Any) -> str:
+def _expected(name: str, value: Any, typed: bool) -> str:
     if name.endswith(('_scope_', 'default_scope')) and not (
             isinstance(value, str) and value.isidentifier()):
         return 'the name of a toolbox, such as mmpretrain'
     is_simple, is_list = isinstance(value, (str, int, float)), isinstance(value, (list, tuple))
     if re.fullmatch(_TYPED, name):
-        kind = value.get('type') if isinstance(value, Mapping) else callable
+        kind = value.get('type') if typed and isinstance(value, Mapping) else callable
         # Necks and auxiliary heads may be several.
         if is_simple or is_list and not name.startswith('model.') or not (
                 callable(kind) or isinstance(kind, str) and kind):

@@ -79,7 +79,8 @@ def test_trains_what_does_not_fail_and_nothing_twice(sweep, whole):
     assert status == 2
     assert [line.partition(':')[0] for line in printed.out.splitlines() if line[:1] == '['] == [
         '[1/3] hard label, seed 0', '[2/3] bad, seed 0', '[3/3] IPS, seed 0']
-    assert 'bad, seed 0, failed (RuntimeError: ' in printed.err and '--retry-failed' in printed.err
+    assert 'bad, seed 0, failed (UserError: The first training step fails in' in printed.err
+    assert '--retry-failed' in printed.err
     assert f'{out}/bad/seed0/train.log' in printed.err
     assert 'Traceback' not in printed.err
     assert 'Traceback' in (out / 'bad' / 'seed0' / 'train.log').read_text()
