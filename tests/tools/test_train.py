@@ -129,7 +129,8 @@ class CtrlC(Hook):
     ('after_val_iter', 'Stopped. The same command with --resume goes on from w/epoch_1.pth.')])
 def test_ctrl_c_says_how_to_go_on(train, capsys, digits_config, when, words):
     HOOKS.register_module(module=CtrlC, force=True)
-    before = signal.getsignal(signal.SIGINT)
+    # Whoever runs tests in the background may have had it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(SystemExit) as caught:
             train([str(digits_config), '--work-dir', 'w', '--cfg-options',
