@@ -54,6 +54,9 @@ def part_mistakes(cfg: Any) -> list[Mistake]:
     if not registries(scope):
         return [no_scope]
     found = _mistakes(read, '', scope)
+    train = cfg.get('train_cfg')
+    if isinstance(train, Mapping) and not {'type', 'max_epochs', 'max_iters'} & set(train):
+        found.append(('train_cfg', train, 'by_epoch=True and max_epochs, or max_iters', ''))
     if not cfg.get('default_scope') and any(key.endswith('.type') for key, *_ in found):
         found.insert(0, no_scope)
     if not any(key.startswith(('optim_wrapper', 'param_scheduler', 'train_cfg'))

@@ -67,6 +67,7 @@ SGD = 'optim_wrapper.optimizer'
     ('train_dataloader.num_workers', -1, 'a whole number from 0 to'),
     ('train_cfg.max_epochs', 1.5, 'a whole number from 1 to'),
     ('train_cfg.val_interval', 0, 'a whole number from 1 to'),
+    ('train_cfg', {'_delete_': True}, 'by_epoch=True and max_epochs, or max_iters'),
     ('randomness.seed', 'abc', 'a whole number from 0 to'),
     # Names.
     ('custom_hooks.0.type', 'mmips.EpochSeedHok', r'registered.*\(did you mean .*SeedHook'),
