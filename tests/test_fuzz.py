@@ -18,8 +18,10 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import DATASETS
 from PIL import Image
 
+from mmips.config.loading import set_dataloader_defaults
 from mmips.config.pair_checks import check_config
 from mmips.config.stored import flatten
+from mmips.config.structure import check_structure
 from mmips.datasets.named_samples import name_samples
 from mmips.errors import UserError
 from mmips.runs import runner
@@ -141,6 +143,9 @@ def tiny_run(npz, tmp_path, monkeypatch):
         cfg.work_dir = f'run{next(folders)}'
         cfg.experiment_name = cfg.work_dir
         try:
+            # As the tools do.
+            check_structure(cfg)
+            set_dataloader_defaults(cfg, FIELDS)
             doubts = check_config(cfg)
             runner.prepare(cfg, FIELDS)
             # Built, and not trained: that is what hundreds of examples have time for.

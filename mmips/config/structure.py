@@ -67,6 +67,8 @@ def _expected(name: str, value: Any, typed: bool) -> str:
         if is_simple or is_list and not name.startswith('model.') or not (
                 callable(kind) or isinstance(kind, str) and kind):
             return 'a dict with a type, the name of what is built of it'
-    if re.fullmatch(_DICTS, name) and (is_simple or is_list):
+    # mmengine unpacks those of env_cfg, whatever they are.
+    if re.fullmatch(_DICTS, name) and (
+            is_simple or is_list or value is None and name.startswith('env_cfg.')):
         return 'a dict'
     return 'a list of dicts' if re.fullmatch(_LISTS, name) and is_simple else ''
