@@ -78,19 +78,14 @@ def check_config(cfg: Any) -> list[str]:
     """
     check_structure(cfg, typed=True)
     mistakes: list[Any] = part_mistakes(cfg)
-    try:
-        facts = _Facts(cfg)
-        wholes = [mistake for wrong, *mistake in (
-            *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
-        wholes += map(list, transfer_mistakes(cfg))
-        # Of what is wrong as a whole the parts are left out.
-        wrong = tuple(key for key, *_ in wholes)
-        mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))
-                               if not mistake[0].startswith(wrong))]
-    except (AttributeError, KeyError, TypeError):
-        if not mistakes:
-            raise
-        # What is no part where a part has to be is named already.
+    facts = _Facts(cfg)
+    wholes = [mistake for wrong, *mistake in (
+        *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
+    wholes += map(list, transfer_mistakes(cfg))
+    # Of what is wrong as a whole the parts are left out.
+    wrong = tuple(key for key, *_ in wholes)
+    mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))
+                           if not mistake[0].startswith(wrong))]
     # A misspelt name may be why another one is missing.
     told = ''.join(f'{warning}\n' for warning in name_warnings(cfg))
     refuse(f'{told}This config cannot train as it is', mistakes)

@@ -158,7 +158,7 @@ def advise(found: list[tuple[str, dict, list[str]]]) -> str:
 
 def iter_parts(node: Any) -> list[tuple[Any, Any]]:
     """Keys, or numbers, and what is below them in a node of a config."""
-    if hasattr(node, 'items'):
+    if hasattr(node, 'items') and not isinstance(node, type):
         return list(node.items())
     return list(enumerate(node)) if isinstance(node, (list, tuple)) else []
 

@@ -17,7 +17,10 @@ _TYPED = '|'.join((
     'visualizer', r'(custom|default)_hooks\.\w+',
     rf'{_LOADER}\.(sampler|batch_sampler|collate_fn|worker_init_fn)',
     rf'{_LOADER}(\.dataset|\.datasets\.\d+)+', r'.*\.(pipeline|augments|vis_backends)\.\d+',
-    r'(val|test)_evaluator\.\d+', r'optim_wrapper\.optimizer', r'param_scheduler\.\d+'))
+    r'(val|test)_evaluator(\.metrics)?(\.\d+)?', r'optim_wrapper\.optimizer',
+    r'param_scheduler\.\d+'))
+# Necks, auxiliary heads and metrics may be several.
+_SEVERAL = r'model\..*|(val|test)_evaluator(\.metrics)?'
 _DICTS = (rf'{_LOADER}|(train|val|test)_cfg|optim_wrapper|default_hooks|env_cfg(\.\w+_cfg)?|'
           r'randomness|auto_scale_lr|(model\.)?data_preprocessor|model\.(train_cfg|test_cfg)')
 _LISTS = r'custom_hooks|.*\.pipeline|.*\.augments|param_scheduler'
@@ -63,8 +66,7 @@ def _expected(name: str, value: Any, typed: bool) -> str:
     is_simple, is_list = isinstance(value, (str, int, float)), isinstance(value, (list, tuple))
     if re.fullmatch(_TYPED, name):
         kind = value.get('type') if typed and isinstance(value, Mapping) else callable
-        # Necks and auxiliary heads may be several.
-        if is_simple or is_list and not name.startswith('model.') or not (
+        if is_simple or is_list and not re.fullmatch(_SEVERAL, name) or not (
                 callable(kind) or isinstance(kind, str) and kind):
             return 'a dict with a type, the name of what is built of it'
     # mmengine unpacks those of env_cfg, whatever they are.

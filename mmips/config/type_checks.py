@@ -34,9 +34,6 @@ _AT_LEAST = dict(accumulative_counts=1, base_batch_size=1, batch_size=1, max_epo
                  max_iters=1, num_workers=0, seed=0, val_interval=1)
 _CHOICES = dict(mp_start_method=('fork', 'spawn', 'forkserver'), log_level=(
     'DEBUG', 'INFO', 'WARNING', 'WARN', 'ERROR', 'CRITICAL', 'FATAL', 'NOTSET'))
-# What is a part itself, wherever it stands.
-_PARTS = (r'backbone|neck|\w*head|(train|val|test)_cfg|(batch_)?sampler|dataset|augments?|'
-          r'\w+_evaluator')
 # Not annotated, or by classes that are not named; 'False' is true.
 _FLAGS = 'by_epoch', 'to_rgb'
 # Annotated as less than they take.
@@ -139,11 +136,6 @@ def _known_names(builder: Builder, where: str, name: str) -> str:
 
 def _expected_anywhere(name: str, value: Any) -> str:
     """What a value of this name has to be, whatever takes it."""
-    if name == 'type' and not isinstance(value, str) and not callable(value):
-        return 'a registered name'
-    if re.fullmatch(_PARTS, name) and any(isinstance(each, (str, int, float)) for each in (
-            value if isinstance(value, (list, tuple)) else [value])):
-        return 'a part, dict(...)'
     if name in _AT_LEAST and (value is not None or name == 'batch_size') and not (
             _fits(value, int) and _AT_LEAST[name] <= value < 2**32):
         return f'a whole number from {_AT_LEAST[name]} to 2**32 - 1'

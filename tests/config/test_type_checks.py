@@ -81,15 +81,12 @@ SGD = 'optim_wrapper.optimizer'
     ('custom_hooks.0.x', 2, 'an argument of mmips.EpochSeedHook'),
     ('default_hooks.loggre', dict(type='LoggerHook'), r'default_hooks \(did you mean logger'),
     ('default_hooks.visualization.enabel', True, r'argument of Vis.* \(did you mean enable'),
-    ('model.backbone.type', None, 'a registered name'), ('default_scope', ['x'], 'an installed'),
+    ('default_scope', ['x'], 'an installed'),
     # What mmpretrain takes for true.
     ('data_preprocessor.to_rgb', 'False', 'True or False'),
     ('train_cfg.by_epoch', 'False', 'True or False'),
     ('model.head.cal_acc', 'False', 'bool'),
     ('auto_scale_lr.base_batch_size', -1, 'a whole number from 1 to'),
-    # What is a part.
-    ('model.head', 'LinearClsHead', 'a part'), ('model.train_cfg', [1], 'a part'),
-    ('val_evaluator', [1], 'a part'), ('train_dataloader.sampler', 5, 'a part'),
     ('train_dataloader.batch_size', None, 'a whole number from 1 to'),
     ('env_cfg.cudnn_bench', True, r'an argument of env_cfg \(did you mean cudnn_benchmark'),
 ])
