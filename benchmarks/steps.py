@@ -68,7 +68,7 @@ def make_step(size: int,
         pixels, images = 32, 2
     model: Any = make_model(size, kind, options)
     if bare:
-        model.backbone = _MeanColour(NETWORKS[size][2])
+        model.backbone = MeanColour(NETWORKS[size][2])
     batch = make_batch(pixels, images, NETWORKS[size][3])
     # A tiny rate: the weights of both models stay put and their steps comparable.
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=5e-4)
@@ -76,7 +76,7 @@ def make_step(size: int,
     return (lambda: model.train_step(batch, wrapper)), images
 
 
-class _MeanColour(torch.nn.Module):
+class MeanColour(torch.nn.Module):
     """Stands in for a backbone at next to no cost."""
 
     def __init__(self, features: int) -> None:

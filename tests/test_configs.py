@@ -41,7 +41,7 @@ TRAINED = [f'ips/{stem}.py' for stem in (
     'resnet50_cutmix_cifar100', 'resnet50_cutout_cifar100', 'resnet50_mixup_cifar100',
     'resnet50_ips-cutmix_cifar100', 'resnet50_ips-cutout_cifar100', 'resnet50_ips-mixup_cifar100',
     'resnet50_swap-only_cifar100', 'shufflenet-v1_ips-eqcost_cifar100',
-    'shufflenet-v2_ips-prog_cifar100', 'vgg13bn_ips_cifar100', 'resnet18_ips_cifar100-device')]
+    'shufflenet-v2_ips-prog_cifar100', 'vgg13bn_ips_cifar100', 'resnet18_ips_cifar100-device', 'resnet-s_ips_digits-device')]
 # GPUs that a config is written for, by the last word of its name; otherwise one.
 GPUS = {'in1k': 8}
 # Million parameters of the CIFAR networks at 100 classes.
@@ -190,9 +190,9 @@ def test_ips_config_has_every_part_of_the_method(name):
         'mmpretrain', 'mmips.SelfDistillClassifier', 'mmips.PairedClassSampler',
         'images' if '-eqcost' in name else 'queries')
     assert [hook.type for hook in cfg.custom_hooks] == [
-        'mmips.EpochSeedHook',
-        'mmips.FastStepHook' if '-device' in name else 'mmips.SelfDistillMonitor',
-        *['mmips.PatchSwapSchedule'] * ('-prog' in name)]
+        'mmips.EpochSeedHook', 'mmips.SelfDistillMonitor',
+        *['mmips.PatchSwapSchedule'] * ('-prog' in name),
+        *['mmips.FastStepHook'] * ('-device' in name)]
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -6,6 +6,7 @@ from typing import Any
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' and 'mmseg::' bases readable)
 from mmips.config import loading, switches
+from mmips.config.device_path import on_device
 from mmips.errors import UserError
 from mmips.runs import cli, runner, work_dir
 
@@ -20,6 +21,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help='remove the checkpoints of another run from the work directory')
     cli.add_trust(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument('--on-device', action='store_true',
+                        help='keep the images on the device and make whole batches there; for '
+                        'small images in memory, such as CIFAR')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate meanwhile')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate by batch size / base batch size')
@@ -36,6 +40,8 @@ def read_config(args: argparse.Namespace) -> Any:
     loading.set_work_dir(cfg, args.config, args.work_dir)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.on_device:
+        cfg.merge_from_dict(on_device(cfg))
     if args.amp:
         switches.use_amp(cfg)
     if args.resume is not None:

@@ -3,9 +3,12 @@
 Paper: none; the comparison at an equal number of images that it does not make.
 Command: python tools/train.py configs/ips/resnet18_ips-eqcost_cifar100-device.py
 Cost: as resnet18_ips-eqcost_cifar100.py: 240 epochs x 50,000 images = 12 M images seen.
-Differs from it as resnet18_ips_cifar100-device.py does from its own.
+Differs from it as resnet18_hard_cifar100-device.py does from its own.
 """
-_base_ = 'resnet18_ips_cifar100-device.py'
+_base_ = 'resnet18_ips-eqcost_cifar100.py'
 
-train_dataloader = dict(batch_size=64, sampler=dict(epoch='images'))
-auto_scale_lr = dict(base_batch_size=64)
+from mmips.config.device_path import on_device
+
+globals().update(on_device(_base_))
+optim_wrapper = dict(type='mmips.BFloat16OptimWrapper', optimizer=dict(fused=True))
+train_cfg = dict(val_interval=10)  # an epoch takes seconds

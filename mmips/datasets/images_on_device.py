@@ -41,6 +41,7 @@ class ImagesOnDevice(Dataset):
     """
 
     def __init__(self, dataset: dict, device: str = 'auto') -> None:
+        _refuse_pipelines(dataset)
         self.dataset: Any = MMPRETRAIN_DATASETS.build(dataset)
         self.dataset.full_init()
         self.device = torch.device(get_device() if device == 'auto' else device)
@@ -51,9 +52,6 @@ class ImagesOnDevice(Dataset):
 
     def _stack(self) -> np.ndarray:
         name = type(self.dataset).__name__
-        if getattr(getattr(self.dataset, 'pipeline', None), 'transforms', ()):
-            raise UserError(f'{name} has a pipeline, which whole batches do not go through. Leave '
-                            "it out; crop_padding and flip_prob are BatchDataPreprocessor's.")
         first = self.dataset.get_data_info(0).get('img')
         if first is None:
             raise UserError(f'{name} reads image files, but mmips.ImagesOnDevice needs images in '
@@ -70,6 +68,8 @@ class ImagesOnDevice(Dataset):
                 raise UserError(f'{name} has a {image.dtype} image of shape {image.shape} beside '
                                 f'uint8 ones of {first.shape}: all must have one size.')
             images[row] = image
+        if images.ndim == 3:
+            return images[:, None]
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
     def __len__(self) -> int:
@@ -92,6 +92,17 @@ class ImagesOnDevice(Dataset):
     def get_gt_labels(self) -> np.ndarray:
         """All labels, int64 (N,)."""
         return self._labels
+
+
+def _refuse_pipelines(dataset: dict) -> None:
+    """Raise for a pipeline of a data set or of one inside it, which would never run."""
+    if dataset.get('pipeline'):
+        raise UserError(f'{dataset.get("type")} has a pipeline, which whole batches do not go '
+                        'through. Leave it out; BatchDataPreprocessor has crop_size, '
+                        'crop_padding and flip_prob.')
+    for inner in [dataset.get('dataset'), *(dataset.get('datasets') or ())]:
+        if isinstance(inner, dict):
+            _refuse_pipelines(inner)
 
 
 @FUNCTIONS.register_module()

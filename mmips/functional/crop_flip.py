@@ -1,27 +1,31 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Random crop with padding and horizontal flip of a whole batch."""
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def crop_flip(images: Tensor, offsets: Tensor, flip: Tensor, padding: int) -> Tensor:
-    """Pad with zeros, cut back to the old size at an offset, then mirror left and right.
+def crop_flip(images: Tensor, offsets: Tensor, flip: Tensor, padding: int,
+              size: Sequence[int]) -> Tensor:
+    """Pad with zeros, cut out a rectangle at an offset, then mirror left and right.
 
     What mmpretrain's ``RandomCrop(size, padding)`` and ``RandomFlip`` do to each image with these
     draws, bit for bit, in two kernels for the batch.
 
     Args:
         images (Tensor): (N, C, H, W) of any dtype and device.
-        offsets (Tensor): Row and column of the cut in the padded image, int64 (N, 2) from 0 to
-            2 * padding, on the device of ``images``.
+        offsets (Tensor): Row and column of the cut in the padded image, int64 (N, 2), on the
+            device of ``images``.
         flip (Tensor): Which images to mirror, bool (N,), on the same device.
         padding (int): Pixels on every side.
+        size (Sequence[int]): Height and width of the cut.
 
     Returns:
-        Tensor: (N, C, H, W), channels last in memory.
+        Tensor: (N, C, *size), channels last in memory.
     """
-    height, width = images.shape[2:]
+    height, width = size
     device = images.device
     rows = torch.arange(height, device=device) + offsets[:, :1]
     cols = torch.arange(width, device=device).expand(len(images), -1)

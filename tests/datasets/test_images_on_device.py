@@ -67,6 +67,10 @@ def test_files_and_sizes_are_refused(tmp_path):
             type='CustomDataset', data_root=str(tmp_path / 'data'))))
     with pytest.raises(UserError, match='has a pipeline, which whole batches do not go through'):
         build(pipeline=[dict(type='PackInputs')])
+    inner = {**DIGITS, 'pipeline': [dict(type='PackInputs')]}
+    with pytest.raises(UserError, match='mmips.DigitsDataset has a pipeline'):
+        DATASETS.build(dict(type='mmips.ImagesOnDevice', dataset=dict(
+            type='ConcatDataset', datasets=[DIGITS, inner])))
     both = dict(type='ConcatDataset', datasets=[DIGITS, {**DIGITS, 'size': 9}])
     with pytest.raises(UserError, match=r'\(9, 9, 3\) beside uint8 ones of \(8, 8, 3\)'):
         DATASETS.build(dict(type='mmips.ImagesOnDevice', device='cpu', dataset=both))

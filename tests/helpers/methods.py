@@ -37,6 +37,8 @@ METHODS = {
     'IPS, progressive': ('ips/resnet-s_ips-prog_npz.py', {}),
     '+Swap': (IPS, {'model.alpha': 0.0, 'model.ce_on': 'query'}),
     'no swap': (IPS, {'model.train_cfg.augments.0.prob': 0.0}),
+    'hard label, whole batches': ('ips/resnet-s_hard_npz-device.py', {}),
+    'IPS, whole batches': ('ips/resnet-s_ips_npz-device.py', {}),
     'a target that remembers': (IPS, {
         'model.target': dict(type='mmips.ClassMeans', num_classes=4, num_images=24),
         'custom_hooks': [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]}),

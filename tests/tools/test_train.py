@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.configs import load
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -56,6 +57,15 @@ def test_options_reach_the_config(train_tool, elsewhere):
     assert cfg.train_dataloader.persistent_workers is False
     assert cfg.work_dir == './work_dirs/resnet50_ips_in1k'
     assert cfg.randomness.seed == 3
+
+
+def test_images_on_the_device_by_an_option(train_tool, npz, elsewhere):
+    cfg = train_tool.read_config(train_tool.parse_args(
+        ['ips/resnet-s_ips_npz.py', '--on-device']))
+    wanted = load('ips/resnet-s_ips_npz-device.py')
+    assert all(cfg[key].to_dict() == wanted[key].to_dict()
+               for key in ('model', 'data_preprocessor', 'default_hooks', 'env_cfg'))
+    assert cfg.train_dataloader.dataset == wanted.train_dataloader.dataset
 
 
 HALF = ('train_dataloader.sampler._delete_=True', 'train_dataloader.sampler.type=DefaultSampler',

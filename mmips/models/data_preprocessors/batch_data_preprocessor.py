@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from typing import Any
 
+import numpy as np
 import torch
 from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor
@@ -15,7 +16,7 @@ from mmips.structures.batch_samples import BatchSamples
 class BatchDataPreprocessor(ClsDataPreprocessor):
     """Crop, flip, normalise and augment a whole batch of ``mmips.ImagesOnDevice`` at once.
 
-    Stands for ``RandomCrop(size, padding=crop_padding)``, ``RandomFlip(flip_prob)`` and
+    Stands for ``RandomCrop(crop_size, padding=crop_padding)``, ``RandomFlip(flip_prob)`` and
     mmpretrain's ``ClsDataPreprocessor`` (equal to them bit for bit at equal draws), without a
     Python step an image and without a wait for the device. The draws follow torch's seed and the
     rank, as the patch swap's do, so that ``mmips.EpochSeedHook`` makes them repeatable. Any
@@ -23,22 +24,24 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
 
     Args:
         *args: As ``ClsDataPreprocessor``.
-        crop_padding (int): Zeros around an image before it is cut back to its size, in
-            training. Default: 0, no crop.
+        crop_size (int, optional): Height and width of the crop, in training. Default: None, those
+            of the images.
+        crop_padding (int): Zeros around an image before it is cut, in training. Default: 0.
         flip_prob (float): Probability of a horizontal flip, in training. Default: 0.
         **kwargs: As ``ClsDataPreprocessor``.
 
     Raises:
-        ValueError: For a negative padding or a probability outside [0, 1].
+        ValueError: For a negative padding, a probability outside [0, 1], and, with the first
+            batch, a crop larger than the padded images.
     """
 
-    def __init__(self, *args: Any, crop_padding: int = 0, flip_prob: float = 0.0,
-                 **kwargs: Any) -> None:
+    def __init__(self, *args: Any, crop_size: int | None = None, crop_padding: int = 0,
+                 flip_prob: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if crop_padding < 0 or not 0 <= flip_prob <= 1:
             raise ValueError('crop_padding must be at least 0 and flip_prob in [0, 1], but got '
                              f'crop_padding={crop_padding}, flip_prob={flip_prob}.')
-        self.crop_padding, self.flip_prob = crop_padding, flip_prob
+        self.crop_size, self.crop_padding, self.flip_prob = crop_size, crop_padding, flip_prob
         self._rng = RankRng(stream='crop_flip')
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -67,11 +70,16 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         return dict(inputs=inputs, data_samples=BatchSamples(label, samples.sample_idx, score))
 
     def _crop_flip(self, images: Tensor) -> Tensor:
-        if not (self.crop_padding or self.flip_prob):
+        size = images.shape[2:] if self.crop_size is None else (self.crop_size, self.crop_size)
+        room = [old + 2 * self.crop_padding - new for old, new in zip(images.shape[2:], size)]
+        if min(room) < 0:
+            raise ValueError(f'crop_size={self.crop_size} is larger than the images, '
+                             f'{tuple(images.shape[2:])}, with crop_padding={self.crop_padding}.')
+        if not (any(room) or self.flip_prob):
             return images
         rng = self._rng()
-        draws = rng.integers(0, 2 * self.crop_padding + 1, (len(images), 3))
-        draws[:, 2] = rng.random(len(images)) < self.flip_prob
+        flip = rng.random(len(images)) < self.flip_prob
+        draws = np.column_stack((*(rng.integers(0, most + 1, len(images)) for most in room), flip))
         # One copy for all draws.
         drawn = torch.from_numpy(draws).to(images.device, non_blocking=True)
-        return crop_flip(images, drawn[:, :2], drawn[:, 2].bool(), self.crop_padding)
+        return crop_flip(images, drawn[:, :2], drawn[:, 2].bool(), self.crop_padding, size)

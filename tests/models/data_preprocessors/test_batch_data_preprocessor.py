@@ -29,30 +29,32 @@ class Draws:
     """Stands for the generator, and remembers what it gave."""
 
     def __init__(self):
-        self.rng = np.random.default_rng(5)
+        self.rng, self.offsets = np.random.default_rng(5), []
 
     def __call__(self):
         return self
 
     def integers(self, *args):
-        self.offsets = self.rng.integers(*args)
-        return self.offsets.copy()
+        self.offsets.append(self.rng.integers(*args))
+        return self.offsets[-1]
 
     def random(self, size):
         self.uniform = self.rng.random(size)
         return self.uniform
 
 
-def test_equals_mmpretrain_at_equal_draws(monkeypatch):
+@pytest.mark.parametrize('size, padding', [(None, 3), (7, 2), (8, 0)])
+def test_equals_mmpretrain_at_equal_draws(monkeypatch, size, padding):
     """RandomCrop, RandomFlip and ClsDataPreprocessor, image by image."""
     pixels, batch = make_batch()
-    ours = build(crop_padding=3, flip_prob=0.4)
+    ours = build(crop_size=size, crop_padding=padding, flip_prob=0.4)
     ours._rng = draws = Draws()
     found = ours(batch, training=True)['inputs']
-    crop, flip, pack = RandomCrop((10, 12), padding=3), RandomFlip(0.4), PackInputs()
+    cut = (size, size) if size else (10, 12)
+    crop, flip, pack = RandomCrop(cut, padding=padding), RandomFlip(0.4), PackInputs()
     packed = []
-    for image, offset, uniform in zip(pixels, draws.offsets, draws.uniform):
-        place, direction = (*offset[:2], 10, 12), 'horizontal' if uniform < 0.4 else None
+    for image, *offset, uniform in zip(pixels, *draws.offsets, draws.uniform):
+        place, direction = (*offset, *cut), 'horizontal' if uniform < 0.4 else None
         monkeypatch.setattr(crop, 'rand_crop_params', lambda _, place=place: place)
         monkeypatch.setattr(flip, '_choose_direction', lambda direction=direction: direction)
         packed.append(pack(flip(crop(dict(img=image, gt_label=0, sample_idx=0)))))
@@ -98,6 +100,11 @@ def test_scores_and_augments_equal_mmpretrains():
     score = torch.stack([sample.gt_score for sample in found['data_samples']])
     assert torch.equal(score, torch.stack([s.gt_score for s in wanted['data_samples']]).float())
     assert found['data_samples'][3].sample_idx == 3
+
+
+def test_a_crop_larger_than_the_padded_images():
+    with pytest.raises(ValueError, match=r'crop_size=13 is larger than the images, \(10, 12\)'):
+        build(crop_size=13, crop_padding=1)(make_batch()[1], training=True)
 
 
 @pytest.mark.parametrize('options', [dict(crop_padding=-1), dict(flip_prob=1.5)])
