@@ -20,10 +20,13 @@ from mmips.config.device_path import on_device
 
 __all__ = ['run']
 
-_IMAGES = 128
 _NETWORKS = {'resnet-s': {}, 'ResNet-18 of width 16': dict(
     num_stages=4, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1), out_indices=(3, ))}
 _STEPS = 4
+
+
+def _images(options: Options) -> int:
+    return 4 if options.tiny else 128
 
 
 def run(options: Options) -> list[str]:
@@ -39,7 +42,7 @@ def run(options: Options) -> list[str]:
 
 
 def _write_images(folder: Path, options: Options) -> Path:
-    rng, number = np.random.default_rng(0), 2 * _IMAGES if options.tiny else 50_000
+    rng, number = np.random.default_rng(0), 400 if options.tiny else 50_000
     arrays = {}
     for split in ('train', 'test'):
         arrays[f'images_{split}'] = rng.integers(256, size=(number, 32, 32, 3), dtype=np.uint8)
@@ -54,7 +57,7 @@ def _host_time(folder: str, options: Options) -> str:
     for name, device in (('mmpretrain', False), ('device', True)):
         runner = _runner('hard', folder, options, device, bare=True)
         steps[name] = _step(runner)
-        works[name] = _work(runner, _IMAGES)
+        works[name] = _work(runner, _images(options))
     seconds = interleave(steps, options.repeats(60), options, warm=False)
     bare = interleave(works, options.repeats(60), options, warm=False)
     beside = {name: [step - statistics.median(bare[name]) for step in seconds[name]]
@@ -66,7 +69,7 @@ def _host_time(folder: str, options: Options) -> str:
     rows.append(['ratio', ratio(seconds, 'mmpretrain', 'device'),
                  statistics.median(beside['mmpretrain']) / statistics.median(beside['device']),
                  '>= 8'])
-    return table(f'Host time of a step of {_IMAGES} images of 32x32, a network of one layer',
+    return table(f'Host time of a step of {_images(options)} images of 32x32, a network of one layer',
                  ['', 'step, ms', 'beside forward, backward and optimizer, ms', 'aim'], rows)
 
 
@@ -82,7 +85,7 @@ def _speed(folder: str, options: Options) -> str:
         steps = {name: _steps(_runner(folder=folder, options=options, backbone=backbone, **variant))
                  for name, variant in variants.items()}
         seconds = interleave(steps, options.repeats(12), options, warm=False)
-        images = _STEPS * _IMAGES / statistics.median(seconds['mmpretrain'])
+        images = _STEPS * _images(options) / statistics.median(seconds['mmpretrain'])
         rows.append([network, images, ratio(seconds, 'mmpretrain', 'device'), aims[network][0],
                      ratio(seconds, 'mmpretrain', 'bfloat16') if fast else 'no instructions',
                      aims[network][1],
@@ -96,8 +99,8 @@ def _runner(recipe: str = 'hard', folder: str = '', options: Any = None, device:
             bare: bool = False, bfloat16: bool = False, backbone: Any = None) -> Runner:
     """A Runner that has taken its first steps."""
     cfg = Config.fromfile(mmips.cfg(f'ips/resnet-s_{recipe}_npz.py'))
-    cfg.train_dataloader.update(batch_size=_IMAGES, num_workers=0 if options.tiny else 2)
-    cfg.train_dataloader.sampler.update(dict(type='InfiniteSampler', shuffle=True))
+    cfg.train_dataloader.update(batch_size=_images(options), num_workers=0 if options.tiny else 2)
+    cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     for key in ('val_cfg', 'val_dataloader', 'val_evaluator', 'test_cfg', 'test_dataloader',
                 'test_evaluator', 'param_scheduler'):
         cfg[key] = None
@@ -108,7 +111,7 @@ def _runner(recipe: str = 'hard', folder: str = '', options: Any = None, device:
         cfg.model.backbone.update(copy.deepcopy(backbone))
         cfg.model.head.in_channels = 128
     if bare:
-        cfg.model.backbone = dict(_delete_=True, type=MeanColour, features=64)
+        cfg.model.backbone = dict(type=MeanColour, features=64)
     if device:
         cfg.merge_from_dict(on_device(cfg))
     if bfloat16:

@@ -8,13 +8,18 @@ from mmips.errors import UserError
 
 
 def use_amp(cfg: Any) -> None:
-    """Train in mixed precision; on a CPU in bfloat16, which mmengine's own wrapper refuses."""
+    """Train in mixed precision.
+
+    On a CPU in bfloat16, which mmengine's own wrapper refuses, and on the device path, whose
+    CUDA graphs have no place for a loss scaler.
+    """
     import torch
     wrapper = cfg.get('optim_wrapper')
     if wrapper is None or type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp: optim_wrapper must be an OptimWrapper or AmpOptimWrapper, got '
                         f'{wrapper}. Set mixed precision in the config.')
-    if torch.cuda.is_available():
+    graphs = 'FastStepHook' in map(type_name, cfg.get('custom_hooks') or [])
+    if torch.cuda.is_available() and not graphs:
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
     else:

@@ -48,7 +48,8 @@ class ImagesOnDevice(Dataset):
         self.metainfo = self.dataset.metainfo
         self._labels = get_labels(self.dataset)[0]
         self.labels = torch.from_numpy(self._labels).to(self.device)
-        self.images = torch.from_numpy(self._stack()).to(self.device)
+        # Channels last in memory, as they come and as crops are quickest.
+        self.images = torch.from_numpy(self._stack()).to(self.device).permute(0, 3, 1, 2)
 
     def _stack(self) -> np.ndarray:
         name = type(self.dataset).__name__
@@ -68,9 +69,7 @@ class ImagesOnDevice(Dataset):
                 raise UserError(f'{name} has a {image.dtype} image of shape {image.shape} beside '
                                 f'uint8 ones of {first.shape}: all must have one size.')
             images[row] = image
-        if images.ndim == 3:
-            return images[:, None]
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        return images if images.ndim == 4 else images[..., None]
 
     def __len__(self) -> int:
         return len(self._labels)

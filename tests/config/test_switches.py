@@ -20,6 +20,11 @@ def test_amp_knows_the_wrapper_by_any_name(monkeypatch, wrapper):
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     switches.use_amp(cfg)
     assert cfg.optim_wrapper == dict(type='mmips.BFloat16OptimWrapper')
+    # Nor do CUDA graphs take a loss scaler.
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    cfg = Config(dict(optim_wrapper=wrapper, custom_hooks=[dict(type='mmips.FastStepHook')]))
+    switches.use_amp(cfg)
+    assert cfg.optim_wrapper == dict(type='mmips.BFloat16OptimWrapper')
 
 
 @pytest.mark.parametrize('switch, cfg, words', [

