@@ -116,12 +116,14 @@ class SelfDistillClassifier(BaseDistillClassifier):
 
     def _cross_entropy(self, step: Step, data_samples: Sequence[DataSample]) -> dict:
         logits = step.logits
-        soft = None if self.target is None else self.target(step)
+        target = step.target if self.target is None else self.target(step)
         if self.ce_on == 'query':
-            logits, data_samples = split_pairs(logits)[0], split_pairs(data_samples)[0]
-            soft = None if soft is None else split_pairs(soft)[0]
-        losses = (self.head._get_loss(logits, data_samples) if soft is None else
-                  dict(loss=self.head.loss_module(logits, soft, avg_factor=len(logits))))
+            logits, target, data_samples = (
+                split_pairs(each)[0] for each in (logits, target, data_samples))
+        # The head makes its target of the samples, one by one: only where it needs them.
+        losses = (self.head._get_loss(logits, data_samples)
+                  if self.head.cal_acc and self.target is None else
+                  dict(loss=self.head.loss_module(logits, target, avg_factor=len(logits))))
         losses['loss_ce'] = self.gamma * losses.pop('loss')
         return losses
 
