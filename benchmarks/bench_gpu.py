@@ -14,6 +14,8 @@ from mmengine.runner import Runner
 import mmips
 from benchmarks.steps import make_batch, make_model
 from benchmarks.timing import Options, table
+from mmips.config.device_path import on_device
+from mmips.config.switches import use_amp
 
 __all__ = ['RECIPES', 'images_per_second', 'run']
 
@@ -23,6 +25,9 @@ _VARIANTS: dict[str, dict[str, Any]] = {
     'AMP': dict(amp=True),
     'AMP, channels-last': dict(amp=True, channels_last=True),
     'AMP, channels-last, compile': dict(amp=True, channels_last=True, compile=True),
+    'device path, bfloat16, CUDA graph': dict(device=True, amp=True, channels_last=True),
+    'device path, bfloat16, CUDA graph, compile': dict(
+        device=True, amp=True, channels_last=True, compile=True),
 }
 RECIPES = {'plain': 'ips/resnet18_hard_cifar100.py', 'IPS': 'ips/resnet18_ips_cifar100.py'}
 
@@ -58,12 +63,14 @@ def _throughput(options: Options) -> str:
                  for name, config in RECIPES.items()}
         overhead = 100 * (speed['plain'] / speed['IPS'] - 1)
         rows.append([variant, speed['plain'], speed['IPS'], f'{overhead:+.1f} %'])
-    return table('CIFAR-100, ResNet-18, Runner end to end, 4 workers: images per second',
-                 ['', 'plain', 'IPS', 'overhead'], rows)
+    return table('CIFAR-100, ResNet-18, Runner end to end, 4 workers or the device path: images per second',
+                 ['', 'plain', 'IPS', 'overhead'],
+                 [*rows, ['aim, device path', '', '>= 80,000 (H200), 60,000 (H100)', '']])
 
 
 def images_per_second(config: str,
                       options: Options,
+                      device: bool = False,
                       amp: bool = False,
                       channels_last: bool = False,
                       compile: bool = False) -> float:
@@ -72,7 +79,8 @@ def images_per_second(config: str,
     Args:
         config (str): One of our CIFAR-100 configs.
         options (Options): Number of steps.
-        amp (bool): Mixed precision. Default: False.
+        device (bool): The device path, its steps as CUDA graphs. Default: False.
+        amp (bool): Mixed precision, on the device path in bfloat16. Default: False.
         channels_last (bool): Memory format of the model. Default: False.
         compile (bool): ``torch.compile`` of the backbone. Default: False.
     """
@@ -80,12 +88,16 @@ def images_per_second(config: str,
     clock = _Clock(*((1, 2) if options.tiny else (30, 300)))
     with tempfile.TemporaryDirectory() as folder:
         cfg = _config(config, folder, batch, clock.stop, workers=0 if options.tiny else 4)
-        cfg.optim_wrapper.type = 'AmpOptimWrapper' if amp else 'OptimWrapper'
+        if device:
+            cfg.merge_from_dict(on_device(cfg))
+            del cfg.custom_hooks[-1]
         # The Runner's own `compile` takes the whole step, in which torch 2.11 stumbles over
         # mmengine's checks of versions.
         cfg.custom_hooks.append(dict(
-            type='mmips.FastStepHook', channels_last=channels_last, cuda_graph=False,
+            type='mmips.FastStepHook', channels_last=channels_last, cuda_graph=device,
             compile=dict() if compile else None))
+        if amp:
+            use_amp(cfg)
         runner = Runner.from_cfg(cfg)
         runner.register_hook(clock)
         runner.train()

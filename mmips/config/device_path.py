@@ -41,7 +41,7 @@ def on_device(cfg: Any) -> dict:
                         f'default_scope is {cfg.get("default_scope")!r} and data_preprocessor.type '
                         f'{kind}. Train this config as it is.')
     changes: dict[str, Any] = {
-        name: _loader(cfg[name], name) for name in _LOADERS if cfg.get(name)}
+        name: _loader(cfg[name]) for name in _LOADERS if cfg.get(name)}
     preprocessor = dict(type='mmips.BatchDataPreprocessor',
                         **_batch_options(cfg.get('train_dataloader') or {}, training=True))
     for name in _LOADERS[1:]:
@@ -56,13 +56,15 @@ def on_device(cfg: Any) -> dict:
         env_cfg=dict(cudnn_benchmark=True))
 
 
-def _loader(loader: Any, name: str) -> dict:
+def _loader(loader: Any) -> dict:
+    replaced = dict(collate_fn=dict(type='mmips.whole_batch'), dataset=dict(
+        type='mmips.ImagesOnDevice', dataset=_bare(loader.get('dataset'))))
+    # mmengine takes `_delete_` for a key of the new dict where there is no old one.
     return dict(
+        {key: {**value, '_delete_': True} if loader.get(key) else value
+         for key, value in replaced.items()},
         num_workers=0, persistent_workers=False, pin_memory=False,
-        **(dict(prefetch_factor=None) if loader.get('prefetch_factor') else {}),
-        collate_fn=dict(_delete_=True, type='mmips.whole_batch'),
-        dataset=dict(_delete_=True, type='mmips.ImagesOnDevice',
-                     dataset=_bare(loader.get('dataset'))))
+        **(dict(prefetch_factor=None) if loader.get('prefetch_factor') else {}))
 
 
 def _bare(node: Any) -> Any:

@@ -30,6 +30,8 @@ def cells(text):
     ('sampler', ['construction and one epoch'],
      ['DefaultSampler', "epoch='queries'", "epoch='images'", 'per-index']),
     ('step', ['Training step'], ['ResNet-18 at 32', 'ResNet-50 at 224']),
+    ('device', ['Host time of a step', 'as a multiple of'], [
+        '**device path**', 'resnet-s', 'ResNet-18 of width 16']),
     ('monitor', ['Training monitor'], ['small at 32', 'ResNet-18 at 32', 'ResNet-50 at 224']),
 ])
 def test_part_prints_whole_tables(run, capsys, part, titles, rows):
@@ -52,7 +54,7 @@ def test_wrong_rival_is_found(run, monkeypatch):
 
 
 @pytest.mark.parametrize('args, status, words', [
-    (['swop'], 2, "no part 'swop', only swap, sampler, step, monitor, gpu"),
+    (['swop'], 2, "no part 'swop', only swap, sampler, step, device, monitor, gpu"),
     *([] if torch.cuda.is_available() else [
         (['--device', 'cuda'], 1, 'need a CUDA device, and torch sees none'),
         (['gpu'], 1, 'need a CUDA device, and torch sees none')])])
@@ -67,8 +69,9 @@ def test_refuses(run, capsys, args, status, words):
 def test_throughput_counts_images(run):
     from benchmarks import bench_gpu
     options = bench_gpu.Options(tiny=True)
-    speed = bench_gpu.images_per_second(bench_gpu.RECIPES['IPS'], options, channels_last=True)
-    assert 0 < speed < 1e6
+    for settings in (dict(channels_last=True), dict(device=True)):
+        speed = bench_gpu.images_per_second(bench_gpu.RECIPES['IPS'], options, **settings)
+        assert 0 < speed < 1e6
 
 
 @pytest.mark.gpu

@@ -31,6 +31,13 @@ def test_crop_and_flip_move_to_the_preprocessor():
         num_workers=0, persistent_workers=False, pin_memory=False, prefetch_factor=None,
         collate_fn=dict(type='mmips.whole_batch'),
         dataset=dict(type='mmips.ImagesOnDevice', dataset=DATA))
+    cfg = config([PACK])
+    del cfg.train_dataloader['collate_fn'], cfg.train_dataloader['prefetch_factor']
+    cfg.merge_from_dict(on_device(cfg))
+    assert cfg.train_dataloader == dict(
+        num_workers=0, persistent_workers=False, pin_memory=False,
+        collate_fn=dict(type='mmips.whole_batch'),
+        dataset=dict(type='mmips.ImagesOnDevice', dataset=DATA))
     assert [hook.type for hook in cfg.custom_hooks] == ['Own', 'mmips.FastStepHook']
 
 
