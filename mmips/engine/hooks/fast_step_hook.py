@@ -20,9 +20,9 @@ class FastStepHook(ModelHook):
 
     The checkpoint stays that of the plain model. Small images leave a GPU waiting for Python to
     launch the next of some thousand kernels; a CUDA graph launches a whole step at once. The
-    batch is made outside it, so that crops, flips and swaps stay random. For one process, one
-    optimiser, and batches of ``mmips.ImagesOnDevice``; batches of other than the usual size take
-    an ordinary step.
+    batch is made outside it, so that crops, flips and swaps stay random. For one optimiser and
+    batches of ``mmips.ImagesOnDevice``; batches of other than the usual size take an ordinary
+    step, as do all in a run of several processes.
 
     Args:
         channels_last (bool): Memory format of the model. Default: True.
@@ -31,8 +31,8 @@ class FastStepHook(ModelHook):
         cuda_graph (bool): Capture the step. Default: True.
 
     Raises:
-        UserError: At the start of training, for what a captured step would leave out: several
-            processes, accumulated gradients, a loss scaler, a ``target``, or a monitor of gradients.
+        UserError: At the start of training, for what a captured step would leave out: accumulated
+            gradients, a loss scaler, a ``target``, or a monitor of gradients.
     """
 
     # After all hooks that look at the model or its optimiser before training.
@@ -52,7 +52,9 @@ class FastStepHook(ModelHook):
             inner.to(memory_format=torch.channels_last)
         if self.compile is not None:
             _compile_for_training(inner.backbone, **self.compile)
-        if self.cuda_graph:
+        if self.cuda_graph and is_model_wrapper(runner.model):
+            runner.logger.info('mmips.FastStepHook: several processes, no CUDA graph.')
+        elif self.cuda_graph:
             _check(runner, inner)
             inner.train_step = GraphedStep(inner)
 
@@ -61,7 +63,6 @@ def _check(runner: Runner, inner: Any) -> None:
     wrapper = runner.optim_wrapper
     # What a replay repeats without Python: no sample number or epoch of the Step is new in it.
     reasons = {
-        'one process': is_model_wrapper(runner.model),
         'one optimizer, without accumulated gradients':
             getattr(wrapper, '_accumulative_counts', 0) != 1,
         'mixed precision without a loss scaler, which is mmips.BFloat16OptimWrapper':

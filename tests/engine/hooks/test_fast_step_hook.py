@@ -84,3 +84,13 @@ def test_what_a_graph_would_leave_out_is_refused(make_runner, npz, options, mess
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     with pytest.raises(UserError, match=message):
         FastStepHook().before_train(runner)
+
+
+def test_several_processes_take_ordinary_steps(make_runner, npz, monkeypatch):
+    """No graph can hold what they exchange."""
+    runner = device_runner(make_runner, npz)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr('mmips.engine.hooks.fast_step_hook.is_model_wrapper', lambda model: True)
+    step = runner.model.train_step
+    FastStepHook().before_train(runner)
+    assert runner.model.train_step == step
