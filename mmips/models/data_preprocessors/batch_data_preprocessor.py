@@ -54,9 +54,7 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         samples = data['data_samples']
         if not isinstance(samples, BatchSamples):
             return super().forward(data, training)
-        inputs = data['inputs'].to(self.device, non_blocking=True)
-        if training:
-            inputs = self._crop_flip(inputs)
+        inputs = self.make_images(data, training)
         # An ordinary batch without samples, which is what the parent normalises as a whole.
         inputs = super().forward(dict(inputs=inputs))['inputs']
         label, score = samples.gt_label.to(self.device, non_blocking=True), None
@@ -64,7 +62,13 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
             score = inputs.new_zeros(len(label), self.num_classes).scatter_(1, label[:, None], 1)
             if training and self.batch_augments is not None:
                 inputs, score = self.batch_augments(inputs, score)
-        return dict(inputs=inputs, data_samples=BatchSamples(label, samples.sample_idx, score))
+        return dict(inputs=inputs, data_samples=BatchSamples(
+            label, samples.sample_idx, score, samples.img_path))
+
+    def make_images(self, data: dict, training: bool) -> Tensor:
+        """Images of one size on the device, uint8 (N, C, H, W)."""
+        inputs = data['inputs'].to(self.device, non_blocking=True)
+        return self._crop_flip(inputs) if training else inputs
 
     def _crop_flip(self, images: Tensor) -> Tensor:
         if not (self.crop_padding or self.flip_prob):
