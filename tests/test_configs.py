@@ -41,9 +41,10 @@ TRAINED = [f'ips/{stem}.py' for stem in (
     'resnet50_cutmix_cifar100', 'resnet50_cutout_cifar100', 'resnet50_mixup_cifar100',
     'resnet50_ips-cutmix_cifar100', 'resnet50_ips-cutout_cifar100', 'resnet50_ips-mixup_cifar100',
     'resnet50_swap-only_cifar100', 'shufflenet-v1_ips-eqcost_cifar100',
-    'shufflenet-v2_ips-prog_cifar100', 'vgg13bn_ips_cifar100', 'resnet18_ips_cifar100-device')]
+    'shufflenet-v2_ips-prog_cifar100', 'vgg13bn_ips_cifar100', 'resnet18_ips_cifar100-device',
+    'resnet50_ips_in1k-decode')]
 # GPUs that a config is written for, by the last word of its name; otherwise one.
-GPUS = {'in1k': 8}
+GPUS = {'in1k': 8, 'in1k-decode': 8}
 # Million parameters of the CIFAR networks at 100 classes.
 PARAMETERS = {
     'resnet18': 11.22, 'resnet34': 21.33, 'resnet50': 23.71, 'resnet101': 42.70,
@@ -236,6 +237,23 @@ def test_relatives_differ_in_nothing_else(first, second, change):
     cfg = load(f'ips/{first}_cifar100.py')
     cfg.merge_from_dict(change)
     assert cfg.to_dict() == load(f'ips/{second}_cifar100.py').to_dict()
+
+
+@pytest.mark.parametrize('kind', ['hard', 'ips'])
+def test_decoding_on_the_device_differs_in_the_way_of_the_images_alone(kind):
+    ours, plain = (load(f'ips/resnet50_{kind}_in1k{end}.py').to_dict() for end in ('', '-decode'))
+    for split in ('train', 'val', 'test'):
+        dataset, files = (cfg[f'{split}_dataloader'].pop('dataset') for cfg in (ours, plain))
+        del dataset['pipeline']
+        assert files == dict(type='mmips.EncodedImages', dataset=dataset)
+        assert plain[f'{split}_dataloader'].pop('collate_fn') == dict(type='mmips.whole_batch')
+    crop, edge, centre = ours['train_pipeline'][1], *ours['test_pipeline'][1:3]
+    assert plain['data_preprocessor'] == dict(
+        ours.pop('data_preprocessor'), type='mmips.DecodeDataPreprocessor', scale=crop['scale'],
+        flip_prob=ours['train_pipeline'][2]['prob'], resize_edge=edge['scale'],
+        crop_size=centre['crop_size'])
+    del plain['data_preprocessor'], ours['dataset_type'], plain['dataset_type']
+    assert plain == ours
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if '-noise' in name])

@@ -63,8 +63,8 @@ def shrink(cfg):
         cfg[field].update(batch_size=4 if field == LOADERS[0] else 64, num_workers=0,
                           persistent_workers=False)
         dataset = innermost(cfg[field].dataset)
-        for step in dataset.get('pipeline', []):
-            step.update({key: sizes[step[key]] for key in ('scale', 'crop_size')
+        for step in [*dataset.get('pipeline', []), cfg.get('data_preprocessor') or {}]:
+            step.update({key: sizes[step[key]] for key in ('scale', 'crop_size', 'resize_edge')
                          if step.get(key) in sizes})
     cfg.default_hooks.checkpoint = None
     cfg.train_cfg.val_interval = 1
