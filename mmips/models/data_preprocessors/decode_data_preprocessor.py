@@ -1,8 +1,10 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mmcv
+import numpy as np
 import torch
 from mmengine.logging import MessageHub, print_log
 from torch import Tensor
@@ -104,18 +106,17 @@ class DecodeDataPreprocessor(BatchDataPreprocessor):
                 if isinstance(image, str):
                     if training:
                         _count(path, why=image)
-                    image = _decode_by_opencv(file, path).to(self.device)
+                    image = _decode_by_opencv(file, path, image).to(self.device)
                 yield image
 
     def _decode_jpegs(self, files: list[Tensor]) -> Iterator[Tensor | str]:
         """Yield images on the device; in the place of what is refused the reason."""
         device = self.device if self.device.type == 'cuda' else torch.device('cpu')
         if device.type == 'cuda' and files:
-            try:
-                yield from decode_jpeg(files, ImageReadMode.RGB, device)
+            with contextlib.suppress(RuntimeError):  # because of one of them, or for all
+                images = decode_jpeg(files, ImageReadMode.RGB, device)
+                yield from images
                 return
-            except RuntimeError:
-                pass  # Because of one of them, or for all.
         for file in files:
             try:
                 yield decode_jpeg(file, ImageReadMode.RGB, device).to(self.device)
@@ -123,17 +124,16 @@ class DecodeDataPreprocessor(BatchDataPreprocessor):
                 yield reason(error)
 
 
-def _decode_by_opencv(file: Tensor, path: str) -> Tensor:
+def _decode_by_opencv(file: Tensor, path: str, why: str) -> Tensor:
     """As ``LoadImageFromFile`` does, but RGB (3, H, W)."""
     try:
-        image = mmcv.imfrombytes(file.numpy().tobytes(), channel_order='rgb', backend='cv2')
-        why = 'no image'
+        image = mmcv.imfrombytes(file.numpy().tobytes(), backend='cv2')
     except Exception as error:  # OpenCV's own
         image, why = None, reason(error)
     if image is None:
-        raise UserError(f'{printable(path)} cannot be decoded ({why}): replace the file or leave '
-                        f'it out ({LOOK}).')
-    return torch.from_numpy(image).permute(2, 0, 1)
+        raise UserError(f'{printable(path)} cannot be decoded, by OpenCV neither ({why}): replace '
+                        f'the file or leave it out ({LOOK}).')
+    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)
 
 
 def _count(path: str, why: str) -> None:
