@@ -41,9 +41,10 @@ TRAINED = [f'ips/{stem}.py' for stem in (
     'resnet50_cutmix_cifar100', 'resnet50_cutout_cifar100', 'resnet50_mixup_cifar100',
     'resnet50_ips-cutmix_cifar100', 'resnet50_ips-cutout_cifar100', 'resnet50_ips-mixup_cifar100',
     'resnet50_swap-only_cifar100', 'shufflenet-v1_ips-eqcost_cifar100',
-    'shufflenet-v2_ips-prog_cifar100', 'vgg13bn_ips_cifar100', 'resnet18_ips_cifar100-device', 'resnet-s_ips_digits-device')]
+    'shufflenet-v2_ips-prog_cifar100', 'vgg13bn_ips_cifar100', 'resnet18_ips_cifar100-device',
+    'resnet-s_ips_digits-device', 'resnet50_ips_in1k-device')]
 # GPUs that a config is written for, by the last word of its name; otherwise one.
-GPUS = {'in1k': 8}
+GPUS = {'in1k': 8, 'in1k-device': 8}
 # Million parameters of the CIFAR networks at 100 classes.
 PARAMETERS = {
     'resnet18': 11.22, 'resnet34': 21.33, 'resnet50': 23.71, 'resnet101': 42.70,

@@ -23,7 +23,8 @@ def network_order(cfg: Mapping, split: str) -> str:
 def _from_files(cfg: Mapping, split: str) -> bool:
     dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
     _, data = next(iter_datasets(dataset, ''), ('', {}))
-    return any(type_name(step).startswith('LoadImage') for step in data.get('pipeline') or ())
+    return type_name(dataset) == 'EncodedImages' or any(
+        type_name(step).startswith('LoadImage') for step in data.get('pipeline') or ())
 
 
 def reverses(cfg: Mapping) -> bool:

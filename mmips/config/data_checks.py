@@ -11,6 +11,9 @@ from mmips.errors import explained
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Data sets that divide one source by themselves -> the arguments that say how.
 _DIVIDED_BY = {'ImageFolder': ('seed', 'val_fraction'), 'DigitsDataset': ('seed', 'per_class')}
+#: Data sets that hand out whole batches -> the data preprocessors that do not take them.
+_NOT_TAKEN_BY = {'EncodedImages': ('', 'ClsDataPreprocessor', 'BatchDataPreprocessor'),
+                 'ImagesOnDevice': ('DecodeDataPreprocessor', )}
 
 
 def head_classes(cfg: Any) -> int | None:
@@ -35,7 +38,25 @@ def data_mistakes(cfg: Any) -> list[str]:
     for key, part in parts:
         refuse_no_text(key, part)
     with explained('The data cannot be read'):
-        return [*_overlaps(parts), *_other_classes(cfg, parts)]
+        return [*_overlaps(parts), *_other_classes(cfg, parts), *_torn_batches(cfg)]
+
+
+def _torn_batches(cfg: Any) -> Iterator[str]:
+    """Data sets that hand out whole batches, to what does not take them."""
+    from mmips.config.pair_checks import find_preprocessor
+    taker = find_preprocessor(cfg)
+    for field in LOADERS:
+        loader = cfg.get(field) or {}
+        kind, collate = type_name(loader.get('dataset')), loader.get('collate_fn')
+        wrong = _NOT_TAKEN_BY.get(kind)
+        if wrong and (not collate or type_name(collate) in ('default_collate', 'pseudo_collate')):
+            yield (f'{field}.collate_fn is {collate!r}, but mmips.{kind} hands out whole batches: '
+                   f"write {field} = dict(collate_fn=dict(type='mmips.whole_batch')).")
+        if wrong and type_name(taker) in wrong:
+            right = 'Decode' if kind == 'EncodedImages' else 'Batch'
+            yield (f'data_preprocessor.type is {taker.get("type")!r}, which does not take the '
+                   f'batches of mmips.{kind} in {field}: write data_preprocessor = dict('
+                   f"type='mmips.{right}DataPreprocessor').")
 
 
 def _overlaps(parts: list[tuple[str, dict]]) -> Iterator[str]:

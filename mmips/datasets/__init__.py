@@ -16,13 +16,15 @@ if has_package('mmpretrain'):
     from .base_array_dataset import BaseArrayDataset
     from .cifar_c_dataset import CIFARCDataset
     from .digits_dataset import DigitsDataset
+    from .encoded_images import EncodedImages
     from .image_folder import ImageFolder
     from .images_on_device import ImagesOnDevice
     from .noisy_label_dataset import NoisyLabelDataset
     from .stanford_dogs import StanfordDogs
 
-    __all__ += ['ArrayDataset', 'BaseArrayDataset', 'CIFARCDataset', 'DigitsDataset', 'ImageFolder',
-                'ImagesOnDevice', 'NoisyLabelDataset', 'StanfordDogs']
+    __all__ += ['ArrayDataset', 'BaseArrayDataset', 'CIFARCDataset', 'DigitsDataset',
+                'EncodedImages', 'ImageFolder', 'ImagesOnDevice', 'NoisyLabelDataset',
+                'StanfordDogs']
 
 if has_package('mmseg'):
     from .camvid_dataset import CamVidDataset

@@ -6,22 +6,20 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmpretrain.registry import DATASETS as MMPRETRAIN_DATASETS
 from mmpretrain.structures import DataSample
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import get_worker_info
 
-from mmips.datasets.labels import get_labels
+from mmips.datasets.whole_batch_dataset import WholeBatchDataset
 from mmips.errors import UserError
 from mmips.registry import DATASETS, FUNCTIONS
 from mmips.structures.batch_samples import BatchSamples
 
 
 @DATASETS.register_module()
-class ImagesOnDevice(Dataset):
+class ImagesOnDevice(WholeBatchDataset):
     """All images of another data set as one uint8 tensor on the training device.
 
-    torch's data loader asks it for a whole batch at once, so samplers, epochs, sharding and
-    resuming stay as they are. The images come as they lie in the data set, without a pipeline:
+    The images come as they lie in the data set, without a pipeline:
     ``mmips.BatchDataPreprocessor`` crops, flips and normalises. Every process holds a copy.
 
     Args:
@@ -41,12 +39,8 @@ class ImagesOnDevice(Dataset):
     """
 
     def __init__(self, dataset: dict, device: str = 'auto') -> None:
-        _refuse_pipelines(dataset)
-        self.dataset: Any = MMPRETRAIN_DATASETS.build(dataset)
-        self.dataset.full_init()
+        super().__init__(dataset)
         self.device = torch.device(get_device() if device == 'auto' else device)
-        self.metainfo = self.dataset.metainfo
-        self._labels = get_labels(self.dataset)[0]
         self.labels = torch.from_numpy(self._labels).to(self.device)
         # Channels last in memory, as they come and as crops are quickest.
         self.images = torch.from_numpy(self._stack()).to(self.device).permute(0, 3, 1, 2)
@@ -56,7 +50,8 @@ class ImagesOnDevice(Dataset):
         first = self.dataset.get_data_info(0).get('img')
         if first is None:
             raise UserError(f'{name} reads image files, but mmips.ImagesOnDevice needs images in '
-                            'memory: write them into a .npz file for mmips.ArrayDataset.')
+                            'memory: pack them (tools/dataset_converters/pack_images.py), '
+                            'or use mmips.EncodedImages.')
         need = len(self.dataset) * first.nbytes
         free = torch.cuda.mem_get_info(self.device)[0] if self.device.type == 'cuda' else need
         if need > free:
@@ -70,9 +65,6 @@ class ImagesOnDevice(Dataset):
                                 f'uint8 ones of {first.shape}: all must have one size.')
             images[row] = image
         return images if images.ndim == 4 else images[..., None]
-
-    def __len__(self) -> int:
-        return len(self._labels)
 
     def __getitem__(self, index: int) -> dict:
         sample = DataSample().set_gt_label(int(self._labels[index]))
@@ -88,23 +80,8 @@ class ImagesOnDevice(Dataset):
         return dict(inputs=self.images[rows],
                     data_samples=BatchSamples(self.labels[rows], indices))
 
-    def get_gt_labels(self) -> np.ndarray:
-        """All labels, int64 (N,)."""
-        return self._labels
-
-
-def _refuse_pipelines(dataset: dict) -> None:
-    """Raise for a pipeline of a data set or of one inside it, which would never run."""
-    if dataset.get('pipeline'):
-        raise UserError(f'{dataset.get("type")} has a pipeline, which whole batches do not go '
-                        'through. Leave it out; BatchDataPreprocessor has crop_size, '
-                        'crop_padding and flip_prob.')
-    for inner in [dataset.get('dataset'), *(dataset.get('datasets') or ())]:
-        if isinstance(inner, dict):
-            _refuse_pipelines(inner)
-
 
 @FUNCTIONS.register_module()
 def whole_batch(batch: Any) -> Any:
-    """Collate function for data sets that make whole batches, such as ``mmips.ImagesOnDevice``."""
+    """Collate function for data sets that make whole batches, such as ``mmips.EncodedImages``."""
     return batch

@@ -135,7 +135,7 @@ def name_samples(dataset: Any, num_classes: int | None = None) -> None:
     either is known.
     """
     wholes = hasattr(dataset, '__getitems__') and hasattr(dataset, 'get_gt_labels')
-    for part in _leaves(dataset):
+    for part in leaves(dataset):
         named = getattr(part, 'metainfo', {}).get('classes') or ()
         classes = min(filter(None, (num_classes, len(named))), default=None)
         source = getattr(part, 'ann_file', '') or type(part).__name__
@@ -150,12 +150,13 @@ def name_samples(dataset: Any, num_classes: int | None = None) -> None:
                 not getattr(part, 'test_mode', False))
 
 
-def _leaves(dataset: Any) -> Iterator[Any]:
+def leaves(dataset: Any) -> Iterator[Any]:
+    """The data sets below all wrappers."""
     inner = getattr(dataset, 'dataset', None)
     parts: Iterable[Any] = getattr(dataset, 'datasets', None) or (
         [inner] if hasattr(inner, '__getitem__') and not isinstance(inner, (str, dict)) else [])
     for part in parts:
-        yield from _leaves(part)
+        yield from leaves(part)
     if not parts:
         yield dataset
 

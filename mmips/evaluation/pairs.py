@@ -74,7 +74,10 @@ def load_batch(cfg: Any, num_pairs: int, prob: float | None = None, seed: int = 
     name_samples(loader.dataset)
     preprocessor, swap = _build_preprocessor(cfg, prob)
     batch = next(iter(loader))
-    before = preprocessor(copy.deepcopy(batch))['inputs']
+    # The same crops without augments: whole batches are cropped and flipped here.
+    plain = copy.deepcopy(preprocessor)
+    plain.batch_augments = None
+    before = plain(copy.deepcopy(batch), training=True)['inputs']
     after = preprocessor(batch, training=True)['inputs']
     labels = [sample.gt_label for sample in batch['data_samples']]
     numbers = list(map(int, labels))

@@ -22,3 +22,10 @@ def test_orders_follow_from_loading_and_turning(wrap, first, turned, orders):
 
 def test_a_config_without_data_is_taken_for_arrays():
     assert pipeline_order({}, 'test') == network_order(dict(test_dataloader=None), 'test') == 'rgb'
+
+
+@pytest.mark.parametrize('turned, order', [(dict(to_rgb=True), 'rgb'), ({}, 'bgr')])
+def test_files_that_the_preprocessor_decodes_are_read_as_any(turned, order):
+    cfg = dict(data_preprocessor=turned, test_dataloader=dict(dataset=dict(
+        type='mmips.EncodedImages', dataset=dict(type='ImageNet'))))
+    assert (pipeline_order(cfg, 'test'), network_order(cfg, 'test')) == ('bgr', order)

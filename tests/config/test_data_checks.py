@@ -114,3 +114,27 @@ def test_missing_data_is_said_first():
     with pytest.raises(UserError, match=re.compile('^(?!.*seed).*is missing', re.DOTALL)):
         sources.check_paths(config(train=dict(seed=3, data_root='gone'), data_root='ab'),
                             ('train_dataloader', ))
+
+
+def test_whole_batches_want_what_takes_them():
+    def mistakes(kind, preprocessor, **loader):
+        return list(data_mistakes(Config(dict(data_preprocessor=preprocessor, val_dataloader=dict(
+            dataset=dict(type=f'mmips.{kind}', dataset=dict(type='CustomDataset')), **loader)))))
+
+    whole, decode = (dict(type=f'mmips.{name}') for name in (
+        'whole_batch', 'DecodeDataPreprocessor'))
+    assert not mistakes('EncodedImages', decode, collate_fn=whole)
+    assert not mistakes('ImagesOnDevice', {}, collate_fn=whole)
+    for collate in (None, dict(type='default_collate')):
+        said, = mistakes('EncodedImages', decode, collate_fn=collate)
+        assert said == (
+            f'val_dataloader.collate_fn is {collate!r}, but mmips.EncodedImages hands out whole '
+            "batches: write val_dataloader = dict(collate_fn=dict(type='mmips.whole_batch')).")
+    for kind, wrong, right in (('EncodedImages', {}, 'Decode'),
+                               ('EncodedImages', dict(type='ClsDataPreprocessor'), 'Decode'),
+                               ('ImagesOnDevice', decode, 'Batch')):
+        said, = mistakes(kind, wrong, collate_fn=whole)
+        assert said == (
+            f'data_preprocessor.type is {wrong.get("type")!r}, which does not take the batches of '
+            f'mmips.{kind} in val_dataloader: write data_preprocessor = dict('
+            f"type='mmips.{right}DataPreprocessor').")

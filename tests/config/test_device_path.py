@@ -6,20 +6,22 @@ from mmengine.config import Config
 from mmips.config.device_path import on_device
 from mmips.errors import UserError
 
-PACK = dict(type='PackInputs')
+PACK, READ = dict(type='PackInputs'), dict(type='LoadImageFromFile')
+EVALUATED = [READ, dict(type='ResizeEdge', scale=256, edge='short'),
+             dict(type='CenterCrop', crop_size=224), PACK]
 CROP = dict(type='RandomCrop', crop_size=16, padding=2)
 DATA = dict(type='mmips.DigitsDataset', split='train')
 VARIANTS = [name for name in names('ips') if '-device' in name]
 
 
-def config(pipeline, **changes):
+def config(pipeline, evaluated=(PACK, ), **changes):
     def loader(pipeline):
         return dict(num_workers=2, prefetch_factor=4, collate_fn=dict(type='default_collate'),
                     dataset=dict(DATA, pipeline=pipeline))
     return Config(dict(dict(
         default_scope='mmpretrain', data_preprocessor=dict(num_classes=10), model=dict(),
         custom_hooks=[dict(type='Own')], train_dataloader=loader(pipeline),
-        val_dataloader=loader([PACK])), **changes))
+        val_dataloader=loader(list(evaluated))), **changes))
 
 
 def test_crop_and_flip_move_to_the_preprocessor():
@@ -39,6 +41,32 @@ def test_crop_and_flip_move_to_the_preprocessor():
         collate_fn=dict(type='mmips.whole_batch'),
         dataset=dict(type='mmips.ImagesOnDevice', dataset=DATA))
     assert [hook.type for hook in cfg.custom_hooks] == ['Own', 'mmips.FastStepHook']
+
+
+def test_image_files_are_decoded_there():
+    data = dict(crop_ratio_range=(0.2, 1.), interpolation='bilinear', backend='cv2', scale=192)
+    read = dict(READ, backend_args=dict(backend='mmips.Fsspec'))
+    cfg = config([read, dict(data, type='mmpretrain.RandomResizedCrop'), PACK], EVALUATED)
+    cfg.merge_from_dict(on_device(cfg))
+    assert cfg.data_preprocessor == dict(
+        num_classes=10, type='mmips.DecodeDataPreprocessor', scale=192, flip_prob=0.,
+        crop_ratio_range=(0.2, 1.), resize_edge=256, crop_size=224)
+    assert cfg.train_dataloader == dict(
+        num_workers=2, prefetch_factor=4, collate_fn=dict(type='mmips.whole_batch'),
+        dataset=dict(type='mmips.EncodedImages', dataset=DATA, backend_args=read['backend_args']))
+    assert 'backend_args' not in cfg.val_dataloader.dataset
+
+
+@pytest.mark.parametrize('pipeline, evaluated, words', [
+    ([READ, PACK], EVALUATED, 'train_dataloader.dataset.pipeline has no RandomResizedCrop'),
+    ([READ, dict(type='RandomResizedCrop', scale=8), PACK], [READ, PACK],
+     'val_dataloader.dataset.pipeline has no CenterCrop and ResizeEdge'),
+    ([READ, dict(type='RandomResizedCrop', scale=8, interpolation='bicubic'), PACK], EVALUATED,
+     "'bicubic'}, which is not made on whole batches: here these are RandomResizedCrop, "),
+    ([READ, CROP, PACK], EVALUATED, 'RandomCrop.*not made')])
+def test_image_files_that_are_made_one_size_otherwise(pipeline, evaluated, words):
+    with pytest.raises(UserError, match=words):
+        on_device(config(pipeline, evaluated))
 
 
 def test_a_models_own_preprocessor_and_wrapped_data():

@@ -68,7 +68,7 @@ def test_files_and_sizes_are_refused(tmp_path):
     with pytest.raises(UserError, match='has a pipeline, which whole batches do not go through'):
         build(pipeline=[dict(type='PackInputs')])
     inner = {**DIGITS, 'pipeline': [dict(type='PackInputs')]}
-    with pytest.raises(UserError, match='mmips.DigitsDataset has a pipeline'):
+    with pytest.raises(UserError, match='DigitsDataset has a pipeline'):
         DATASETS.build(dict(type='mmips.ImagesOnDevice', dataset=dict(
             type='ConcatDataset', datasets=[DIGITS, inner])))
     both = dict(type='ConcatDataset', datasets=[DIGITS, {**DIGITS, 'size': 9}])

@@ -56,15 +56,16 @@ def use_small_network(cfg):
 def shrink(cfg):
     """Four images a step, without workers, and 64 pixels where there were 224."""
     use_arrays(cfg)
-    if cfg.train_dataloader.dataset.type == 'mmips.DigitsDataset':
-        cfg.train_dataloader.dataset.indices = [0, 1, 2, 3, 4, 5, 6, 7]
+    train = innermost(cfg.train_dataloader.dataset)
+    if train.type == 'mmips.DigitsDataset':
+        train.indices = [0, 1, 2, 3, 4, 5, 6, 7]
     sizes = {224: 64, 256: 72}
     for field in LOADERS:
         cfg[field].update(batch_size=4 if field == LOADERS[0] else 64, num_workers=0,
                           persistent_workers=False)
         dataset = innermost(cfg[field].dataset)
-        for step in dataset.get('pipeline', []):
-            step.update({key: sizes[step[key]] for key in ('scale', 'crop_size')
+        for step in [*dataset.get('pipeline', []), cfg.get('data_preprocessor') or {}]:
+            step.update({key: sizes[step[key]] for key in ('scale', 'crop_size', 'resize_edge')
                          if step.get(key) in sizes})
     cfg.default_hooks.checkpoint = None
     cfg.train_cfg.val_interval = 1

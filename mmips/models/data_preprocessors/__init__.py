@@ -1,4 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from .batch_data_preprocessor import BatchDataPreprocessor
+from .decode_data_preprocessor import DecodeDataPreprocessor
 
-__all__ = ['BatchDataPreprocessor']
+__all__ = ['BatchDataPreprocessor', 'DecodeDataPreprocessor']

@@ -57,16 +57,19 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         samples = data['data_samples']
         if not isinstance(samples, BatchSamples):
             return super().forward(data, training)
-        inputs = data['inputs'].to(self.device, non_blocking=True)
-        if training:
-            inputs = self._crop_flip(inputs)
-        inputs = self._normalize(inputs)
+        inputs = self._normalize(self.make_images(data, training))
         label, score = samples.gt_label.to(self.device, non_blocking=True), None
         if self.to_onehot:
             score = inputs.new_zeros(len(label), self.num_classes).scatter_(1, label[:, None], 1)
             if training and self.batch_augments is not None:
                 inputs, score = self.batch_augments(inputs, score)
-        return dict(inputs=inputs, data_samples=BatchSamples(label, samples.sample_idx, score))
+        return dict(inputs=inputs, data_samples=BatchSamples(
+            label, samples.sample_idx, score, samples.img_path))
+
+    def make_images(self, data: dict, training: bool) -> Tensor:
+        """Images of one size on the device, uint8 (N, C, H, W)."""
+        inputs = data['inputs'].to(self.device, non_blocking=True)
+        return self._crop_flip(inputs) if training else inputs
 
     def _normalize(self, images: Tensor) -> Tensor:
         if self.pad_size_divisor > 1 or images.dtype != torch.uint8:
@@ -88,11 +91,21 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         if min(room) < 0:
             raise ValueError(f'crop_size={self.crop_size} is larger than the images, '
                              f'{tuple(images.shape[2:])}, with crop_padding={self.crop_padding}.')
-        if not (any(room) or self.flip_prob):
-            return images
+        if not any(room):
+            return self._flip(images)
+        mirrored = self._draw_mirrored(images)
         rng = self._rng()
-        # Drawn here, so that the device need not be asked how many are mirrored.
-        mirrored = np.flatnonzero(rng.random(len(images)) < self.flip_prob)
         offsets = np.column_stack([rng.integers(0, most + 1, len(images)) for most in room])
-        return crop_flip(images, *(torch.from_numpy(drawn).to(images.device, non_blocking=True)
-                                   for drawn in (offsets, mirrored)), self.crop_padding, size)
+        return crop_flip(images, torch.from_numpy(offsets).to(images.device, non_blocking=True),
+                         mirrored, self.crop_padding, size)
+
+    def _flip(self, images: Tensor) -> Tensor:
+        if not self.flip_prob:
+            return images
+        mirrored = self._draw_mirrored(images)
+        return images.index_copy(0, mirrored, images[mirrored].flip(3))
+
+    def _draw_mirrored(self, images: Tensor) -> Tensor:
+        """Numbers of the images to mirror; drawn on the host, which need not ask for them."""
+        drawn = np.flatnonzero(self._rng().random(len(images)) < self.flip_prob)
+        return torch.from_numpy(drawn).to(images.device, non_blocking=True)

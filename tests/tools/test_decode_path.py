@@ -1,0 +1,103 @@
+"""Odd image files through training, resuming and looking, decoded by the data preprocessor."""
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from helpers.photos import KINDS, ODD, write_tree
+from helpers.tools import load_tool
+
+from mmips.evaluation import pairs
+
+CONFIG = 'configs/ips/resnet50_ips_in1k-device.py'
+SIZES = dict(scale=32, resize_edge=36, crop_size=32)
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """An ImageNet-format tree of two classes, each with every kind of file."""
+    root = tmp_path_factory.mktemp('photos')
+    (root / 'meta').mkdir()
+    for split in ('train', 'val'):
+        paths = write_tree(root / split, width=60, height=44)
+        (root / 'meta' / f'{split}.txt').write_text('\n'.join(
+            f'{path.relative_to(root / split)} {int(path.parent.name[1:])}' for path in paths))
+    return root
+
+
+@pytest.fixture
+def options(photos):
+    sizes = [f'data_preprocessor.{key}={value}' for key, value in SIZES.items()]
+    loaders = [f'{split}_dataloader.{key}={value}' for split in ('train', 'val', 'test')
+               for key, value in {'dataset.dataset.data_root': photos, 'batch_size': 4,
+                                  'num_workers': 0, 'persistent_workers': False}.items()]
+    return [*sizes, *loaders, 'default_hooks.logger.interval=1', 'model.backbone.stem_channels=8',
+            'model.backbone.base_channels=8', 'model.head.in_channels=256']
+
+
+def same(first, second):
+    first, second = (torch.load(path, weights_only=False)['state_dict']
+                     for path in (first, second))
+    return all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_it_trains_on_whatever_files_and_resumes_in_the_same_bits(train, evaluate, options,
+                                                                  scalars, elsewhere):
+    runs = {'whole': 0, 'workers': 2}
+    for folder, workers in runs.items():
+        train([CONFIG, '--work-dir', folder, '--cfg-options', *options, 'train_cfg.max_epochs=2',
+               f'train_dataloader.num_workers={workers}'])
+    assert same('whole/epoch_2.pth', 'workers/epoch_2.pth')
+    # As a run that was killed in its second epoch has left it.
+    (elsewhere / 'killed').mkdir()
+    shutil.copy('whole/epoch_1.pth', 'killed')
+    (elsewhere / 'killed/last_checkpoint').write_text(str(elsewhere / 'killed/epoch_1.pth'))
+    train([CONFIG, '--work-dir', 'killed', '--resume', '--cfg-options', *options,
+           'train_cfg.max_epochs=2', 'train_dataloader.num_workers=2'])
+    assert same('whole/epoch_2.pth', 'killed/epoch_2.pth')
+    assert not same('whole/epoch_1.pth', 'killed/epoch_2.pth')
+    counts = [line['decoded_by_opencv'] for line in scalars('whole') if 'loss_kd' in line and
+              'decoded_by_opencv' in line]
+    # Two epochs of queries with their partners: each class has all kinds.
+    queries = 2 * 2 * len(ODD)
+    assert queries <= counts[-1] <= queries + 2 * 2 * len(KINDS) and counts == sorted(counts)
+    metrics = evaluate([CONFIG, 'whole/epoch_2.pth', '--work-dir', 'w', '--cfg-options', *options])
+    assert 0 <= metrics['accuracy/top1'] <= 100
+
+
+def test_a_broken_file_ends_the_run_by_its_name(train, photos, options, capsys, tmp_path):
+    shutil.copytree(photos, tmp_path / 'copy')
+    broken = tmp_path / 'copy/train/n00000001/0-plain.JPEG'
+    broken.write_bytes(broken.read_bytes()[:-500])
+    with pytest.raises(SystemExit):
+        train([CONFIG, '--work-dir', 'w', '--cfg-options', *options, *(
+            f'{split}_dataloader.dataset.dataset.data_root={tmp_path / "copy"}'
+            for split in ('train', 'val', 'test'))])
+    said = capsys.readouterr().err
+    assert (f'{broken} cannot be decoded, by OpenCV neither (RuntimeError: Image is incomplete or '
+            'truncated): replace the file or leave it out') in said
+    assert 'Traceback' not in said
+
+
+def test_a_collation_that_tears_batches_is_refused_before_training(train, options, capsys):
+    with pytest.raises(SystemExit):
+        train([CONFIG, '--work-dir', 'w', '--cfg-options', *options,
+               'train_dataloader.collate_fn.type=default_collate'])
+    assert "dict(collate_fn=dict(type='mmips.whole_batch'))" in capsys.readouterr().err
+
+
+def test_the_data_is_looked_through_and_pairs_are_drawn(options, capsys, monkeypatch):
+    check, browse = (load_tool(name) for name in ('misc/check_data.py',
+                                                  'visualization/browse_pairs.py'))
+    check.main([CONFIG, '--decode', '--workers', '0', '--cfg-options', *options])
+    said = capsys.readouterr().out
+    assert f'train: {2 * len(KINDS)} images' in said and '--decode' not in said
+    drawn = {}
+    draw = pairs.draw_pairs
+    monkeypatch.setattr(pairs, 'draw_pairs', lambda *args, **options: (
+        drawn.update(zip(('before', 'after', 'mask'), args)), draw(*args, **options))[1])
+    browse.main([CONFIG, '--num-pairs', '6', '--out', 'p.png', '--cfg-options', *options])
+    # What is drawn beside each other is the same crop: cells that were not swapped are equal.
+    swapped = drawn['mask'].reshape(-1, 2, 2).repeat(16, 1).repeat(16, 2)
+    different = np.abs(np.asarray(drawn['before'], int) - drawn['after']).max(-1) > 0
+    assert not (different[0::2] & ~swapped).any() and different[0::2].any()
