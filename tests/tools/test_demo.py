@@ -30,7 +30,7 @@ def test_shows_every_seed_curves_and_pairs_and_trains_once(tmp_path, monkeypatch
     assert [row.partition(': ')[0] for row in rows] == ['| hard label | 100 | 2',
                                                         '| IPS 2x2 | 200 | 2']
     assert (tmp_path / 'curves.png').stat().st_size > 10_000
-    assert drawn == ['resnet-s_ips_digits.py']
+    assert drawn == ['resnet-s_ips_digits-device.py']
 
     tool.main(argv)
     again = capsys.readouterr().out
