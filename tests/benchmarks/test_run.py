@@ -31,6 +31,7 @@ def cells(text):
      ['DefaultSampler', "epoch='queries'", "epoch='images'", 'per-index']),
     ('step', ['Training step'], ['ResNet-18 at 32', 'ResNet-50 at 224']),
     ('monitor', ['Training monitor'], ['small at 32', 'ResNet-18 at 32', 'ResNet-50 at 224']),
+    ('decode', ['JPEG files of 500x375'], ['training', "a worker's part", 'evaluation']),
 ])
 def test_part_prints_whole_tables(run, capsys, part, titles, rows):
     assert run.main([part, '--tiny']) == 0
@@ -52,7 +53,7 @@ def test_wrong_rival_is_found(run, monkeypatch):
 
 
 @pytest.mark.parametrize('args, status, words', [
-    (['swop'], 2, "no part 'swop', only swap, sampler, step, monitor, gpu"),
+    (['swop'], 2, "no part 'swop', only swap, sampler, step, monitor, decode, gpu"),
     *([] if torch.cuda.is_available() else [
         (['--device', 'cuda'], 1, 'need a CUDA device, and torch sees none'),
         (['gpu'], 1, 'need a CUDA device, and torch sees none')])])

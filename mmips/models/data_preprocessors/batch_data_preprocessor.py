@@ -78,4 +78,7 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
         draws[:, 2] = rng.random(len(images)) < self.flip_prob
         # One copy for all draws.
         drawn = torch.from_numpy(draws).to(images.device, non_blocking=True)
-        return crop_flip(images, drawn[:, :2], drawn[:, 2].bool(), self.crop_padding)
+        flip = drawn[:, 2].bool()
+        if not self.crop_padding:  # the same, sooner
+            return torch.where(flip[:, None, None, None], images.flip(3), images)
+        return crop_flip(images, drawn[:, :2], flip, self.crop_padding)
