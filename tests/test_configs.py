@@ -239,21 +239,27 @@ def test_relatives_differ_in_nothing_else(first, second, change):
     assert cfg.to_dict() == load(f'ips/{second}_cifar100.py').to_dict()
 
 
+def unscoped(node):
+    """Without the scopes that mmengine writes into what comes from another package's base."""
+    if isinstance(node, dict):
+        return {key: unscoped(part) for key, part in node.items() if key != '_scope_'}
+    return [unscoped(part) for part in node] if isinstance(node, list) else node
+
+
 @pytest.mark.parametrize('kind', ['hard', 'ips'])
 def test_decoding_on_the_device_differs_in_the_way_of_the_images_alone(kind):
-    ours, plain = (load(f'ips/resnet50_{kind}_in1k{end}.py').to_dict() for end in ('', '-decode'))
+    plain, ours = (unscoped(load(f'ips/resnet50_{kind}_in1k{end}.py').to_dict())
+                   for end in ('', '-decode'))
     for split in ('train', 'val', 'test'):
-        dataset, files = (cfg[f'{split}_dataloader'].pop('dataset') for cfg in (ours, plain))
+        dataset, files = (cfg[f'{split}_dataloader'].pop('dataset') for cfg in (plain, ours))
         del dataset['pipeline']
         assert files == dict(type='mmips.EncodedImages', dataset=dataset)
-        assert plain[f'{split}_dataloader'].pop('collate_fn') == dict(type='mmips.whole_batch')
-    crop, edge, centre = ours['train_pipeline'][1], *ours['test_pipeline'][1:3]
-    assert plain['data_preprocessor'] == dict(
-        ours.pop('data_preprocessor'), type='mmips.DecodeDataPreprocessor', scale=crop['scale'],
-        flip_prob=ours['train_pipeline'][2]['prob'], resize_edge=edge['scale'],
-        crop_size=centre['crop_size'])
-    del plain['data_preprocessor'], ours['dataset_type'], plain['dataset_type']
-    assert plain == ours
+        assert ours[f'{split}_dataloader'].pop('collate_fn') == dict(type='mmips.whole_batch')
+    (_, crop, flip, _), (_, edge, centre, _) = plain['train_pipeline'], plain['test_pipeline']
+    assert ours.pop('data_preprocessor') == dict(
+        plain.pop('data_preprocessor'), type='mmips.DecodeDataPreprocessor', scale=crop['scale'],
+        flip_prob=flip['prob'], resize_edge=edge['scale'], crop_size=centre['crop_size'])
+    assert ours == plain
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if '-noise' in name])
