@@ -91,9 +91,10 @@ class DecodeDataPreprocessor(BatchDataPreprocessor):
         return cut.flip(1) if encoded else cut
 
     def _random_crop(self, image: Tensor, draws: Any) -> Tensor:
-        top, left, height, width = resized_crop.random_box(
-            *image.shape[1:], draws, self.crop_ratio_range, self.aspect_ratio_range)
-        return resized_crop.resize(image[:, top:top + height, left:left + width],
+        height, width = image.shape[1:]
+        top, left, tall, wide = resized_crop.random_box(
+            height, width, draws, self.crop_ratio_range, self.aspect_ratio_range)
+        return resized_crop.resize(image[:, top:top + tall, left:left + wide],
                                    self.scale, self.scale)
 
     def _decode(self, batch: EncodedBatch, paths: Sequence[str], training: bool
