@@ -13,7 +13,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _DIVIDED_BY = {'ImageFolder': ('seed', 'val_fraction'), 'DigitsDataset': ('seed', 'per_class')}
 #: Data sets that hand out whole batches -> the data preprocessors that do not take them.
 _NOT_TAKEN_BY = {'EncodedImages': ('', 'ClsDataPreprocessor', 'BatchDataPreprocessor'),
-                 'ImagesOnDevice': ('DecodeDataPreprocessor', )}
+                 'ImagesOnDevice': ()}
 
 
 def head_classes(cfg: Any) -> int | None:
@@ -48,15 +48,15 @@ def _torn_batches(cfg: Any) -> Iterator[str]:
     for field in LOADERS:
         loader = cfg.get(field) or {}
         kind, collate = type_name(loader.get('dataset')), loader.get('collate_fn')
-        wrong = _NOT_TAKEN_BY.get(kind)
-        if wrong and (not collate or type_name(collate) in ('default_collate', 'pseudo_collate')):
+        if kind not in _NOT_TAKEN_BY:
+            continue
+        if not collate or type_name(collate) in ('default_collate', 'pseudo_collate'):
             yield (f'{field}.collate_fn is {collate!r}, but mmips.{kind} hands out whole batches: '
                    f"write {field} = dict(collate_fn=dict(type='mmips.whole_batch')).")
-        if wrong and type_name(taker) in wrong:
-            right = 'Decode' if kind == 'EncodedImages' else 'Batch'
+        if type_name(taker) in _NOT_TAKEN_BY[kind]:
             yield (f'data_preprocessor.type is {taker.get("type")!r}, which does not take the '
                    f'batches of mmips.{kind} in {field}: write data_preprocessor = dict('
-                   f"type='mmips.{right}DataPreprocessor').")
+                   "type='mmips.DecodeDataPreprocessor').")
 
 
 def _overlaps(parts: list[tuple[str, dict]]) -> Iterator[str]:

@@ -144,13 +144,19 @@ def load_split_config(request: Request, scope: str = '') -> Any:
     return cfg
 
 
-def load_classifier_config(request: Request) -> Any:
+def load_classifier_config(request: Request, pictures: bool = True) -> Any:
     """The same of a config of mmpretrain, without batch augments.
 
     With them the data preprocessor would make scores of the labels, which ends in torch's own
-    message for labels that the model does not know.
+    message for labels that the model does not know. ``pictures`` are wanted in the batches by
+    whatever changes or shows them.
     """
     cfg = load_split_config(request, 'mmpretrain')
+    dataset = cfg[f'{request.split}_dataloader'].dataset
+    if pictures and sources.type_name(dataset) == 'EncodedImages':
+        raise UserError(f'{request.config} hands files to its data preprocessor, but here images '
+                        'are needed before it. Give the config with an ordinary data set (for '
+                        'x-decode.py x.py): the checkpoints are the same.')
     for node in (cfg.model.get('train_cfg'), cfg.model.get('data_preprocessor'),
                  cfg.get('data_preprocessor')):
         for key in ('augments', 'batch_augments'):

@@ -29,7 +29,7 @@ def evaluate_safety(request: predictions.Request) -> dict[str, dict]:
 
     Where a network gives no probabilities, those before it are written all the same.
     """
-    found = request.predict(predictions.load_classifier_config(request))
+    found = request.predict(predictions.load_classifier_config(request, pictures=False))
     results: dict[str, dict] = {}
     try:
         for name, path in request.paths.items():

@@ -51,10 +51,10 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
     Returns:
         Tensor: uint8 (C, height, width), within 1 of OpenCV's.
     """
-    # CUDA scales no bytes; on a CPU that is three times as fast as floats.
-    source = image if image.device.type == 'cpu' else image.float()
-    scaled = F.interpolate(source[None], (height, width), mode='bilinear', align_corners=False)[0]
-    return scaled if scaled.dtype == image.dtype else scaled.add_(0.5).to(image.dtype)
+    # Floats, since CUDA scales no bytes.
+    scaled = F.interpolate(image[None].float(), (height, width), mode='bilinear',
+                           align_corners=False)
+    return scaled[0].add_(0.5).to(image.dtype)
 
 
 def resize_short_edge(image: Tensor, edge: int) -> Tensor:

@@ -155,3 +155,14 @@ def test_a_broken_header_is_not_plain():
     whole = encode('turned')
     assert not any(is_plain(whole[:cut]) for cut in (0, 2, 20, 60))
     assert is_plain(encode())
+
+
+def test_other_data_sets_and_wrappers_of_labels(paths):
+    folder = dict(type='mmips.ImageFolder', data_root=str(paths[0].parents[1]))
+    noisy = dict(type='mmips.NoisyLabelDataset', rate=0.5, dataset=folder)
+    plain, wrapped = (DATASETS.build(dict(type='mmips.EncodedImages', dataset=each))
+                      for each in (folder, noisy))
+    every = range(len(plain))
+    batches = [dataset.__getitems__(every) for dataset in (plain, wrapped)]
+    assert torch.equal(batches[0]['inputs'].data, batches[1]['inputs'].data)
+    assert (batches[0]['data_samples'].target != batches[1]['data_samples'].target).sum() == 6

@@ -101,3 +101,13 @@ def test_the_data_is_looked_through_and_pairs_are_drawn(options, capsys, monkeyp
     swapped = drawn['mask'].reshape(-1, 2, 2).repeat(16, 1).repeat(16, 2)
     different = np.abs(np.asarray(drawn['before'], int) - drawn['after']).max(-1) > 0
     assert not (different[0::2] & ~swapped).any() and different[0::2].any()
+
+
+@pytest.mark.parametrize('tool', [
+    'analysis_tools/eval_attacks.py', 'analysis_tools/eval_corruptions.py',
+    'visualization/compare_cam.py', 'visualization/predictive_distribution.py'])
+def test_tools_that_want_pictures_name_the_other_config(tool, options, capsys, tmp_path):
+    (tmp_path / 'x.pth').touch()
+    with pytest.raises(SystemExit):
+        load_tool(tool).main([CONFIG, 'x.pth', '--out', 'o', '--cfg-options', *options])
+    assert f'{CONFIG} hands files to its data preprocessor' in capsys.readouterr().err

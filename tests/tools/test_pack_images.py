@@ -1,6 +1,9 @@
 """Packed images: the same pictures, whole files, and a training on them."""
+import gc
+
 import numpy as np
 import pytest
+import torch
 from helpers.photos import KINDS, picture, write_tree
 from helpers.tools import load_tool
 from mmpretrain.registry import DATASETS
@@ -82,14 +85,19 @@ train_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, dataset=dict
 
 
 @pytest.mark.parametrize('workers', ['0', '1'])
-def test_a_broken_file_is_named_and_nothing_is_left(pack, folder, capsys, tmp_path, workers):
+def test_a_broken_file_is_named_and_nothing_is_left(pack, folder, capsys, tmp_path, workers,
+                                                    monkeypatch):
+    # After an error torch waits so long for each worker before it ends it.
+    monkeypatch.setattr(torch.utils.data._utils, 'MP_STATUS_CHECK_INTERVAL', 0.2)
     broken = folder / 'train/n00000001/1-progressive.JPEG'
     broken.write_bytes(broken.read_bytes()[:400])
     (tmp_path / 'x.npz').write_bytes(b'old')
     with pytest.raises(SystemExit) as caught:
         pack([str(folder), '--out', 'x.npz', '--workers', workers])
-    said = capsys.readouterr().err
-    assert caught.value.code == 2 and 'Traceback' not in said
+    said, code = capsys.readouterr().err, caught.value.code
+    del caught
+    gc.collect()
+    assert code == 2 and 'Traceback' not in said
     assert f'{broken} cannot be read' in said
     assert (tmp_path / 'x.npz').read_bytes() == b'old' and not list(tmp_path.glob('*.part'))
 

@@ -35,6 +35,8 @@ class DecodeDataPreprocessor(BatchDataPreprocessor):
     by the rounding of the resize, where the decoders agree. A GPU decodes JPEG by nvJPEG, a CPU
     by libjpeg; the draws are repeatable, as those of ``mmips.BatchDataPreprocessor``.
 
+    Batches of ``mmips.ImagesOnDevice`` are cut and flipped alike, in their own colour order.
+
     What no JPEG decoder takes as OpenCV does goes to OpenCV, as ``LoadImageFromFile`` has it:
     four channels, a turned camera, other formats. Those of training are counted in the log as
     ``decoded_by_opencv``, from the first on.
@@ -51,8 +53,7 @@ class DecodeDataPreprocessor(BatchDataPreprocessor):
 
     Raises:
         ValueError: For sizes and ranges that cannot be.
-        UserError: For a file that OpenCV does not read either, and other batches than those of
-            ``mmips.EncodedImages``.
+        UserError: For a file that OpenCV does not read either.
     """
 
     def __init__(self, *args: Any, scale: int = 224,
@@ -75,23 +76,25 @@ class DecodeDataPreprocessor(BatchDataPreprocessor):
         self._crop_rng = RankRng(stream='resized_crop')
 
     def make_images(self, data: dict, training: bool) -> Tensor:
-        """Decoded images of one size, uint8 (N, 3, H, W), BGR as OpenCV reads them."""
+        """Images of one size on the device, uint8 (N, C, H, W); of files BGR, as OpenCV's."""
         batch = data['inputs']
-        if not isinstance(batch, EncodedBatch):
-            raise UserError('mmips.DecodeDataPreprocessor takes the batches of mmips.EncodedImages,'
-                            f' but got a {type(batch).__name__}: use mmips.BatchDataPreprocessor.')
-        images = self._decode(batch, data['data_samples'].img_path, training)
+        encoded = isinstance(batch, EncodedBatch)
+        images = (self._decode(batch, data['data_samples'].img_path, training) if encoded else
+                  batch.to(self.device, non_blocking=True))
         if training:
-            draws = self._crop_rng().random((*batch.shape, _ATTEMPTS, 4))
+            draws = self._crop_rng().random((batch.shape[0], _ATTEMPTS, 4))
             cut = torch.stack([self._random_crop(*pair) for pair in zip(images, draws)])
-            return self._flip(cut).flip(1)
-        return torch.stack([resized_crop.centre_crop(resized_crop.resize_short_edge(
-            image, self.resize_edge), self.centre_crop) for image in images]).flip(1)
+            cut = self._flip(cut)
+        else:
+            cut = torch.stack([resized_crop.centre_crop(resized_crop.resize_short_edge(
+                image, self.resize_edge), self.centre_crop) for image in images])
+        return cut.flip(1) if encoded else cut
 
     def _random_crop(self, image: Tensor, draws: Any) -> Tensor:
-        top, left, height, width = resized_crop.random_box(
-            *image.shape[1:], draws, self.crop_ratio_range, self.aspect_ratio_range)
-        return resized_crop.resize(image[:, top:top + height, left:left + width],
+        height, width = image.shape[1:]
+        top, left, tall, wide = resized_crop.random_box(
+            height, width, draws, self.crop_ratio_range, self.aspect_ratio_range)
+        return resized_crop.resize(image[:, top:top + tall, left:left + wide],
                                    self.scale, self.scale)
 
     def _decode(self, batch: EncodedBatch, paths: Sequence[str], training: bool

@@ -13,6 +13,7 @@ from mmpretrain.datasets import CenterCrop, PackInputs, RandomResizedCrop, Resiz
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from PIL import Image
+from torchvision.io import decode_jpeg
 
 from mmips.datasets.encoded_images import is_plain
 from mmips.errors import UserError
@@ -193,10 +194,17 @@ def test_bad_options(options):
         build(**options)
 
 
-def test_other_batches_are_refused():
-    with pytest.raises(UserError, match='takes the batches of mmips.EncodedImages, but got a Te'):
-        build()(dict(inputs=torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
-                     data_samples=BatchSamples(torch.zeros(2).long(), range(2))), True)
+@pytest.mark.parametrize('training', [True, False])
+def test_arrays_are_cut_as_files_are(training):
+    """In RGB, which their data sets have, where files come in BGR."""
+    files = [encode('plain', number) for number in range(4)]
+    ours, batch = build(), make_batch(files)
+    arrays = torch.stack([decode_jpeg(file) for file in batch['inputs'].files()])
+    torch.manual_seed(1)
+    wanted = ours.make_images(batch, training)
+    torch.manual_seed(2), ours._rng(), ours._crop_rng(), torch.manual_seed(1)
+    found = ours.make_images(dict(batch, inputs=arrays), training)
+    assert torch.equal(found, wanted.flip(1))
 
 
 @pytest.mark.gpu
