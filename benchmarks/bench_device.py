@@ -69,7 +69,7 @@ def _host_time(folder: str, options: Options) -> str:
     rows.append(['ratio', ratio(seconds, 'mmpretrain', 'device'),
                  statistics.median(beside['mmpretrain']) / statistics.median(beside['device']),
                  '>= 8'])
-    return table(f'Host time of a step of {_images(options)} images of 32x32, a network of one layer',
+    return table(f'Host time of a step: {_images(options)} images of 32x32, a network of one layer',
                  ['', 'step, ms', 'beside forward, backward and optimizer, ms', 'aim'], rows)
 
 

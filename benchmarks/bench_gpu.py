@@ -63,7 +63,7 @@ def _throughput(options: Options) -> str:
                  for name, config in RECIPES.items()}
         overhead = 100 * (speed['plain'] / speed['IPS'] - 1)
         rows.append([variant, speed['plain'], speed['IPS'], f'{overhead:+.1f} %'])
-    return table('CIFAR-100, ResNet-18, Runner end to end, 4 workers or the device path: images per second',
+    return table('CIFAR-100, ResNet-18, Runner end to end, 4 workers or on the device: images/s',
                  ['', 'plain', 'IPS', 'overhead'],
                  [*rows, ['aim, device path', '', '>= 80,000 (H200), 60,000 (H100)', '']])
 

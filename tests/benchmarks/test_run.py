@@ -78,4 +78,4 @@ def test_throughput_counts_images(run):
 @pytest.mark.gpu
 def test_gpu_tables(run, capsys):
     assert run.main(['gpu', '--tiny']) == 0
-    assert 'images per second' in capsys.readouterr().out
+    assert 'images/s' in capsys.readouterr().out
