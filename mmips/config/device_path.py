@@ -94,7 +94,8 @@ def _pipeline(loader: Any, name: str) -> list:
 def _read(pipeline: list, key: str, path: _Path) -> dict:
     """The preprocessor's arguments that stand for a pipeline."""
     table = path.train if key.startswith('train') else path.evaluate
-    ends = dict(PackInputs={}, **(dict(LoadImageFromFile={}) if path is _FILES else {}))
+    ends: dict[str, dict] = dict(PackInputs={}, **(
+        dict(LoadImageFromFile={}) if path is _FILES else {}))
     options: dict[str, Any] = {}
     for number, transform in enumerate(pipeline):
         names = {**table, **ends}.get(type_name(transform))

@@ -118,8 +118,8 @@ class SelfDistillClassifier(BaseDistillClassifier):
         logits = step.logits
         target = step.target if self.target is None else self.target(step)
         if self.ce_on == 'query':
-            logits, target, data_samples = (
-                split_pairs(each)[0] for each in (logits, target, data_samples))
+            logits, target = split_pairs(logits)[0], split_pairs(target)[0]
+            data_samples = split_pairs(data_samples)[0]
         # The head makes its target of the samples, one by one: only where it needs them.
         losses = (self.head._get_loss(logits, data_samples)
                   if self.head.cal_acc and self.target is None else
