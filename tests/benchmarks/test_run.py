@@ -3,6 +3,8 @@ import pytest
 import torch
 from helpers.configs import ROOT
 
+from mmips.compat import has_package
+
 pytest.importorskip('mmpretrain')
 
 
@@ -31,6 +33,8 @@ def cells(text):
      ['DefaultSampler', "epoch='queries'", "epoch='images'", 'per-index']),
     ('step', ['Training step'], ['ResNet-18 at 32', 'ResNet-50 at 224']),
     ('monitor', ['Training monitor'], ['small at 32', 'ResNet-18 at 32', 'ResNet-50 at 224']),
+    pytest.param('storage', ['images from a store'], ['one by one', 'ours, at once'], marks=(
+        pytest.mark.skipif(not has_package('s3fs'), reason='needs s3fs: pip install s3fs'))),
 ])
 def test_part_prints_whole_tables(run, capsys, part, titles, rows):
     assert run.main([part, '--tiny']) == 0
@@ -52,7 +56,7 @@ def test_wrong_rival_is_found(run, monkeypatch):
 
 
 @pytest.mark.parametrize('args, status, words', [
-    (['swop'], 2, "no part 'swop', only swap, sampler, step, monitor, gpu"),
+    (['swop'], 2, "no part 'swop', only swap, sampler, step, monitor, storage, gpu"),
     *([] if torch.cuda.is_available() else [
         (['--device', 'cuda'], 1, 'need a CUDA device, and torch sees none'),
         (['gpu'], 1, 'need a CUDA device, and torch sees none')])])

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmips.compat import EnvironmentProblem, has_package
 from mmips.datasets.fsspec_backend import FsspecBackend
-from mmips.errors import MissingFileError, UserError
+from mmips.errors import MissingFileError, UserError, error_text
 
 if not (has_package('s3fs') and has_package('moto')):
     pytest.skip("needs s3fs and moto: pip install s3fs 'moto[s3]' flask flask-cors",
@@ -169,6 +169,14 @@ class Read(Dataset):
 
     def __getitems__(self, indices):
         return list(map(len, self.backend.get_batch([self.paths[i] for i in indices])))
+
+
+def test_a_worker_says_it_in_the_same_sentence(backend):
+    # The parent has a connection of its own, which no worker can use.
+    assert not backend().exists('s3://bucket/none.png')
+    with pytest.raises(MissingFileError) as error:
+        next(iter(DataLoader(Read(['s3://bucket/none.png'], backend()), None, num_workers=1)))
+    assert error_text(error.value).startswith('s3://bucket/none.png does not exist (')
 
 
 @pytest.mark.parametrize('batch_size', [None, 4])
