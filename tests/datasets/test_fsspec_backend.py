@@ -112,18 +112,24 @@ def test_files(store, backend, tmp_path):
     assert pickle.loads(pickle.dumps(backend)).get(plain) == b'2'
 
 
+@pytest.mark.parametrize('scheme', ['s3', 'http'])
 @pytest.mark.parametrize('fault, words', [
-    ('500', 'InternalError; 2 tries'), ('cut', 'not completed.*2 tries'),
+    ('500', r'\(OSError.*InternalError|Oops.*; 2 tries'), ('cut', 'not completed.*2 tries'),
     ('stall', r'no answer within 0\.5 s; 2 tries')])
-def test_what_may_pass_is_tried_again_and_then_told(fault, words, store, backend, images):
-    backend, url = backend(retries=1, timeout=0.5), urls(images)[0]
-    right = backend.get(url)
+def test_what_may_pass_is_tried_again_and_then_told(scheme, fault, words, store, args, images):
+    roots = dict(s3='s3:/', http=store.url)
+    paths = [url.replace('s3:/', roots[scheme]) for url in urls(images)]
+    options = {**args(), 'storage_options': store.options if scheme == 's3' else {}}
+    backend = fileio.get_file_backend(
+        backend_args={**options, 'retries': 1, 'timeout': 0.5})
+    right = backend.get(paths[0])
     store.requests.clear()
     store.faults['images/a/0.png'] = [fault]
-    assert backend.get_batch(urls(images))[0] == right and store.requests == {'GET': 9}
+    assert backend.get_batch(paths)[0] == right and store.requests == {'GET': 9}
     store.faults['images/a/0.png'] = [fault] * 2
-    with pytest.raises(UserError, match=f'^{url} cannot be read .*{words}.*raise retries') as error:
-        backend.get_batch(urls(images))
+    with pytest.raises(UserError, match=f'^{paths[0]} cannot be read .*({words}).*raise retries'
+                       ) as error:
+        backend.get_batch(paths)
     assert '\n' not in str(error.value) and not store.faults['images/a/0.png']
 
 

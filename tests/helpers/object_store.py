@@ -68,7 +68,8 @@ class ObjectStore:
 
     def _client(self):
         import s3fs
-        client = s3fs.S3FileSystem(**self.options)
+        # Anybody may read them, without a key too.
+        client = s3fs.S3FileSystem(**self.options, s3_additional_kwargs=dict(ACL='public-read'))
         with contextlib.suppress(FileExistsError):
             client.mkdir(BUCKET)
         return client
