@@ -41,7 +41,7 @@ EVAL = [*SWEEP, 'torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam
 DEMO = [*SWEEP, 'scikit-learn>=1.2']
 SLURM = ['submitit>=1.5']
 PUBLISH = ['safetensors>=0.4', 'timm>=1.0']
-S3 = ['s3fs>=2023.5']
+S3 = ['s3fs>=2024.10']
 DEV = [
     # The server of moto[server] needs no more than flask for S3.
     *DEMO, *SLURM, *PUBLISH, *S3, 'flask>=2.2', 'flask-cors', 'foolbox>=3.3', 'hypothesis>=6',

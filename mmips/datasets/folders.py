@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmips.errors import MissingFileError
+from mmips.errors import MissingFileError, UserError
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 ADVICE = ('Set the environment variable MMIPS_DATA (in your own config data_root; an option would '
@@ -38,6 +38,10 @@ def class_root(root: str | os.PathLike, split: str) -> Path:
     It is that of 'train' for a 'val' to be split off; a ValueError where it is not clear.
     """
     path = Path(root).expanduser()
+    if '://' in str(root):
+        raise UserError(f'{root} is no folder of this machine, where alone mmips looks for '
+                        "classes. mmpretrain's CustomDataset lists class folders elsewhere, too: "
+                        f'dataset=dict(type="CustomDataset", data_prefix="{root}").')
     if not path.is_dir():
         raise FileNotFoundError(f'The image folder {path.absolute()} does not exist. {ADVICE}')
     folders = visible_folders(path)

@@ -236,8 +236,8 @@ class FsspecBackend(BaseStorageBackend):
                             'the storage_options of its backend_args.') from error
         if protocol in ('s3', 's3a'):
             system.retries = 1
-        # A forked worker drops those of its parent, and s3fs waits a second for each, unless
-        # somebody still has it.
+        # A forked worker lets go of those of its parent, and s3fs waits a second for each when it
+        # is collected, unless somebody still has it.
         self._kept[id(system)] = system
         return system, name
 

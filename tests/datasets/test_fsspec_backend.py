@@ -19,7 +19,7 @@ from mmips.compat import EnvironmentProblem, has_package
 from mmips.datasets.fsspec_backend import FsspecBackend
 from mmips.errors import MissingFileError, UserError, error_text
 
-if not (has_package('s3fs') and has_package('moto')):
+if not all(map(has_package, ('s3fs', 'moto', 'flask', 'flask_cors'))):
     pytest.skip("needs s3fs and moto: pip install s3fs 'moto[s3]' flask flask-cors",
                 allow_module_level=True)
 
@@ -77,8 +77,9 @@ def test_listings_are_those_of_a_disk(store, backend, tmp_path):
     for choice, root in itertools.product(choices, (url, f'{url}/')):
         assert sorted(backend().list_dir_or_file(root, **choice)) == sorted(
             fileio.list_dir_or_file(tmp_path, **choice)), choice
-        assert sorted(backend().list_dir_or_file(str(tmp_path), **choice)) == sorted(
-            fileio.list_dir_or_file(tmp_path, **choice))
+    for choice, root in itertools.product(choices, (str(tmp_path), f'file://{tmp_path}')):
+        assert sorted(backend().list_dir_or_file(root, **choice)) == sorted(
+            fileio.list_dir_or_file(tmp_path, **choice)), choice
     assert store.requests == {'list': 2 * len(choices)}
     with pytest.raises(TypeError, match='suffix'):
         backend().list_dir_or_file(url, suffix='.jpg')
@@ -109,23 +110,28 @@ def test_files(store, backend, tmp_path):
         assert path == local
     with pytest.raises(MissingFileError, match=r'none\.txt does not exist'):
         backend.get(none)
-    assert pickle.loads(pickle.dumps(backend)).get(plain) == b'2'
+    pickled = pickle.dumps(backend)
+    # A connection is of no use elsewhere.
+    assert b'S3FileSystem' not in pickled and pickle.loads(pickled).get(plain) == b'2'
 
 
 @pytest.mark.parametrize('scheme', ['s3', 'http'])
 @pytest.mark.parametrize('fault, words', [
     ('500', r'\(OSError.*InternalError|Oops.*; 2 tries'), ('cut', 'not completed.*2 tries'),
-    ('stall', r'no answer within 0\.5 s; 2 tries')])
+    ('stall', 'no answer within 1 s; 2 tries')])
 def test_what_may_pass_is_tried_again_and_then_told(scheme, fault, words, store, args, images):
     roots = dict(s3='s3:/', http=store.url)
     paths = [url.replace('s3:/', roots[scheme]) for url in urls(images)]
+    if fault == 'stall':
+        del paths[1:]  # a busy machine may take as long as the store for all of them
     options = {**args(), 'storage_options': store.options if scheme == 's3' else {}}
     backend = fileio.get_file_backend(
-        backend_args={**options, 'retries': 1, 'timeout': 0.5})
+        backend_args={**options, 'retries': 1, 'timeout': 1 if fault == 'stall' else 60})
     right = backend.get(paths[0])
     store.requests.clear()
     store.faults['images/a/0.png'] = [fault]
-    assert backend.get_batch(paths)[0] == right and store.requests == {'GET': 9}
+    assert backend.get_batch(paths)[0] == right
+    assert store.requests == {'GET': len(paths) + 1}
     store.faults['images/a/0.png'] = [fault] * 2
     with pytest.raises(UserError, match=f'^{paths[0]} cannot be read .*({words}).*raise retries'
                        ) as error:
@@ -226,8 +232,9 @@ def test_mmpretrain_lists_folders_and_lists(store, args, images):
     assert folders.get_gt_labels().tolist() == [0] * 4 + [1] * 4
     # Nothing but listings: of the root, and of each class.
     assert store.requests == {'list': 3}
+    # The URL alone is enough.
     listed = DATASETS.build(dict(type='ImageNet', data_root=images[1], ann_file='meta.txt',
-                                 pipeline=pipeline))
+                                 pipeline=[dict(type='LoadImageFromFile')]))
     assert listed.get_gt_labels().tolist() == [1, 0] and store.requests == {'list': 3, 'GET': 1}
     assert (folders[7]['img'] == cv2.imread(str(images[0] / 'b/3.png'))).all()
     assert (listed[1]['img'] == folders[7]['img']).all()

@@ -77,6 +77,7 @@ def test_classes_in_another_order(tmp_path):
     (dict(val_fraction=1.0), ValueError, 'val_fraction must lie between 0 and 1, got 1.0'),
     (dict(ann_file='meta/train.txt'), ValueError, 'data_root and split, got .*meta/train.txt'),
     (dict(data_prefix='train'), ValueError, "'data_prefix': 'train'.*_delete_=True"),
+    (dict(data_root='s3://b/x'), ValueError, 's3://b/x is no folder of this machine.*CustomDatas'),
     (dict(data_root='nowhere'), FileNotFoundError, 'nowhere does not exist.*MMIPS_DATA'),
     ({}, ValueError, r"No images in the class folders \['none'\]")])
 def test_refused(args, error, match, tmp_path):
