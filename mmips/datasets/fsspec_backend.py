@@ -1,9 +1,11 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 import hashlib
+import logging
 import os
 import posixpath
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -80,6 +82,7 @@ class FsspecBackend(BaseStorageBackend):
             except OSError as error:
                 raise UserError(f'backend_args: cannot make the folder cache={cache!r} '
                                 f'({reason(error)}); name another one.') from error
+        self._is_full = False
         self._local = LocalBackend()
         self._kept: dict[int, Any] = {}
 
@@ -96,7 +99,7 @@ class FsspecBackend(BaseStorageBackend):
             with suppress(FileNotFoundError):
                 return copy.read_bytes()
         content = self._call('cat_file', path)
-        if copy:
+        if copy and not self._is_full:
             self._keep(copy, content)
         return content
 
@@ -193,25 +196,23 @@ class FsspecBackend(BaseStorageBackend):
 
     def _copy_of(self, path: str) -> Path | None:
         """Where the cache has a file, if there is a cache."""
+        if not self.cache:
+            return None
         # Two stores may have a bucket of one name.
         key = f'{self.storage_options.get("endpoint_url", "")} {path}'
-        return self.cache and self.cache / hashlib.sha256(key.encode()).hexdigest()
+        return self.cache / hashlib.sha256(key.encode()).hexdigest()
 
     def _keep(self, copy: Path, content: bytes) -> None:
         """Put a file into the cache in one step: other workers may look for it meanwhile."""
+        part = copy.with_name(f'{copy.name}.{uuid.uuid4().hex}')
         try:
-            number, part = tempfile.mkstemp(dir=copy.parent)
-            try:
-                with open(number, 'wb') as file:
-                    file.write(content)
-                os.replace(part, copy)
-            except OSError:
-                os.remove(part)
-                raise
+            part.write_bytes(content)
+            os.replace(part, copy)
         except OSError as error:
+            part.unlink(missing_ok=True)
             print_log(f'{copy.parent} takes no more files ({reason(error)}): what is not in it is '
-                      'fetched anew each time.', 'current', 30)
-            self.cache = None
+                      'fetched anew each time.', 'current', logging.WARNING)
+            self._is_full = True
 
     def _system(self, path: str) -> tuple[Any, str]:
         """The file system of a URL, and what it calls the path."""
@@ -264,7 +265,7 @@ class FsspecBackend(BaseStorageBackend):
                 time.sleep(self.pause * 2**number)
         what = (f'no answer within {self.timeout:g} s' if 'Timeout' in type(last).__name__ else
                 reason(last))
-        raise UserError(f'{printable(path)} cannot be read ({what}; {retries + 1} tries): see '
+        raise UserError(f'{printable(path)} cannot be read ({what}, at try {retries + 1}): see '
                         'whether the store can be reached, or raise retries or timeout of its '
                         'backend_args.') from last
 
