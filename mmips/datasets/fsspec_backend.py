@@ -23,6 +23,9 @@ from .files import is_remote, printable, reason
 
 #: So many objects of a batch are fetched at once.
 _CONNECTIONS = 64
+# A forked worker lets go of its parent's file systems, and s3fs waits a second for each when it is
+# collected, unless somebody still has it.
+_KEPT: dict[int, Any] = {}
 # These file systems try again by themselves, which cannot be turned off.
 _PERSISTENT = ('gs', 'gcs', 'hf')
 # Another try would end the same way.
@@ -38,9 +41,9 @@ class FsspecBackend(BaseStorageBackend):
     ``https://`` (aiohttp), ``hf://``, ``memory://`` and other URLs, and paths on disk as mmengine's
     ``LocalBackend`` does. Paths and listings mean what they mean there.
 
-    What takes no ``backend_args``, such as mmpretrain's ``CustomDataset`` and ``ImageNet``, goes
-    by the URL: ``s3://``, ``gs://``, ``hf://`` and ``memory://`` come here, with the
-    ``storage_options`` of fsspec's own settings, such as the environment variable
+    What takes no ``backend_args``, such as mmpretrain's ``CustomDataset`` and ``ImageNet`` and
+    our ``ImageFolder``, goes by the URL: ``s3://``, ``gs://``, ``hf://`` and ``memory://`` come
+    here, with the ``storage_options`` of fsspec's own settings, such as the environment variable
     ``FSSPEC_S3_ENDPOINT_URL``.
 
     A recipe that reads an image twice an epoch fetches it once with ``cache``, a folder that all
@@ -84,10 +87,6 @@ class FsspecBackend(BaseStorageBackend):
                                 f'({reason(error)}); name another one.') from error
         self._is_full = False
         self._local = LocalBackend()
-        self._kept: dict[int, Any] = {}
-
-    def __getstate__(self) -> dict:
-        return {**vars(self), '_kept': {}}
 
     def get(self, filepath: str | Path) -> bytes:
         """The bytes of a file."""
@@ -237,9 +236,8 @@ class FsspecBackend(BaseStorageBackend):
                             'the storage_options of its backend_args.') from error
         if protocol in ('s3', 's3a'):
             system.retries = 1
-        # A forked worker lets go of those of its parent, and s3fs waits a second for each when it
-        # is collected, unless somebody still has it.
-        self._kept[id(system)] = system
+        if system.async_impl:
+            _KEPT[id(system)] = system
         return system, name
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
