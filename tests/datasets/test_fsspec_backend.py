@@ -118,21 +118,18 @@ def test_files(store, backend, tmp_path):
     ('500', r'\(OSError.*InternalError|Oops.*, at try 2'), ('cut', 'not completed.*, at try 2'),
     ('stall', 'no answer within 1 s, at try 2')])
 def test_what_may_pass_is_tried_again_and_then_told(scheme, fault, words, store, args, images):
-    roots = dict(s3='s3:/', http=store.url)
-    paths = [url.replace('s3:/', roots[scheme]) for url in urls(images)]
+    root, reached = ('s3:/', store.options) if scheme == 's3' else (store.url, {})
+    paths = [url.replace('s3:/', root) for url in urls(images)]
     if fault == 'stall':
         del paths[1:]  # a busy machine may take as long as the store for all of them
-    options = {**args(), 'storage_options': store.options if scheme == 's3' else {}}
-    backend = fileio.get_file_backend(
-        backend_args={**options, 'retries': 1, 'timeout': 1 if fault == 'stall' else 60})
+    backend = FsspecBackend(reached, 1, 0.01, timeout=1 if fault == 'stall' else 60)
     right = backend.get(paths[0])
     store.requests.clear()
     store.faults['images/a/0.png'] = [fault]
-    assert backend.get_batch(paths)[0] == right
-    assert store.requests == {'GET': len(paths) + 1}
+    assert backend.get_batch(paths)[0] == right and store.requests == {'GET': len(paths) + 1}
     store.faults['images/a/0.png'] = [fault] * 2
-    with pytest.raises(UserError, match=f'^{paths[0]} cannot be read .*({words}).*raise retries'
-                       ) as error:
+    said = f'^{paths[0]} cannot be read .*({words}).*raise retries'
+    with pytest.raises(UserError, match=said) as error:
         backend.get_batch(paths)
     assert '\n' not in str(error.value) and not store.faults['images/a/0.png']
 
@@ -238,7 +235,7 @@ def test_mmpretrain_lists_folders_and_lists(store, args, images):
                                  pipeline=[dict(type='LoadImageFromFile')]))
     assert listed.get_gt_labels().tolist() == [1, 0] and store.requests == {'list': 3, 'GET': 1}
     assert (folders[7]['img'] == cv2.imread(str(images[0] / 'b/3.png'))).all()
-    assert (listed[1]['img'] == folders[7]['img']).all()
+    assert (folders[7]['img'] == listed[1]['img']).all()
 
 
 def test_mmseg_reads_images_and_labels(store, args, tmp_path):
