@@ -28,8 +28,9 @@ def tested(*names: str) -> list:
 
 
 # Without the tables and drawings of pandas and matplotlib, neither data nor a run can be looked at.
-CORE = [*tested('torch', 'torchvision', 'mmengine', 'mmcv'), 'matplotlib>=3.6',
-        'opencv-python>=4.8,<5', 'pandas>=2.1', 'Pillow', 'pydantic>=2', 'PyYAML', 'rich']
+CORE = [*tested('torch', 'torchvision', 'mmengine', 'mmcv'), 'fsspec>=2023.5',
+        'matplotlib>=3.6', 'opencv-python>=4.8,<5', 'pandas>=2.1', 'Pillow', 'pydantic>=2',
+        'PyYAML', 'rich']
 CLS = [*CORE, *tested('mmpretrain'), 'mat4py>=0.6']
 SEG = [*CLS, *tested('mmseg')]
 # pip alone cannot build the compiled ops that mmdet needs: mmips.compat names the command.
@@ -40,13 +41,15 @@ EVAL = [*SWEEP, 'torchmetrics>=1.0,<2', 'imagecorruptions-imaug>=1.1', 'grad-cam
 DEMO = [*SWEEP, 'scikit-learn>=1.2']
 SLURM = ['submitit>=1.5']
 PUBLISH = ['safetensors>=0.4', 'timm>=1.0']
+S3 = ['s3fs>=2024.10']
 DEV = [
-    *DEMO, *SLURM, *PUBLISH, 'foolbox>=3.3', 'hypothesis>=6', 'mypy>=1.8', 'pytest>=8',
-    'pytest-cov>=5', 'pytest-timeout>=2', 'pytest-xdist>=3', 'ruff>=0.9', 'scipy>=1.9',
-    'tensorboard>=2.11', 'types-PyYAML', 'wheel'
+    # The server of moto[server] needs no more than flask for S3.
+    *DEMO, *SLURM, *PUBLISH, *S3, 'flask>=2.2', 'flask-cors', 'foolbox>=3.3', 'hypothesis>=6',
+    'moto[s3]>=5', 'mypy>=1.8', 'pytest>=8', 'pytest-cov>=5', 'pytest-timeout>=2',
+    'pytest-xdist>=3', 'ruff>=0.9', 'scipy>=1.9', 'tensorboard>=2.11', 'types-PyYAML', 'wheel'
 ]
 EXTRAS = dict(cls=CLS, seg=SEG, det=DET, eval=EVAL, demo=DEMO, slurm=SLURM, publish=PUBLISH,
-              dev=DEV)
+              s3=S3, dev=DEV)
 EXTRAS['all'] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 _PARTS = {'swap': 'bench_swap', 'sampler': 'bench_sampler', 'step': 'bench_step',
           'device': 'bench_device', 'monitor': 'bench_monitor', 'decode': 'bench_decode',
-          'gpu': 'bench_gpu'}
+          'storage': 'bench_storage', 'gpu': 'bench_gpu'}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Errors that whoever runs a tool can mend; tools print them without a traceback."""
 import difflib
+import re
 import reprlib
 import traceback
 from collections.abc import Collection, Iterable, Iterator
@@ -45,7 +46,7 @@ def error_text(error: BaseException) -> str:
     if 'Original Traceback' not in text:
         return text
     # A worker process sends its whole traceback as the message.
-    return text.splitlines()[-1].removeprefix(f'{UserError.__module__}.{UserError.__name__}: ')
+    return re.sub(r'^mmips\.\w+\.\w+: ', '', text.splitlines()[-1])
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-"""Class folders on disk, by the standard library alone: configs call :func:`find_classes`."""
+"""Class folders on disk or in an object store; configs call :func:`find_classes`."""
 import hashlib
 import os
 import re
@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmips.errors import MissingFileError
+
+from .files import is_remote
+from .remote_folder import RemoteFolder
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 ADVICE = ('Set the environment variable MMIPS_DATA (in your own config data_root; an option would '
@@ -32,12 +35,13 @@ def find_classes(root: str | os.PathLike) -> list[str]:
     return names
 
 
-def class_root(root: str | os.PathLike, split: str) -> Path:
+def class_root(root: str | os.PathLike, split: str) -> Path | RemoteFolder:
     """The folder of the class folders of ``split``: a folder for splits, or ``root`` itself.
 
     It is that of 'train' for a 'val' to be split off; a ValueError where it is not clear.
     """
-    path = Path(root).expanduser()
+    path = (RemoteFolder(str(root).rstrip('/')) if is_remote(str(root)) else
+            Path(root).expanduser())
     if not path.is_dir():
         raise FileNotFoundError(f'The image folder {path.absolute()} does not exist. {ADVICE}')
     folders = visible_folders(path)
@@ -52,7 +56,7 @@ def class_root(root: str | os.PathLike, split: str) -> Path:
     return path / (split if split in splits else 'train') if splits else path
 
 
-def _refuse_misspelt_splits(path: Path, folders: list[str]) -> None:
+def _refuse_misspelt_splits(path: Path | RemoteFolder, folders: list[str]) -> None:
     """Raise where folders of splits would be taken for classes because of their names."""
     named = {name: match[1] for name in folders if (match := _SPLIT.fullmatch(name.casefold()))}
     odd = {name: split for name, split in named.items() if name != split and (
@@ -68,7 +72,8 @@ def _pairs(names: dict[str, str]) -> str:
     return ', '.join(f'{old!r} to {new!r}' for old, new in names.items())
 
 
-def list_images(root: Path, name: str, others: list[str] | None = None) -> list[str]:
+def list_images(root: Path | RemoteFolder, name: str, others: list[str] | None = None
+                ) -> list[str]:
     """Images below ``root/name``, relative to ``root``, sorted, without hidden files and folders.
 
     Links are followed, but not in circles, which is where mmpretrain's ``CustomDataset`` gets lost.
@@ -81,11 +86,15 @@ def list_images(root: Path, name: str, others: list[str] | None = None) -> list[
         _refuse_dangling(path)
     if others is not None:
         others += rest
-    return sorted(Path(path).relative_to(root).as_posix() for path in found)
+    return sorted(Path(os.path.relpath(path, str(root))).as_posix() for path in found)
 
 
-def walk(root: str | os.PathLike[str]) -> Iterator[str]:
+def walk(root: str | os.PathLike[str] | RemoteFolder) -> Iterator[str]:
     """Yield the path of every file below a folder; as ``list_images``, and hidden ones neither."""
+    if isinstance(root, RemoteFolder):
+        yield from (f'{root}/{file}' for file in root.files()
+                    if not any(map(_is_hidden, file.split('/'))))
+        return
     seen = set()
     for folder, subfolders, files in os.walk(os.fspath(root), onerror=_raise, followlinks=True):
         real = os.path.realpath(folder)
@@ -120,8 +129,10 @@ def split_validation(paths: Sequence[str], fraction: float, seed: int) -> tuple[
     return sorted(ordered[number:]), sorted(ordered[:number])
 
 
-def visible_folders(path: Path) -> list[str]:
+def visible_folders(path: Path | RemoteFolder) -> list[str]:
     """Names of the folders in ``path`` that are not hidden, sorted."""
+    if isinstance(path, RemoteFolder):
+        return sorted(name for name in path.folders() if not _is_hidden(name))
     names = []
     for entry in os.scandir(path):
         if not _is_hidden(entry.name):

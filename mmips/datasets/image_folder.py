@@ -23,7 +23,9 @@ class ImageFolder(BaseDataset):
     side, a single image is for training. Labels follow the sorted folder names.
 
     Args:
-        data_root: The folder described above.
+        data_root: The folder described above, or its URL in an object store, such as
+            's3://bucket/images', which is reached by fsspec's own settings, such as the
+            environment variable ``FSSPEC_S3_ENDPOINT_URL``.
         split: 'train' or 'val'. Defaults to 'train'.
         val_fraction: Share of the images of a class to validate on, between 0 and 1; unused
             where ``root/val`` exists. Defaults to 0.2.

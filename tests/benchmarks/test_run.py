@@ -3,6 +3,8 @@ import pytest
 import torch
 from helpers.configs import ROOT
 
+from mmips.compat import has_package
+
 pytest.importorskip('mmpretrain')
 
 
@@ -34,6 +36,8 @@ def cells(text):
         '**device path**', 'resnet-s', 'ResNet-18 of width 16']),
     ('monitor', ['Training monitor'], ['small at 32', 'ResNet-18 at 32', 'ResNet-50 at 224']),
     ('decode', ['JPEG files of 500x375'], ['training', "a worker's part", 'evaluation']),
+    pytest.param('storage', ['images from a store'], ['one by one', 'ours, at once'], marks=(
+        pytest.mark.skipif(not has_package('s3fs'), reason='needs s3fs: pip install s3fs'))),
 ])
 def test_part_prints_whole_tables(run, capsys, part, titles, rows):
     assert run.main([part, '--tiny']) == 0

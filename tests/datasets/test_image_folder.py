@@ -1,4 +1,7 @@
+import shutil
+
 import cv2
+import fsspec
 import numpy as np
 import pytest
 from mmengine.logging import MMLogger
@@ -72,11 +75,31 @@ def test_classes_in_another_order(tmp_path):
         ImageFolder(root, classes=['a', 'c'])
 
 
+@pytest.mark.parametrize('layout', ['', 'train/'])
+def test_an_object_store_gives_the_same(layout, tmp_path):
+    root = make(tmp_path / layout, cat=5, dog=2)
+    for name in ('cat/x.gif', 'cat/.hidden.png', 'cat/__MACOSX/0.png', 'cat/deep/0.png',
+                 '.hidden/0.png'):
+        (tmp_path / layout / name).parent.mkdir(exist_ok=True)
+        shutil.copy(f'{root}/dog/0.png', tmp_path / layout / name)
+    url = f'memory://{tmp_path.name}'
+    fsspec.filesystem('memory').put(f'{tmp_path}/', f'{url}/', recursive=True)
+    pipeline = [dict(type='LoadImageFromFile')]
+    for split in ('train', 'val'):
+        disk, store = (ImageFolder(folder, split=split, pipeline=pipeline)
+                       for folder in (str(tmp_path), f'{url}/'))
+        assert paths(store) == [path.replace(str(tmp_path), url) for path in paths(disk)]
+        assert (store.get_gt_labels() == disk.get_gt_labels()).all()
+        assert (store[0]['img'] == disk[0]['img']).all()
+    assert find_classes(url) == ['cat', 'dog']
+
+
 @pytest.mark.parametrize('args, error, match', [
     (dict(split='test'), ValueError, "'train' or 'val', got 'test'"),
     (dict(val_fraction=1.0), ValueError, 'val_fraction must lie between 0 and 1, got 1.0'),
     (dict(ann_file='meta/train.txt'), ValueError, 'data_root and split, got .*meta/train.txt'),
     (dict(data_prefix='train'), ValueError, "'data_prefix': 'train'.*_delete_=True"),
+    (dict(data_root='memory://x'), FileNotFoundError, 'folder memory://x does not exist'),
     (dict(data_root='nowhere'), FileNotFoundError, 'nowhere does not exist.*MMIPS_DATA'),
     ({}, ValueError, r"No images in the class folders \['none'\]")])
 def test_refused(args, error, match, tmp_path):
