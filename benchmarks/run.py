@@ -1,7 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Print all benchmarks as Markdown.
 
-``python benchmarks/run.py [swap|sampler|step|monitor|gpu]``
+``python benchmarks/run.py [swap|sampler|scale|step|monitor|gpu]``
 """
 import argparse
 import contextlib
@@ -15,16 +15,16 @@ from pathlib import Path
 # Runs from a clone: the repository's own mmips, whatever else is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-_PARTS = {'swap': 'bench_swap', 'sampler': 'bench_sampler', 'step': 'bench_step',
-          'monitor': 'bench_monitor', 'gpu': 'bench_gpu'}
+_PARTS = {'swap': 'bench_swap', 'sampler': 'bench_sampler', 'scale': 'bench_scale',
+          'step': 'bench_step', 'monitor': 'bench_monitor', 'gpu': 'bench_gpu'}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Benchmarks of mmips')
     parser.add_argument('parts', nargs='*', metavar='part',
-                        help='swap, sampler, step, monitor or gpu; all that the device can run '
-                        'if left out')
+                        help='swap, sampler, scale, step, monitor or gpu; all that the device can '
+                        'run if left out')
     parser.add_argument('--quick', action='store_true', help='smaller and fewer: not to be quoted')
     parser.add_argument('--tiny', action='store_true', help='only to see that everything runs')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch; default 1')

@@ -29,6 +29,7 @@ def cells(text):
      ['ours, in place', 'loop over cells', 'unfold', 'gather', 'where', '4x3x32²']),
     ('sampler', ['construction and one epoch'],
      ['DefaultSampler', "epoch='queries'", "epoch='images'", 'per-index']),
+    ('scale', ['each pair on one rank', 'One rank'], ['1', '16', 'ImageNet-21k, queries']),
     ('step', ['Training step'], ['ResNet-18 at 32', 'ResNet-50 at 224']),
     ('monitor', ['Training monitor'], ['small at 32', 'ResNet-18 at 32', 'ResNet-50 at 224']),
 ])
@@ -52,7 +53,7 @@ def test_wrong_rival_is_found(run, monkeypatch):
 
 
 @pytest.mark.parametrize('args, status, words', [
-    (['swop'], 2, "no part 'swop', only swap, sampler, step, monitor, gpu"),
+    (['swop'], 2, "no part 'swop', only swap, sampler, scale, step, monitor, gpu"),
     *([] if torch.cuda.is_available() else [
         (['--device', 'cuda'], 1, 'need a CUDA device, and torch sees none'),
         (['gpu'], 1, 'need a CUDA device, and torch sees none')])])
