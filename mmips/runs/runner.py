@@ -37,6 +37,8 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         loaders.build_loops(runner, fields)
+    if hasattr(runner, 'strategy'):  # FlexibleRunner builds the model only when it runs.
+        runner.strategy.prepare = explained('The run cannot be built')(runner.strategy.prepare)
     _register_checks(runner)
     runner.load_or_resume = functools.partial(_load, runner, runner.load_or_resume)
     return runner
@@ -85,9 +87,11 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
         except UserError as error:
             # A misspelt name may be why something is missing.
             raise UserError('\n'.join([str(error), *doubts])) from error
+        resuming.follow_first(runner)
         runner.register_hook(resuming.ResumeCheck())
-        with explained('The optimizer cannot be built'):
-            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        if hasattr(runner, 'build_optim_wrapper'):  # A strategy of FlexibleRunner does it later.
+            with explained('The optimizer cannot be built'):
+                runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         for doubt in doubts:
             # Only now is there a log file to keep it.
             runner.logger.warning(doubt)
