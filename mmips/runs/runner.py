@@ -79,7 +79,8 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
     from mmips.structures.checkpoints import as_data
     fields = 'train_dataloader', 'val_dataloader'
     doubts = check_config(cfg)
-    notes = resuming.choose_checkpoint(cfg, newest)
+    # The others follow: thousands of processes need not look through the same files.
+    notes = resuming.choose_checkpoint(cfg, newest) if _is_first(cfg) else []
     prepare(cfg, fields)
     with _own_folder(cfg, overwrite), as_data():
         try:
@@ -101,11 +102,16 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
             runner.train()
 
 
+def _is_first(cfg: Any) -> bool:
+    """Whether this process is the one that looks after the folder."""
+    # Variables of a launcher mean nothing to processes that are not told of it.
+    return cfg.get('launcher', 'none') == 'none' or not launch.rank()
+
+
 def _own_folder(cfg: Any, overwrite: bool) -> contextlib.AbstractContextManager:
-    """The first process looks after the folder."""
+    """What the first process holds while it trains."""
     with contextlib.ExitStack() as stack:
-        # Variables of a launcher mean nothing to processes that are not told of it.
-        if cfg.get('launcher', 'none') == 'none' or not launch.rank():
+        if _is_first(cfg):
             stack.enter_context(work_dir.claimed(cfg.work_dir))
             source = os.path.dirname(os.path.expanduser(cfg.get('load_from') or ''))
             if not cfg.get('resume') or os.path.realpath(source) != os.path.realpath(cfg.work_dir):

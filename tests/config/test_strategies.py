@@ -27,7 +27,9 @@ def test_a_strategy_for_gpus_is_refused_without():
 @pytest.mark.parametrize('options, resume, words', [
     ({}, False, "strategy.state_dict_cfg = 'local'.*'full'"),
     ({'state_dict_cfg': 'full'}, True, 'strategy.type.*can resume.*by load_from'),
-    ({'state_dict_cfg': 'full'}, False, None)])
+    ({'state_dict_cfg': 'full'}, False, None),
+    ({'state_dict_cfg': dict(state_dict_type='FULL_STATE_DICT', state_dict_config=dict(
+        type='FullStateDictConfig'))}, False, None)])
 def test_what_fsdp_cannot_do_is_refused(options, resume, words):
     cfg = load('ips/resnet-s_ips_digits.py')
     cfg.merge_from_dict(dict(runner_type='FlexibleRunner', resume=resume,
