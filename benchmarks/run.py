@@ -15,9 +15,9 @@ from pathlib import Path
 # Runs from a clone: the repository's own mmips, whatever else is installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-_PARTS = {'swap': 'bench_swap', 'sampler': 'bench_sampler', 'step': 'bench_step',
-          'device': 'bench_device', 'monitor': 'bench_monitor', 'decode': 'bench_decode',
-          'storage': 'bench_storage', 'gpu': 'bench_gpu'}
+_PARTS = {'swap': 'bench_swap', 'sampler': 'bench_sampler', 'scale': 'bench_scale',
+          'step': 'bench_step', 'device': 'bench_device', 'monitor': 'bench_monitor',
+          'decode': 'bench_decode', 'storage': 'bench_storage', 'gpu': 'bench_gpu'}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -121,6 +121,8 @@ def registries(package: str) -> list[Any]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(ImportError):
         module = importlib.import_module(f'{package}.registry')
         found = [entry for entry in vars(module).values() if isinstance(entry, Registry)]
+        if package == 'mmengine':  # One of its own that it keeps elsewhere.
+            found.append(importlib.import_module('mmengine._strategy.fsdp').FSDP_CONFIGS)
         for entry in found:
             entry.import_from_location()
     # Somebody's own package may keep them anywhere.

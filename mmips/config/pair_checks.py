@@ -10,6 +10,7 @@ from typing import Any
 
 from mmips.config.metric_checks import metric_mistakes
 from mmips.config.sources import type_name
+from mmips.config.strategies import strategy_mistakes
 from mmips.config.structure import check_structure, plain, refuse
 from mmips.config.transfer_checks import transfer_mistakes, transfer_warnings
 from mmips.config.type_checks import name_warnings, part_mistakes
@@ -81,7 +82,7 @@ def check_config(cfg: Any) -> list[str]:
     facts = _Facts(cfg)
     wholes = [mistake for wrong, *mistake in (
         *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
-    wholes += map(list, transfer_mistakes(cfg))
+    wholes += map(list, (*transfer_mistakes(cfg), *strategy_mistakes(cfg)))
     # Of what is wrong as a whole the parts are left out.
     wrong = tuple(key for key, *_ in wholes)
     mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))

@@ -32,6 +32,9 @@ def explained_first_steps(runner: Any) -> Iterator[None]:
             raise
         said = error_text(error).splitlines() or ['']
         what = 'training step' if training else 'validation or test'
+        if '/gloo/' in said[0] or type(error).__name__.startswith('Dist'):  # NCCL's are DistErrors.
+            raise UserError(f'The connection to another process was lost in the first {what}: what '
+                            f'ended that one is the cause. ({said[0]})') from error
         raise UserError(f'The first {what} fails{where}: {type(error).__name__}: {said[0]} '
                         'Correct what does not fit there in the config.') from error
 

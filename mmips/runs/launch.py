@@ -12,6 +12,7 @@ import os
 import time
 from typing import Any
 
+from mmips.config.strategies import wrap_on_cpu
 from mmips.errors import UserError
 
 #: Registered with mmengine's MODEL_WRAPPERS by :func:`_use_cpu_wrapper`.
@@ -91,13 +92,7 @@ def _use_cpu_wrapper(cfg: Any) -> None:
     from mmengine.logging import print_log
     from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
     from mmengine.registry import MODEL_WRAPPERS
-    wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
-        broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))
-    kind = wrapper.pop('type', 'MMDistributedDataParallel')
-    if kind not in ('MMDistributedDataParallel', 'DistributedDataParallel', CPU_WRAPPER):
-        raise UserError(f'model_wrapper_cfg.type={kind!r} cannot run without a GPU. Remove '
-                        'model_wrapper_cfg to rehearse on CPUs, or run where GPUs are.')
-    cfg.model_wrapper_cfg = {**wrapper, 'type': CPU_WRAPPER, 'device_ids': None}
+    wrap_on_cpu(cfg, CPU_WRAPPER)
 
     class CPUDistributedDataParallel(MMDistributedDataParallel):
         """mmengine's wrapper for a model without SyncBN layers."""

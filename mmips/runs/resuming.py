@@ -4,7 +4,7 @@ import os.path as osp
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
@@ -42,6 +42,13 @@ def choose_checkpoint(cfg: Any, newest: bool = False) -> list[str]:
     cfg.load_from = str(path) if path else cfg.get('load_from')
     return problems + [f'Resumed from {path}, the newest whole checkpoint.' if path else
                        f'{cfg.work_dir} has no checkpoint to resume from: the run starts anew.']
+
+
+def follow_first(runner: Any) -> None:
+    """Have all processes resume from what the first has found: others may see an older folder."""
+    choice = [runner._resume, runner._load_from]
+    broadcast_object_list(choice)
+    runner._resume, runner._load_from = choice
 
 
 class ResumeCheck(Hook):

@@ -37,6 +37,8 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
     with explained('The run cannot be built', sources.advise(pending)):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         loaders.build_loops(runner, fields)
+    if hasattr(runner, 'strategy'):  # FlexibleRunner builds the model only when it runs.
+        runner.strategy.prepare = explained('The run cannot be built')(runner.strategy.prepare)
     _register_checks(runner)
     runner.load_or_resume = functools.partial(_load, runner, runner.load_or_resume)
     return runner
@@ -77,7 +79,8 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
     from mmips.structures.checkpoints import as_data
     fields = 'train_dataloader', 'val_dataloader'
     doubts = check_config(cfg)
-    notes = resuming.choose_checkpoint(cfg, newest)
+    # The others follow: thousands of processes need not look through the same files.
+    notes = resuming.choose_checkpoint(cfg, newest) if _is_first(cfg) else []
     prepare(cfg, fields)
     with _own_folder(cfg, overwrite), as_data():
         try:
@@ -85,9 +88,11 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
         except UserError as error:
             # A misspelt name may be why something is missing.
             raise UserError('\n'.join([str(error), *doubts])) from error
+        resuming.follow_first(runner)
         runner.register_hook(resuming.ResumeCheck())
-        with explained('The optimizer cannot be built'):
-            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        if hasattr(runner, 'build_optim_wrapper'):  # A strategy of FlexibleRunner does it later.
+            with explained('The optimizer cannot be built'):
+                runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         for doubt in doubts:
             # Only now is there a log file to keep it.
             runner.logger.warning(doubt)
@@ -97,11 +102,16 @@ def train(cfg: Any, overwrite: bool = False, newest: bool = False) -> None:
             runner.train()
 
 
+def _is_first(cfg: Any) -> bool:
+    """Whether this process is the one that looks after the folder."""
+    # Variables of a launcher mean nothing to processes that are not told of it.
+    return cfg.get('launcher', 'none') == 'none' or not launch.rank()
+
+
 def _own_folder(cfg: Any, overwrite: bool) -> contextlib.AbstractContextManager:
-    """The first process looks after the folder."""
+    """What the first process holds while it trains."""
     with contextlib.ExitStack() as stack:
-        # Variables of a launcher mean nothing to processes that are not told of it.
-        if cfg.get('launcher', 'none') == 'none' or not launch.rank():
+        if _is_first(cfg):
             stack.enter_context(work_dir.claimed(cfg.work_dir))
             source = os.path.dirname(os.path.expanduser(cfg.get('load_from') or ''))
             if not cfg.get('resume') or os.path.realpath(source) != os.path.realpath(cfg.work_dir):

@@ -31,6 +31,7 @@ def cells(text):
      ['ours, in place', 'loop over cells', 'unfold', 'gather', 'where', '4x3x32²']),
     ('sampler', ['construction and one epoch'],
      ['DefaultSampler', "epoch='queries'", "epoch='images'", 'per-index']),
+    ('scale', ['each pair on one rank', 'One rank'], ['1', '16', 'ImageNet-21k, queries']),
     ('step', ['Training step'], ['ResNet-18 at 32', 'ResNet-50 at 224']),
     ('device', ['Host time of a step', 'as a multiple of'], [
         '**device path**', 'resnet-s', 'ResNet-18 of width 16']),

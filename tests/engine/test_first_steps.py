@@ -1,5 +1,6 @@
 """What does not fit shows in the first step and names its part; what fails later is a bug."""
 import pytest
+import torch
 from mmengine.hooks import Hook
 
 from mmips.engine.first_steps import explained_first_steps
@@ -9,14 +10,14 @@ from mmips.errors import UserError
 class Fail(Hook):
     """Fails somewhere in a run."""
 
-    def __init__(self, when):
+    def __init__(self, when, left=2, error=None):
         setattr(self, when, self.fail)
-        self.left = 2
+        self.left, self.error = left, error or ZeroDivisionError('later')
 
     def fail(self, *args, **kwargs):
         self.left -= 1
         if not self.left:
-            raise ZeroDivisionError('later')
+            raise self.error
 
 
 def run(runner):
@@ -40,4 +41,14 @@ def test_what_fails_later_keeps_its_traceback(make_runner, when):
     runner = make_runner()
     runner.register_hook(Fail(when))
     with pytest.raises(ZeroDivisionError):
+        run(runner)
+
+
+@pytest.mark.parametrize('error', [
+    RuntimeError('[/pytorch/third_party/gloo/pair.cc:547] Connection closed by peer [127.0.0.1]'),
+    torch.distributed.DistBackendError('NCCL error: remote process exited')])
+def test_the_end_of_another_process_is_not_the_configs_fault(make_runner, error):
+    runner = make_runner()
+    runner.register_hook(Fail('before_train_iter', 1, error))
+    with pytest.raises(UserError, match=r'connection to another process was lost.*\(.*'):
         run(runner)

@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,13 @@ def run(*command, **environment):
     env.pop('LOCAL_RANK', None)
     return subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True,
                           timeout=300)
+
+
+def free_port():
+    """A port that nobody listens to."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
 
 def run_here(tasks, jobs):

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from helpers.configs import load
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -27,7 +27,7 @@ def tiny_runner(name, work_dir, **options):
         'model.backbone.stem_channels': 4, 'model.head.in_channels': 16,
         'train_dataloader.batch_size': 16, 'default_hooks.logger.interval': 1,
         'default_hooks.checkpoint.interval': 1, **options})
-    return Runner.from_cfg(cfg)
+    return (FlexibleRunner if 'strategy' in cfg else Runner).from_cfg(cfg)
 
 
 def innermost(dataset):

@@ -1,5 +1,6 @@
 """Resume: what has to be the same, what has no effect and what changes."""
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -122,3 +123,18 @@ def test_stored_configs_are_literals():
                 'a = (lambda: 1)()', '(' * 5000, 7, 'del a', 'a = dict(**x)'):
         with pytest.raises(ValueError, match='it '):
             read_stored(bad)
+
+
+def test_all_processes_resume_from_what_the_first_has_found(monkeypatch):
+    """On a file system that shows another machine's files late, or not at all."""
+    seen = []
+
+    def broadcast(choice):
+        seen.append(list(choice))
+        choice[:] = [True, 'w/epoch_2.pth']
+
+    monkeypatch.setattr(resuming, 'broadcast_object_list', broadcast)
+    runner = SimpleNamespace(_resume=False, _load_from=None)
+    resuming.follow_first(runner)
+    assert seen == [[False, None]]
+    assert runner == SimpleNamespace(_resume=True, _load_from='w/epoch_2.pth')

@@ -48,3 +48,22 @@ def test_hooks_of_other_names_are_switched_off_too(tmp_path):
                          'default_hooks.timer': None})
     kinds = {type(hook).__name__ for hook in runner.build_runner(cfg, ()).hooks}
     assert not kinds & {'CheckInvalidLoss', 'IterTimerHook'} and 'LoggerHook' in kinds
+
+
+def test_flexible_runner_trains_resumes_and_is_explained(tmp_path):
+    """It builds the model only when it trains."""
+
+    def train(epochs, **options):
+        cfg = Config.fromfile(mmips.cfg('ips/resnet-s_ips_digits.py'))
+        cfg.merge_from_dict({
+            'work_dir': str(tmp_path), 'runner_type': 'FlexibleRunner',
+            'train_cfg.max_epochs': epochs, 'val_dataloader.dataset.indices': 20,
+            'default_hooks.checkpoint.interval': 1,
+            **options})
+        runner.train(cfg, newest=True)
+
+    with pytest.raises(UserError, match=r'^The run cannot be built: ResNet_CIFAR\(.*KeyError'):
+        train(1, **{'model.backbone.depth': 19})
+    train(1)
+    train(2, resume=True)
+    assert (tmp_path / 'epoch_2.pth').is_file()

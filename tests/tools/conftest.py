@@ -1,9 +1,7 @@
 """What the tests of the command line tools share."""
-import socket
-
 import numpy as np
 import pytest
-from helpers.tools import load_tool, read_scalars, run
+from helpers.tools import free_port, load_tool, read_scalars, run
 from PIL import Image
 
 import mmips
@@ -82,9 +80,7 @@ def run_command():
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return str(probe.getsockname()[1])
+    return str(free_port())
 
 
 @pytest.fixture(scope='session')

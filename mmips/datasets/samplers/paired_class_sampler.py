@@ -78,39 +78,41 @@ class PairedClassSampler(Sampler):
         labels = labels.astype(np.uint16 if labels.max() < 2**16 else np.int64)
         self._labels = labels
         self._order, self._start, self._size = _sort_by_class(labels)
-        # Copies of an image, as RepeatDataset makes them, count once as a partner.
-        first, self._image = ids, ids
+        pool, self._pool_start, self._pool_size = self._order, self._start, self._size
+        self._pool, self._image = pool, ids.astype(pool.dtype)
         if (ids != np.arange(len(ids))).any():
-            _, first, self._image = np.unique(ids, return_index=True, return_inverse=True)
-        pool, self._pool_start, self._pool_size = _sort_by_class(labels[first])
-        self._place = np.empty(len(first), dtype=np.int64)
-        self._place[pool] = np.arange(len(first)) - np.repeat(self._pool_start, self._pool_size)
-        self._pool = first[pool]
+            # Copies of an image, as RepeatDataset makes them, count once as a partner.
+            _, first, image = np.unique(ids, return_index=True, return_inverse=True)
+            pool, self._pool_start, self._pool_size = _sort_by_class(labels[first])
+            self._pool, self._image = first[pool], image
+        self._place = np.empty_like(pool)
+        self._place[pool] = np.arange(len(pool)) - np.repeat(self._pool_start, self._pool_size)
         if self._pool_size.max() < 2:
             raise ValueError(
-                f'No class of this dataset has two images ({len(first)} images in '
+                f'No class of this dataset has two images ({len(pool)} images in '
                 f'{(self._size > 0).sum()} classes), so there is nothing to pair. Check the '
                 "labels, or use partner='self'.")
         if self.epoch_mode == 'images':
             self.num_pairs = int(((self._size + (self._size == 1)) // 2).sum())
 
-    def _pairs(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Queries and partners of a whole epoch, over all ranks, each of shape (P,)."""
+    def _pairs(self, epoch: int, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Queries and partners at these places of an epoch's order, each of their shape."""
         rng = np.random.default_rng((self.seed, epoch))
         if self.epoch_mode == 'images':
             query, partner = self._match(rng, epoch)
             order = rng.permutation(len(query)) if self.shuffle else query.argsort()
-            return query[order], partner[order]
-        query = np.arange(len(self.dataset))
-        if self.shuffle:
-            query = rng.permutation(query)
-        return query, query if self.partner == 'self' else self._draw_partners(query, rng)
+            return query[order[share]], partner[order[share]]
+        # All ranks draw all of the order, and look up their own part of it alone.
+        query = rng.permutation(self.num_pairs)[share] if self.shuffle else share
+        return query, query if self.partner == 'self' else self._draw_partners(query, share, rng)
 
-    def _draw_partners(self, query: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _draw_partners(self, query: np.ndarray, share: np.ndarray,
+                       rng: np.random.Generator) -> np.ndarray:
         label, image = self._labels[query], self._image[query]
         size = self._pool_size[label]
         # A step of 1 to size - 1 around the class reaches all other images equally often.
-        step = 1 + (rng.random(len(query)) * (size - 1)).astype(np.int64) if self.shuffle else 1
+        drawn = rng.random(self.num_pairs)[share] if self.shuffle else 0 * share
+        step = 1 + (drawn * (size - 1)).astype(np.int64)
         return self._pool[self._pool_start[label] + (self._place[image] + step) % size]
 
     def _match(self, rng: np.random.Generator, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -130,10 +132,9 @@ class PairedClassSampler(Sampler):
 
     def _indices(self, epoch: int) -> Iterator[int]:
         """This rank's share of an epoch."""
-        query, partner = self._pairs(epoch)
-        # `resize` goes on from the beginning where it runs out.
-        pairs = join_index_pairs(*(np.resize(members, self._total)[self.rank::self.world_size]
-                                   for members in (query, partner)))
+        # From the beginning again where the pairs run out.
+        share = np.arange(self.rank, self._total, self.world_size) % self.num_pairs
+        pairs = join_index_pairs(*self._pairs(epoch, share))
         # In chunks: a list of all of ImageNet's would cost 100 MB.
         return chain.from_iterable(part.tolist() for part in np.array_split(
             pairs, len(pairs) // 2**14 + 1))
@@ -160,4 +161,6 @@ def _sort_by_class(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """Indices sorted by class, and each class's start and size in them."""
     size = np.bincount(labels)
     start = np.concatenate(([0], size.cumsum()[:-1]))
-    return labels.argsort(kind='stable'), start, size
+    # Half of the memory: every process of a machine keeps tables of its own.
+    index = np.int32 if len(labels) < 2**31 else np.int64
+    return labels.argsort(kind='stable').astype(index), start, size

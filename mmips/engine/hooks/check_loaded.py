@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmips.engine.hooks.monitor import bare_model
+from mmips.engine.hooks.monitor import bare_model, whole_weights
 from mmips.errors import UserError
 from mmips.registry import HOOKS
 from mmips.structures.state_dicts import load_checked
@@ -44,7 +44,8 @@ class CheckLoaded(Hook):
         name, allow = str(runner._load_from), () if runner._resume else self.allow
         model = bare_model(runner)
         try:
-            new = load_checked(model, state, name, allow)
+            with whole_weights(runner):
+                new = load_checked(model, state, name, allow)
         except UserError as error:
             raise UserError(f'{error}\n{_advice(runner, model, state)}') from error
         if new:

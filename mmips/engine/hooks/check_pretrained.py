@@ -9,7 +9,7 @@ from mmips.errors import UserError
 from mmips.registry import HOOKS
 from mmips.structures.state_dicts import compare, read_checkpoint
 
-from .monitor import ModelHook, bare_model, is_rehearsal
+from .monitor import ModelHook, bare_model, is_rehearsal, whole_weights
 
 
 @HOOKS.register_module()
@@ -49,7 +49,8 @@ class CheckPretrained(ModelHook):
         backbone = getattr(bare_model(runner), 'backbone', nn.Module())
         config = _pretrained(backbone)
         path, prefix = config['checkpoint'], config.get('prefix')
-        tensors, state = read_checkpoint(path)['state_dict'], _floats(backbone.state_dict())
+        with whole_weights(runner):
+            tensors, state = read_checkpoint(path)['state_dict'], _floats(backbone.state_dict())
         self._source = _floats(_select(tensors, prefix))
         for name in self.allow:
             if not fnmatch.filter([*state, *self._source], name):
@@ -67,8 +68,9 @@ class CheckPretrained(ModelHook):
             runner.logger.info('CheckPretrained: the weights are those of a checkpoint of the '
                                'whole run, so the backbone is not compared with its init_cfg.')
         else:
-            state = _floats(bare_model(runner).backbone.state_dict())
-            excepted = self._check(state)
+            with whole_weights(runner):
+                state = _floats(bare_model(runner).backbone.state_dict())
+                excepted = self._check(state)
             but = (f', but for {len(excepted)} that are allowed not to, the first is '
                    f'{excepted[0]!r}' if excepted else '')
             runner.logger.info(f'CheckPretrained: all {len(state)} tensors of the backbone come '

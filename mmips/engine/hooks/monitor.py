@@ -1,9 +1,11 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import contextlib
 from typing import Any
 
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 
 def bare_model(runner: Runner) -> Any:
@@ -12,6 +14,13 @@ def bare_model(runner: Runner) -> Any:
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
+
+
+def whole_weights(runner: Runner) -> Any:
+    """A context in which every process has all weights, also those that FSDP shares out."""
+    model = runner.model
+    return (model.summon_full_params(model) if isinstance(model, FullyShardedDataParallel)
+            else contextlib.nullcontext())
 
 
 def is_rehearsal(runner: Runner) -> bool:
