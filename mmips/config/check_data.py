@@ -109,6 +109,8 @@ def _summary(split: Split) -> list[str]:
     parts, notes, total = [f'{split.images:,} images'], split.notes, split.counts.total()
     if split.epoch not in (None, split.images):
         parts.append(f'{split.epoch:,} in an epoch')
+    if notes['remote']:
+        parts.append(f'{notes["remote"]:,} not on this machine, whose files are not looked at')
     if split.kind == 'pixels':
         share = _percent(notes['ignored'], total + notes['ignored'])
         parts.append(f'{share} of the pixels ignored')

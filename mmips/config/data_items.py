@@ -38,7 +38,9 @@ class Inspector:
     def _inspect(self, record: dict) -> Iterator[Event]:
         path: Any = record.get('img_path')
         size = None
-        if isinstance(path, str) and sources.is_local(path):
+        if isinstance(path, str) and not sources.is_local(path):
+            yield 'notes', Counter(remote=1)
+        elif isinstance(path, str):
             yield 'paths', osp.realpath(path)
             if not osp.isfile(path):
                 yield 'missing image', path

@@ -26,4 +26,5 @@ def test_boxes_are_judged_by_the_size_of_the_image(box, kind):
     # Without classes any label will do.
     ((), np.array(41), [('counts', {'41': 1})])])
 def test_labels_of_a_remote_image_which_is_left_alone(classes, label, events):
-    assert Inspector(classes)(dict(gt_label=label, img_path='s3://b/a.jpg')) == events
+    assert Inspector(classes)(dict(gt_label=label, img_path='s3://b/a.jpg')) == [
+        ('notes', dict(remote=1)), *events]
