@@ -12,6 +12,7 @@ from mmips.config.stored import flatten, kinds, read_stored
 from mmips.errors import UserError
 from mmips.runs import work_dir
 from mmips.runs.loaders import length
+from mmips.structures.state_dicts import plain_names
 from mmips.version import __version__
 
 # What a run is made of; how it is logged or judged may change.
@@ -62,8 +63,10 @@ class ResumeCheck(Hook):
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep what the config does not tell."""
+        """Keep what the config does not tell, and the names of the model without a wrapper."""
         checkpoint['meta']['mmips'] = _facts(runner)
+        if next(iter(checkpoint['state_dict']), '').startswith('module.'):  # By DDPStrategy.
+            checkpoint['state_dict'] = plain_names(checkpoint['state_dict'])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare what was saved with what is built."""

@@ -1,7 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Read the weights of a checkpoint, and compare them with those of a model."""
 import fnmatch
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +28,12 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 def read_state(path: str) -> dict[str, Any]:
     """The tensors of a checkpoint, by the model's names."""
-    return {re.sub(r'^module\.', '', key): value
-            for key, value in read_checkpoint(path)['state_dict'].items()}
+    return plain_names(read_checkpoint(path)['state_dict'])
+
+
+def plain_names(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict by the model's own names, without those of what distributes it."""
+    return {key.removeprefix('module.'): value for key, value in state.items()}
 
 
 def choose_weights(checkpoint: Mapping, which: str = 'auto') -> tuple[dict[str, Any], str]:
@@ -41,7 +44,7 @@ def choose_weights(checkpoint: Mapping, which: str = 'auto') -> tuple[dict[str, 
     """
     if which not in ('auto', 'ema', 'raw'):
         raise ValueError(f"weights must be 'auto', 'ema' or 'raw', got {which!r}")
-    state, other = dict(checkpoint['state_dict']), checkpoint.get('ema_state_dict')
+    state, other = plain_names(checkpoint['state_dict']), checkpoint.get('ema_state_dict')
     if not other:
         if which != 'auto':
             raise UserError(f'--weights {which}: the checkpoint has no ema_state_dict, so it was '

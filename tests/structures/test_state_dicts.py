@@ -21,6 +21,8 @@ def test_weights_of_a_checkpoint_with_ema(which, value, label):
 def test_weights_of_a_checkpoint_without_ema():
     checkpoint = dict(state_dict={'a': torch.ones(1)})
     assert choose_weights(checkpoint) == (checkpoint['state_dict'], '')
+    wrapped = dict(state_dict={'module.a': checkpoint['state_dict']['a']})
+    assert choose_weights(wrapped) == (checkpoint['state_dict'], '')
     for which in ('ema', 'raw'):
         with pytest.raises(UserError, match=f'--weights {which}: .* no ema_state_dict'):
             choose_weights(checkpoint, which)
