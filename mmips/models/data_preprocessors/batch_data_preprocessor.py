@@ -52,7 +52,8 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
             training (bool): Whether to crop, flip and augment. Default: False.
 
         Returns:
-            dict: ``inputs``, float32, and ``data_samples``, with scores if there are augments.
+            dict: ``inputs``, float32, channels last in memory, and ``data_samples``, with scores
+            if there are augments.
         """
         samples = data['data_samples']
         if not isinstance(samples, BatchSamples):
@@ -63,8 +64,9 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
             score = inputs.new_zeros(len(label), self.num_classes).scatter_(1, label[:, None], 1)
             if training and self.batch_augments is not None:
                 inputs, score = self.batch_augments(inputs, score)
-        return dict(inputs=inputs, data_samples=BatchSamples(
-            label, samples.sample_idx, score, samples.img_path))
+        # In this layout convolutions are up to half again as fast, on CPUs too.
+        return dict(inputs=inputs.contiguous(memory_format=torch.channels_last),
+                    data_samples=BatchSamples(label, samples.sample_idx, score, samples.img_path))
 
     def make_images(self, data: dict, training: bool) -> Tensor:
         """Images of one size on the device, uint8 (N, C, H, W)."""
@@ -77,7 +79,7 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
             return super().forward(dict(inputs=images))['inputs']
         if self.to_rgb and images.shape[1] == 3:
             images = images.flip(1)
-        images = images.float()
+        images = images.to(torch.float32, memory_format=torch.channels_last)
         if self._enable_normalize:
             # The parent's arithmetic in one piece of memory, with numbers that lie as the pixels
             # do: six times as fast on a CPU.
