@@ -30,7 +30,7 @@ from helpers.object_store import ObjectStore  # noqa: E402
 def store():
     store = ObjectStore()
     yield store
-    store.stop()
+    store.close()
 
 
 @pytest.fixture

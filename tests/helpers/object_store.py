@@ -33,7 +33,7 @@ class ObjectStore:
         #: For ``storage_options``.
         self.options = dict(endpoint_url=self.url, key='key', secret='secret')
 
-    def stop(self):
+    def close(self):
         self.server.shutdown()
         self.server.server_close()
 

@@ -1,4 +1,5 @@
 """Odd image files through training, resuming and looking, decoded by the data preprocessor."""
+import contextlib
 import shutil
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from helpers.photos import KINDS, ODD, write_tree
 from helpers.tools import load_tool
 
+from mmips.compat import has_package
 from mmips.evaluation import pairs
 
 CONFIG = 'configs/ips/resnet50_ips_in1k-device.py'
@@ -63,6 +65,34 @@ def test_it_trains_on_whatever_files_and_resumes_in_the_same_bits(train, evaluat
     assert queries <= counts[-1] <= queries + 2 * 2 * len(KINDS) and counts == sorted(counts)
     metrics = evaluate([CONFIG, 'whole/epoch_2.pth', '--work-dir', 'w', '--cfg-options', *options])
     assert 0 <= metrics['accuracy/top1'] <= 100
+
+
+@pytest.mark.skipif(not all(map(has_package, ('s3fs', 'moto', 'flask', 'flask_cors'))),
+                    reason="needs s3fs and moto: pip install s3fs 'moto[s3]' flask flask-cors")
+def test_a_bucket_gives_the_same_bits_and_is_packed(train, photos, options, elsewhere,
+                                                    monkeypatch):
+    import fsspec
+    from helpers.object_store import ObjectStore
+    with contextlib.closing(ObjectStore()) as store:
+        monkeypatch.setitem(fsspec.config.conf, 's3', store.options)
+        bucket, fetched = store.put_folder(photos, 'photos'), store.requests
+        fetched.clear()
+        for folder, root, workers in (('disk', photos, 0), ('bucket', bucket, 0),
+                                      ('workers', bucket, 2)):
+            train([CONFIG, '--work-dir', folder, '--no-validate', '--cfg-options', *options,
+                   'train_cfg.max_epochs=1', f'train_dataloader.num_workers={workers}',
+                   f'train_dataloader.dataset.dataset.data_root={root}'])
+        assert same('disk/epoch_1.pth', 'bucket/epoch_1.pth')
+        assert same('disk/epoch_1.pth', 'workers/epoch_1.pth')
+        # Two runs in which an image is read up to twice, and the list of them once.
+        assert 2 * 2 * len(KINDS) < fetched['GET'] <= 2 * (2 * 2 * len(KINDS) + 1)
+        pack = load_tool('dataset_converters/pack_images.py')
+        for name, root in dict(disk=photos, bucket=bucket).items():
+            assert pack.main([f'{root}/train', '--out', f'{name}.npz', '--size', '16',
+                              '--workers', '0']) == 0
+    packed = [dict(np.load(f'{name}.npz')) for name in ('disk', 'bucket')]
+    assert packed[0].keys() == packed[1].keys()
+    assert all((packed[1][key] == value).all() for key, value in packed[0].items())
 
 
 def test_a_broken_file_ends_the_run_by_its_name(train, photos, options, capsys, tmp_path):
