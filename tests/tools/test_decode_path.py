@@ -47,8 +47,9 @@ def test_it_trains_on_whatever_files_and_resumes_in_the_same_bits(train, evaluat
                                                                   scalars, elsewhere):
     runs = {'whole': 0, 'workers': 2}
     for folder, workers in runs.items():
+        # The name, since mmengine keeps what is counted by a name with the second in it.
         train([CONFIG, '--work-dir', folder, '--cfg-options', *options, 'train_cfg.max_epochs=2',
-               f'train_dataloader.num_workers={workers}'])
+               f'train_dataloader.num_workers={workers}', f'experiment_name={folder}'])
     assert same('whole/epoch_2.pth', 'workers/epoch_2.pth')
     # As a run that was killed in its second epoch has left it.
     (elsewhere / 'killed').mkdir()

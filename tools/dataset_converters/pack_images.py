@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _find_splits(args: argparse.Namespace) -> dict[str, dict]:
     """The data sets by the names that the arrays get; equal ones once."""
-    if os.path.isdir(args.source):
+    from mmips.datasets.files import is_remote
+    if os.path.isdir(args.source) or is_remote(args.source):
         return {name: dict(type='mmips.ImageFolder', data_root=args.source, split=split)
                 for name, split in (('train', 'train'), ('test', 'val'))}
     from mmips.config import loading, sources
