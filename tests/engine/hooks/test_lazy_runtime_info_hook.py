@@ -23,3 +23,20 @@ def test_logs_what_mmengines_hook_logs(make_runner, interval):
     lazy.train()
     assert read(lazy) == read(plain)
     assert any('loss_kd' in step for step in read(lazy))
+
+
+@pytest.mark.parametrize('window, kept', [('epoch', 3), (4, 4), ('global', 9)])
+def test_history_is_kept_as_long_as_the_log_needs_it(make_runner, window, kept):
+    """Of three steps an epoch; mmengine keeps a million values and copies them for each new one."""
+    processor = dict(type='LogProcessor', window_size=2, custom_cfg=[dict(
+        data_src='loss_kd', log_name='mean_kd', method_name='mean', window_size=window)])
+    runners = []
+    for name in ('RuntimeInfoHook', 'mmips.LazyRuntimeInfoHook'):
+        runners.append(make_runner(work_dir=name, log_processor=processor, **{
+            'default_hooks.runtime_info': dict(type=name)}))
+        runners[-1].train()
+    plain, lazy = runners
+    assert read(lazy) == read(plain) and 'mean_kd' in read(lazy)[-2]
+    buffers = lazy.message_hub.log_scalars
+    assert len(buffers['train/loss_kd'].data[0]) == kept
+    assert len(buffers['train/lr'].data[0]) <= kept + 1
