@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.timing import Options, interleave, table
 
-__all__ = ['run']
+__all__ = ['run', 'write_photographs']
 
 _NORMALIZE = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 _STEPS = {
@@ -28,7 +28,7 @@ def run(options: Options) -> Iterator[str]:
     """Table of images a second, from files of ImageNet's usual size on the disk, in one process."""
     images = 2 if options.tiny else 32
     with tempfile.TemporaryDirectory() as folder:
-        size = _write(folder, images)
+        size = write_photographs(folder, images)
         inner = dict(type='CustomDataset', data_root=folder)
         rows = [_row(name, *pair, images, options) for name, pair in _pairs(inner, options)]
     yield table(f'JPEG files of 500x375 pixels, {size / 1000:.0f} kB, to inputs of 224x224: images '
@@ -69,7 +69,7 @@ def _row(name: str, theirs: Callable[[], Any], ours: Callable[[], Any], images: 
     return [name, speed['theirs'], speed['ours'], f'{speed["ours"] / speed["theirs"]:.2f}']
 
 
-def _write(folder: str, images: int) -> float:
+def write_photographs(folder: str, images: int) -> float:
     """Pictures whose detail falls off as a photograph's does; returns their mean size in bytes."""
     rng = np.random.default_rng(0)
     rows, columns = np.fft.fftfreq(375)[:, None, None], np.fft.fftfreq(500)[:, None]

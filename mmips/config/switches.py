@@ -18,7 +18,8 @@ def use_amp(cfg: Any) -> None:
     if wrapper is None or type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp: optim_wrapper must be an OptimWrapper or AmpOptimWrapper, got '
                         f'{wrapper}. Set mixed precision in the config.')
-    graphs = 'FastStepHook' in map(type_name, cfg.get('custom_hooks') or [])
+    graphs = any(type_name(hook) == 'FastStepHook' and hook.get('cuda_graph', True)
+                 for hook in cfg.get('custom_hooks') or [])
     if torch.cuda.is_available() and not graphs:
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')

@@ -80,6 +80,12 @@ def test_throughput_counts_images(run):
         assert 0 < speed < 1e6
 
 
+def test_photographs_are_trained_on_each_way(run):
+    from benchmarks import bench_gpu
+    rows = cells(bench_gpu.photographs(bench_gpu.Options(tiny=True)))
+    assert [float(row[1].replace(',', '')) > 0 for row in rows[1:4]] == [True] * 3
+
+
 @pytest.mark.gpu
 def test_gpu_tables(run, capsys):
     assert run.main(['gpu', '--tiny']) == 0

@@ -22,9 +22,12 @@ def test_amp_knows_the_wrapper_by_any_name(monkeypatch, wrapper):
     assert cfg.optim_wrapper == dict(type='mmips.BFloat16OptimWrapper')
     # Nor do CUDA graphs take a loss scaler.
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
-    cfg = Config(dict(optim_wrapper=wrapper, custom_hooks=[dict(type='mmips.FastStepHook')]))
-    switches.use_amp(cfg)
-    assert cfg.optim_wrapper == dict(type='mmips.BFloat16OptimWrapper')
+    for graph, kind in ({}, 'mmips.BFloat16OptimWrapper'), (dict(cuda_graph=False), (
+            'AmpOptimWrapper')):
+        cfg = Config(dict(optim_wrapper=wrapper, custom_hooks=[
+            dict(type='mmips.FastStepHook', **graph)]))
+        switches.use_amp(cfg)
+        assert cfg.optim_wrapper.type == kind
 
 
 @pytest.mark.parametrize('switch, cfg, words', [
