@@ -31,7 +31,8 @@ class BFloat16OptimWrapper(OptimWrapper):
         super().__init__(*args, **kwargs)
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
         able = (torch.cuda.is_bf16_supported() if self.device == 'cuda' else
-                torch.cpu._is_avx512_bf16_supported())
+                # torch 2.1 cannot tell.
+                getattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)())
         if not able:
             raise UserError('optim_wrapper.type=mmips.BFloat16OptimWrapper: this '
                             f'{self.device} has no bfloat16 arithmetic. Write '
