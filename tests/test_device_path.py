@@ -4,9 +4,9 @@ import os
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from conftest import StopAt
 from helpers.configs import load
+from helpers.two_processes import in_two_processes
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -133,27 +133,18 @@ class SeenPairs(Hook):
         self.pairs += zip(numbers[0::2], numbers[1::2])
 
 
-def train_one_of_two(rank, folder):
-    torch.set_num_threads(1)
-    os.environ['LOCAL_RANK'] = str(rank)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def train_one_of_two(folder):
     runner = make(folder / 'two', crop_padding=2, launcher='pytorch', **{
         'train_cfg.max_epochs': 1, 'model_wrapper_cfg': dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)})
     runner.register_hook(seen := SeenPairs())
     runner.train()
-    torch.save((seen.pairs, dict(runner.model.module.named_parameters())), folder / f'{rank}.pt')
-    torch.distributed.destroy_process_group()
+    return seen.pairs, dict(runner.model.module.named_parameters())
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
 def test_two_processes_share_out_the_pairs(tmp_path):
-    context = mp.start_processes(train_one_of_two, (tmp_path, ), 2, join=False,
-                                 start_method='fork')
-    while not context.join(100):
-        pass
-    (first, weights), (second, others) = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
+    (first, weights), (second, others) = in_two_processes(train_one_of_two, tmp_path)
     assert all(torch.equal(value, others[key]) for key, value in weights.items())
     # Every image is a query once, on one of the two.
     assert sorted(query for query, _ in first + second) == list(range(40))

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from helpers.methods import METHODS
+from helpers.two_processes import in_two_processes
 from helpers.two_steps import tiny_runner
 from mmpretrain.registry import MODELS
 
@@ -48,12 +48,9 @@ def test_resumes_in_the_same_bits_and_is_published_as_a_plain_network(make_runne
                                     for key, value in publish.select(state).items()})
 
 
-def train_all(rank, folder, npz):
+def train_all(folder, npz):
     """One of two processes: every method, an epoch each."""
-    torch.set_num_threads(1)
-    os.environ.update(MMIPS_NPZ=npz, LOCAL_RANK=str(rank))
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    os.environ['MMIPS_NPZ'] = str(npz)
     found = {}
     for number, (method, (name, settings)) in enumerate(METHODS.items()):
         runner = tiny_runner(name, f'{folder}/{number}', **{
@@ -62,18 +59,12 @@ def train_all(rank, folder, npz):
                                       broadcast_buffers=False), **settings})
         runner.train()
         found[method] = dict(runner.model.module.named_parameters()), memories(runner)
-    torch.save(found, f'{folder}/rank{rank}.pt')
-    torch.distributed.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope='module')
 def two_ranks(tmp_path_factory, tiny_npz):
-    folder = tmp_path_factory.mktemp('two_ranks')
-    context = mp.start_processes(train_all, (str(folder), str(tiny_npz)), 2, join=False,
-                                 start_method='fork')
-    while not context.join(300):
-        pass
-    return [torch.load(folder / f'rank{rank}.pt', weights_only=False) for rank in range(2)]
+    return in_two_processes(train_all, tmp_path_factory.mktemp('two_ranks'), tiny_npz)
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')

@@ -111,6 +111,9 @@ def test_other_classes_and_names_are_refused(pack, folder, capsys, tmp_path):
     with pytest.raises(SystemExit):
         pack([str(folder), '--out', 'x.npy'])
     assert '--out must end in .npz, got x.npy' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        pack(['nowhere', '--out', 'x.npz'])
+    assert 'nowhere is no folder, and no config, which ends in .py' in capsys.readouterr().err
 
 
 def test_it_trains_with_the_images_on_the_device(pack, folder, train, scalars, monkeypatch):

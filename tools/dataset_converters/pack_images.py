@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.errors import UserError
 from mmips.runs import cli, files
 
 
@@ -61,6 +62,9 @@ def _find_splits(args: argparse.Namespace) -> dict[str, dict]:
         return {name: dict(type='mmips.ImageFolder', data_root=args.source, split=split)
                 for name, split in (('train', 'train'), ('test', 'val'))}
     from mmips.config import loading, sources
+    if not args.source.endswith('.py'):
+        raise UserError(f'{args.source} is no folder, and no config, which ends in .py: correct '
+                        'the path.')
     cfg = loading.load_config(args.source, args.cfg_options)
     fields = tuple(filter(cfg.get, ('train_dataloader', 'val_dataloader', 'test_dataloader')))
     sources.check_paths(cfg, fields)

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
+from helpers.two_processes import in_two_processes
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS as ROOT
@@ -72,20 +72,15 @@ def test_a_sample_takes_only_its_own_scores_along():
 CASES = ('mixed', 'one class, all right', 'all wrong')
 
 
-def work(rank, folder):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def work(folder):
     indices = list(DefaultSampler(range(SAMPLES), shuffle=False))
     found = [evaluate(indices, 5, SAMPLES, case, collect_dir=f'{folder}/collect{number}')
              for number, case in enumerate(CASES)]
-    torch.save((indices, found), f'{folder}/{rank}.pt')
-    torch.distributed.destroy_process_group()
+    return indices, found
 
 
 def test_padded_samples_of_several_processes_do_not_count(tmp_path):
-    mp.start_processes(work, (str(tmp_path), ), 2, start_method='fork')
-    shares = [torch.load(tmp_path / f'{rank}.pt', weights_only=False) for rank in range(2)]
+    shares = in_two_processes(work, tmp_path)
     # Two shares of 19, of 37 images: the first one is there twice.
     seen = sorted(i for indices, _ in shares for i in indices)
     assert seen == sorted([*range(SAMPLES), 0])

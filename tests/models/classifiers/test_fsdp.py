@@ -3,7 +3,7 @@ import os
 
 import pytest
 import torch
-import torch.multiprocessing as mp
+from helpers.two_processes import in_two_processes
 from helpers.two_steps import Notes, tiny_runner
 from mmengine.runner import FlexibleRunner
 from mmpretrain.registry import MODELS
@@ -43,31 +43,24 @@ def train(folder, **options):
     return notes.losses
 
 
-def train_all(rank, folder, npz):
+def train_all(folder, npz):
     """One of two processes: every way, and FSDP once more from the weights of another."""
-    torch.set_num_threads(1)
-    os.environ.update(MMIPS_NPZ=npz, LOCAL_RANK=str(rank), RANK=str(rank), WORLD_SIZE='2')
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    os.environ['MMIPS_NPZ'] = str(npz)
     first = f'{folder}/Runner/epoch_2.pth'
     found = {way: train(f'{folder}/{way}', **options) for way, options in WAYS.items()}
-    torch.save(found, f'{folder}/rank{rank}.pt')
     init = dict(type='Pretrained', checkpoint=first, prefix='backbone.')
     for name, given in (('loaded', {'load_from': first}), ('pretrained', {
             'model.backbone.init_cfg': init,
             'custom_hooks': [dict(type='mmips.CheckPretrained')]})):
         train(f'{folder}/{name}', **{'optim_wrapper.optimizer.lr': 0., **given},
               **WAYS['FSDPStrategy'])
-    torch.distributed.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory, tiny_npz):
     folder = tmp_path_factory.mktemp('ways')
-    context = mp.start_processes(train_all, (str(folder), str(tiny_npz)), 2, join=False,
-                                 start_method='fork')
-    while not context.join(100):
-        pass
+    in_two_processes(train_all, folder, tiny_npz)
     return folder
 
 
