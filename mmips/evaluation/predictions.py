@@ -153,10 +153,10 @@ def load_classifier_config(request: Request, pictures: bool = True) -> Any:
     """
     cfg = load_split_config(request, 'mmpretrain')
     dataset = cfg[f'{request.split}_dataloader'].dataset
-    if pictures and sources.type_name(dataset) == 'EncodedImages':
-        raise UserError(f'{request.config} hands files to its data preprocessor, but here images '
-                        'are needed before it. Give the config with an ordinary data set (for '
-                        'x-decode.py x.py): the checkpoints are the same.')
+    if pictures and sources.type_name(dataset) in ('EncodedImages', 'ImagesOnDevice'):
+        raise UserError(f'{request.config} hands whole batches to its data preprocessor, but here '
+                        'single images are needed before it. Give the config with an ordinary '
+                        'data set (for x-device.py x.py): the checkpoints are the same.')
     for node in (cfg.model.get('train_cfg'), cfg.model.get('data_preprocessor'),
                  cfg.get('data_preprocessor')):
         for key in ('augments', 'batch_augments'):

@@ -139,6 +139,9 @@ def test_the_data_is_looked_through_and_pairs_are_drawn(options, capsys, monkeyp
     'visualization/compare_cam.py', 'visualization/predictive_distribution.py'])
 def test_tools_that_want_pictures_name_the_other_config(tool, options, capsys, tmp_path):
     (tmp_path / 'x.pth').touch()
-    with pytest.raises(SystemExit):
-        load_tool(tool).main([CONFIG, 'x.pth', '--out', 'o', '--cfg-options', *options])
-    assert f'{CONFIG} hands files to its data preprocessor' in capsys.readouterr().err
+    for config, given in ((CONFIG, ['--cfg-options', *options]),
+                          ('ips/resnet-s_hard_digits-device.py', [])):
+        with pytest.raises(SystemExit):
+            load_tool(tool).main([config, 'x.pth', '--out', 'o', *given])
+        said = capsys.readouterr().err
+        assert f'{config} hands whole batches' in said and '(for x-device.py x.py)' in said

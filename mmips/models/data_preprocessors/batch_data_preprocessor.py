@@ -55,7 +55,7 @@ class BatchDataPreprocessor(ClsDataPreprocessor):
             dict: ``inputs``, float32, channels last in memory, and ``data_samples``, with scores
             if there are augments.
         """
-        samples = data['data_samples']
+        samples = data.get('data_samples')
         if not isinstance(samples, BatchSamples):
             return super().forward(data, training)
         inputs = self._normalize(self.make_images(data, training))
