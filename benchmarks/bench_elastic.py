@@ -1,6 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """A run of several processes, killed and started again by itself, beside one that is left alone."""
 import os
+import random
+import socket
 import subprocess
 import tempfile
 import time
@@ -56,6 +58,15 @@ def run(options: Options) -> list[str]:
                   'end', ['processes killed', 's', 's for each restart'], rows)]
 
 
+def _free_port() -> int:
+    """One that no outgoing connection is given by Linux, which takes them from 32768 on."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(('127.0.0.1', port)):
+                return port
+    raise RuntimeError('No port between 20000 and 32000 is free.')
+
+
 def _train(folder: Path, processes: int, epochs: int, kills: int) -> tuple[float, dict]:
     """Seconds of the wall clock, and the last weights."""
     folder.mkdir()
@@ -64,11 +75,14 @@ def _train(folder: Path, processes: int, epochs: int, kills: int) -> tuple[float
         base=mmips.cfg('ips/resnet-s_ips_digits.py'), epochs=epochs))
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
         [str(folder), os.environ.get('PYTHONPATH', '')]), 'KILLS': str(kills),
-        'MAX_RESTARTS': str(kills), 'PORT': str(29600 + os.getpid() % 10_000),
-        'CUDA_VISIBLE_DEVICES': '-1'}
+        # Two to spare: on a busy machine another program may take a port that torch has chosen.
+        'MAX_RESTARTS': str(kills + 2), 'PORT': str(_free_port()), 'CUDA_VISIBLE_DEVICES': '-1'}
     start = time.perf_counter()
-    subprocess.run(['bash', str(_TOOL), 'c.py', str(processes), '--work-dir', 'w', '--resume'],
-                   cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
+    done = subprocess.run(
+        ['bash', str(_TOOL), 'c.py', str(processes), '--work-dir', 'w', '--resume'], cwd=folder,
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seconds = time.perf_counter() - start
+    if done.returncode:
+        raise RuntimeError(f'{_TOOL.name} ended with status {done.returncode}:\n'
+                           f'{done.stderr[-4000:]}')
     return seconds, torch.load(folder / f'w/epoch_{epochs}.pth', weights_only=False)['state_dict']
