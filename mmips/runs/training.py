@@ -82,6 +82,7 @@ def label_backends(cfg: Any, sweep: str, recipe: str, seed: int) -> None:
 
 def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[str]) -> dict:
     from mmips.engine.first_steps import explained_first_steps
+    from mmips.engine.hooks.monitor import bare_model
     start, path, checkpoint = time.time(), folder / 'scores.json', last_checkpoint(folder)
     resumed = dict(resume=True, load_from=str(checkpoint)) if checkpoint else dict(resume=False)
     # mmengine keeps loggers by a name with the second in it: a quick run would get a closed one.
@@ -98,7 +99,9 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
     scores = read_results(path)
     epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
               runner.max_epochs]
-    per_epoch = len(runner.train_dataloader.sampler)
+    # Some classifiers mix images of their own.
+    per_epoch = len(runner.train_dataloader.sampler) * getattr(
+        bare_model(runner), 'images_per_input', 1)
     metrics = {split: _evaluate(runner, cfg, split, metric) for split in evaluate}
     return dict(
         seed=seed, epochs=runner.max_epochs, images=[epoch * per_epoch for epoch in epochs],

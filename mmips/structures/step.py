@@ -1,4 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,18 +17,32 @@ class Step:
     Args:
         logits (Tensor): Of every image, (N, K).
         target (Tensor): Labels (N,), or scores (N, K) where batch augments are set.
-        features (tuple[Tensor, ...]): What the backbone gave. Default: none.
+        features (tuple[Tensor, ...]): What the neck gave, of which the head takes the last,
+            (N, D); the backbone's maps where there is no neck. Default: none.
+        maps (tuple[Tensor, ...]): What the backbone gave, one a stage of its ``out_indices``,
+            (N, C, H, W) each of a convolutional network. Default: none.
         sample_idx (Tensor, optional): The data set's own number of every image, int64 (N,) on
             the CPU. Default: None, where the data set gives none.
         epoch (int): From 0. Default: 0.
         max_epochs (int): Of the whole run; 0 where it is not known. Default: 0.
+        classify (Callable, optional): The network's own head: logits (M, K) of any features
+            (M, D). Default: None.
+        teacher (Step, optional): The same images seen by a teacher, detached. Default: None.
     """
     logits: Tensor
     target: Tensor
     features: tuple[Any, ...] = ()
+    maps: tuple[Any, ...] = ()
     sample_idx: Tensor | None = None
     epoch: int = 0
     max_epochs: int = 0
+    classify: Callable[[Tensor], Tensor] | None = None
+    teacher: Step | None = None
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels (N,); of scores the class with the highest."""
+        return self.target if self.target.ndim == 1 else self.target.argmax(1)
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:
@@ -37,6 +54,7 @@ class Step:
         """Which pairs have one label, bool (P,) on the device of ``target``."""
         return pairs_match(self.target)
 
-    def detach(self) -> 'Step':
-        """Without gradients, and without features, which would hold memory to the next step."""
-        return replace(self, logits=self.logits.detach(), features=())
+    def detach(self) -> Step:
+        """Without gradients, and without all that would hold memory to the next step."""
+        return replace(self, logits=self.logits.detach(), features=(), maps=(), classify=None,
+                       teacher=None)

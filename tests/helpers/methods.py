@@ -11,21 +11,17 @@ IPS, HARD = 'ips/resnet-s_ips_npz.py', 'ips/resnet-s_hard_npz.py'
 class ClassMeans(Memory):
     """A target that remembers: the mean prediction of every class, and which images it saw."""
 
-    def __init__(self, num_classes, num_images):
-        super().__init__()
-        self.register_buffer('sums', torch.eye(num_classes), persistent=False)
-        self.register_buffer('seen', torch.zeros(num_images, dtype=torch.int64), persistent=False)
+    def plan(self, num_images, num_classes, batch_size):
+        return dict(sums=torch.empty(num_classes, num_classes, device='meta'),
+                    seen=torch.empty(num_images, dtype=torch.int64, device='meta'))
 
     def update(self, step):
-        self.sums.index_add_(0, labels_of(step), step.logits.softmax(1))
+        self.sums.index_add_(0, step.labels, step.logits.softmax(1))
         self.seen.index_add_(0, step.sample_idx, torch.ones_like(step.sample_idx))
 
     def forward(self, step):
-        return (self.sums / self.sums.sum(1, keepdim=True))[labels_of(step)]
-
-
-def labels_of(step):
-    return step.target if step.target.ndim == 1 else step.target.argmax(1)
+        sums = self.sums + torch.eye(len(self.sums))
+        return (sums / sums.sum(1, keepdim=True))[step.labels]
 
 
 #: Name of a method -> config and options. A new method is one more row.
@@ -40,6 +36,6 @@ METHODS = {
     'hard label, whole batches': ('ips/resnet-s_hard_npz-device.py', {}),
     'IPS, whole batches': ('ips/resnet-s_ips_npz-device.py', {}),
     'a target that remembers': (IPS, {
-        'model.target': dict(type='mmips.ClassMeans', num_classes=4, num_images=24),
+        'model.target': dict(type='mmips.ClassMeans'),
         'custom_hooks': [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]}),
 }

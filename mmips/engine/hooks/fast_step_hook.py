@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmips.engine.hooks.monitor import ModelHook, bare_model
 from mmips.errors import UserError
-from mmips.models.memory import find_memories
+from mmips.models.losses import PairKLLoss
 from mmips.registry import HOOKS
 from mmips.structures.batch_samples import BatchSamples
 
@@ -69,8 +69,10 @@ def _check(runner: Runner, inner: Any) -> None:
             hasattr(wrapper, 'loss_scaler'),
         'no hook that watches the optimizer, such as GradientMonitor':
             getattr(getattr(wrapper, 'optimizer', None), '_optimizer_step_pre_hooks', None),
-        'a model without target or memory':
-            getattr(inner, 'target', None) is not None or list(find_memories(inner)),
+        'an ordinary classifier, or pairs with mmips.PairKLLoss and no target':
+            getattr(inner, 'target', None) is not None
+            or type(getattr(inner, 'distill', None)) not in (type(None), PairKLLoss)
+            or getattr(inner, 'images_per_input', 1) != 1,
     }
     wrong = [reason for reason, broken in reasons.items() if broken]
     if wrong:

@@ -1,10 +1,13 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import os
 from typing import Any
 
-from mmengine.dist import all_reduce, get_world_size
+import torch
+from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmips.datasets.sample_numbers import count_numbers
 from mmips.errors import UserError
 from mmips.models.memory import Memory, find_memories
 from mmips.registry import HOOKS
@@ -18,14 +21,15 @@ KEY = 'mmips_memory'
 class MemoryHook(ModelHook):
     """Keep what a method remembers: see :class:`mmips.models.memory.Memory`.
 
-    Says its size before training; hands every step to the memories; makes all ranks remember the
-    same at the end of each epoch, by adding up what each has changed since the last; saves it
-    under ``mmips_memory`` of training checkpoints and restores it from there, so that a resumed run
-    goes on as one that was never interrupted. A checkpoint saved inside an epoch of several
-    ranks has what the first of them remembers.
+    Says its size and makes room for it before training; hands every step to the memories; makes
+    all ranks remember the same at the end of each epoch, by adding up what each has changed since
+    the last; saves it under ``mmips_memory`` of training checkpoints and restores it from there, so
+    that a resumed run goes on as one that was never interrupted. A checkpoint saved inside an epoch
+    of several ranks has what the first of them remembers.
 
     Raises:
-        UserError: At the start of training, for a model that remembers nothing; on loading a
+        UserError: At the start of training, for a model that remembers nothing, more than is free
+            on its device, or single images of a dataset that does not number them; on loading a
             checkpoint to resume from, if it lacks a memory or has one of another shape.
     """
 
@@ -33,20 +37,38 @@ class MemoryHook(ModelHook):
     priority = 'NORMAL'
 
     def before_run(self, runner: Runner) -> None:
-        """Find the memories before a checkpoint is loaded."""
+        """Make room before a checkpoint is loaded."""
         super().before_run(runner)
         self._memories: dict[str, Memory] = dict(find_memories(bare_model(runner)))
         self._common: dict[str, Tensor] = {}
+        self._of_ranks: dict[str, Tensor] = {}
+        if self in runner.hooks:  # Not in a rehearsal.
+            self._make_room(runner)
+
+    def _make_room(self, runner: Runner) -> None:
+        model, loader = bare_model(runner), runner.train_dataloader
+        if not self._memories:
+            raise UserError(f'MemoryHook found nothing that {type(model).__name__} remembers. '
+                            'Remove the hook.')
+        number = count_numbers(loader.dataset)
+        planned = {name: memory.plan(number, model.head.num_classes, loader.batch_size)
+                   for name, memory in self._memories.items()}
+        sizes = ', '.join(f'{name}.{key} {tuple(tensor.shape)}' for name, plan in planned.items()
+                          for key, tensor in plan.items())
+        # Several ranks compare with a copy.
+        need = (1 + (get_world_size() > 1)) * sum(
+            tensor.nbytes for plan in planned.values() for tensor in plan.values())
+        device = next(model.parameters()).device
+        text = f'Remembered beside the weights: {sizes}; {need / 2**20:.1f} MiB a process'
+        if need > (free := free_bytes(device)):
+            raise UserError(f'{text}, but {free / 2**20:.1f} MiB are there on {device}. Take a '
+                            'method that remembers classes instead of images, or fewer images.')
+        runner.logger.info(f'{text}.')
+        for name, memory in self._memories.items():
+            memory.allocate(planned[name], device)
 
     def before_train(self, runner: Runner) -> None:
-        """Say the size."""
-        buffers = self._buffers()
-        if not buffers:
-            raise UserError(f'MemoryHook found nothing that {type(runner.model).__name__} '
-                            'remembers. Remove the hook.')
-        sizes = ', '.join(f'{name} {tuple(buffer.shape)}' for name, buffer in buffers.items())
-        total = sum(buffer.nbytes for buffer in buffers.values()) / 2**20
-        runner.logger.info(f'Remembered beside the weights: {sizes}; {total:.1f} MiB a process.')
+        """What all ranks have in common."""
         self._common = self._copy()
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -62,31 +84,48 @@ class MemoryHook(ModelHook):
             change = buffers[name] - common
             all_reduce(change)
             buffers[name].copy_(common + change)
+        for memory in self._memories.values():
+            memory.end_epoch()
         self._common = self._copy()
+        # All ranks have to take part, and the first alone saves.
+        self._of_ranks = {name: torch.stack(all_gather(buffer)).cpu()
+                          for name, buffer in self._buffers(shared=False).items()}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the memories into the checkpoint."""
-        checkpoint[KEY] = {name: buffer.cpu().clone()
-                           for name, buffer in self._buffers().items()}
+        checkpoint[KEY] = {
+            **{name: buffer.cpu().clone() for name, buffer in self._buffers().items()},
+            **{name: self._of_ranks[name] if get_world_size() > 1 and name in self._of_ranks
+               else buffer.cpu().clone().expand(get_world_size(), *buffer.shape)
+               for name, buffer in self._buffers(shared=False).items()}}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take them out of one to resume from; one to start from has none."""
         if not runner._resume:
             return
         saved = checkpoint.get(KEY, {})
-        for name, buffer in self._buffers().items():
+        own = self._buffers(shared=False)
+        for name, buffer in {**self._buffers(), **own}.items():
+            shape = (get_world_size(), *buffer.shape) if name in own else tuple(buffer.shape)
             found = tuple(saved[name].shape) if name in saved else 'nothing'
-            if found != tuple(buffer.shape):
+            if found != shape:
                 raise UserError(f'The checkpoint remembers {found} for {name}, but the model '
-                                f'{tuple(buffer.shape)}: resume from one of the same config and '
-                                'data, or start anew.')
-            buffer.copy_(saved[name])
+                                f'{shape}: resume from one of the same config, data and number of '
+                                'processes, or start anew.')
+            buffer.copy_(saved[name][get_rank()] if name in own else saved[name])
 
-    def _buffers(self) -> dict[str, Tensor]:
+    def _buffers(self, shared: bool = True) -> dict[str, Tensor]:
         return {f'{name}.{key}': buffer for name, memory in self._memories.items()
-                for key, buffer in memory.remembered().items()}
+                if memory.shared == shared for key, buffer in memory.remembered().items()}
 
     def _copy(self) -> dict[str, Tensor]:
         # Only several ranks have anything to compare with.
         return {name: buffer.clone() for name, buffer in self._buffers().items()
                 if get_world_size() > 1}
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a GPU, or all that this machine has."""
+    if device.type == 'cuda':
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')

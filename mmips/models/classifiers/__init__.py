@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from .base_distill_classifier import BaseDistillClassifier
+from .distill_classifier import DistillClassifier
 from .self_distill_classifier import SelfDistillClassifier
 
-__all__ = ['BaseDistillClassifier', 'SelfDistillClassifier']
+__all__ = ['BaseDistillClassifier', 'DistillClassifier', 'SelfDistillClassifier']

@@ -8,22 +8,45 @@ from mmpretrain.models import ClsHead, DeiTClsHead, EfficientFormerClsHead, Imag
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmips.errors import UserError
+from mmips.registry import MODELS
 from mmips.structures import Step
 from mmips.structures.batch_samples import BatchSamples
 
 
 class BaseDistillClassifier(ImageClassifier):
-    """What our classifiers share: a head with a plain loss, and the Step of each batch.
+    """What our classifiers share: the loss gamma * CE + alpha * distill, and the Step of a batch.
 
     Prediction, features and the checkpoint are ``ImageClassifier``'s. The last step is left,
     detached, in ``last_step``: hooks read it, so that a model without hooks counts nothing.
 
+    Args:
+        *args: As ``ImageClassifier``.
+        alpha (float): Weight of ``distill``. Default: 1.
+        gamma (float): Weight of the cross entropy. Default: 1.
+        distill (dict, optional): Config of a loss, a module that makes a scalar of a
+            :class:`mmips.structures.Step`. Default: None, cross entropy alone.
+        target (dict, optional): Config of a module that makes soft labels (N, K) of a Step,
+            which then take the labels' place in the cross entropy. Default: None.
+        **kwargs: As ``ImageClassifier``.
+
     Raises:
+        ValueError: For negative weights.
         TypeError: For a head that does not classify by logits and a loss on them.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    #: Images that are seen for each that the data loader gives.
+    images_per_input = 1
+
+    def __init__(self, *args: Any, alpha: float = 1.0, gamma: float = 1.0,
+                 distill: dict | None = None, target: dict | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if alpha < 0 or gamma < 0:
+            raise ValueError('alpha and gamma weigh losses and cannot be negative, but got '
+                             f'alpha={alpha}, gamma={gamma}.')
+        self.alpha, self.gamma = alpha, gamma
+        self.distill = None if distill is None else MODELS.build(distill)
+        self.target = None if target is None else MODELS.build(target)
         #: The last training step, detached; None before the first.
         self.last_step: Step | None = None
         head = self.head
@@ -39,22 +62,75 @@ class BaseDistillClassifier(ImageClassifier):
                       logger='current')
             head.cal_acc = False
 
-    @torch.compiler.disable
-    def make_step(self, logits: Tensor, data_samples: Sequence[DataSample],
-                  features: tuple = ()) -> Step:
-        """The Step of a batch; ``logits`` (N, K), one sample an image."""
-        numbers = (data_samples.sample_idx if isinstance(data_samples, BatchSamples) else
-                   [sample.get('sample_idx') for sample in data_samples])
+    def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
+        """Compute the losses of a batch.
+
+        Args:
+            inputs (Tensor): Images (N, C, H, W).
+            data_samples (Sequence[DataSample]): Their labels, or scores where batch augments are
+                set.
+
+        Returns:
+            dict[str, Tensor]: ``loss_ce``, ``loss_kd`` (both weighted; the latter only with
+            ``distill``) and what else the head reports.
+
+        Raises:
+            UserError: Without a head.
+        """
+        if not self.with_head:
+            raise UserError(f'{type(self).__name__} learns from logits, but model.head is None, '
+                            "for features alone: write head=dict(type='LinearClsHead', ...).")
+        step = self.make_step(self.forward_maps(inputs), data_samples)
+        losses = self.cross_entropy(step, data_samples)
+        if self.distill is not None:
+            # Skipped rather than multiplied by 0, where an overflow would become NaN.
+            losses['loss_kd'] = (self.alpha * self.distill(step) if self.alpha else
+                                 step.logits.new_zeros(()))
+        self.leave(step)
+        return losses
+
+    def forward_maps(self, inputs: Tensor) -> tuple:
+        """What the backbone gives of all images: (N, C, H, W) for each of its ``out_indices``."""
+        return self.extract_feat(inputs, stage='backbone')
+
+    def cross_entropy(self, step: Step, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
+        """``loss_ce``, and the head's accuracies."""
+        if not self.gamma:
+            return dict(loss_ce=step.logits.new_zeros(()))
+        target = step.target if self.target is None else self.target(step)
+        return self._head_loss(step.logits, target, data_samples)
+
+    def _head_loss(self, logits: Tensor, target: Tensor, data_samples: Sequence[DataSample]
+                   ) -> dict[str, Tensor]:
+        # The head makes its target of the samples, one by one: only where it needs them.
+        losses = (self.head._get_loss(logits, data_samples)
+                  if self.head.cal_acc and self.target is None else
+                  dict(loss=self.head.loss_module(logits, target, avg_factor=len(logits))))
+        losses['loss_ce'] = self.gamma * losses.pop('loss')
+        return losses
+
+    def make_step(self, maps: tuple, data_samples: Sequence[DataSample]) -> Step:
+        """The Step of a batch of which the backbone gave ``maps``."""
+        features = self.neck(maps) if self.with_neck else maps
+        features = features if isinstance(features, tuple) else (features, )
         # mmengine's RuntimeInfoHook keeps the progress.
         hub = MessageHub.get_current_instance()
-        return Step(logits, stack_targets(data_samples), features,
-                    None if None in numbers else torch.tensor(numbers),
-                    hub.get_info('epoch', 0), hub.get_info('max_epochs', 0))
+        return Step(self.head(features), stack_targets(data_samples), features, maps,
+                    sample_numbers(data_samples), hub.get_info('epoch', 0),
+                    hub.get_info('max_epochs', 0), lambda pooled: self.head((pooled, )))
 
     @torch.compiler.disable
     def leave(self, step: Step) -> None:
         """Leave the step behind for the hooks."""
         self.last_step = step.detach()
+
+
+@torch.compiler.disable
+def sample_numbers(data_samples: Sequence[DataSample]) -> Tensor | None:
+    """The data set's own number of every image, int64 (N,) on the CPU; None where it has none."""
+    numbers = (data_samples.sample_idx if isinstance(data_samples, BatchSamples) else
+               [sample.get('sample_idx') for sample in data_samples])
+    return None if None in numbers else torch.tensor(numbers)
 
 
 def takes_plain_loss(head: Any) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmips.errors import UserError
 from mmips.registry import MODELS
-from mmips.structures import Step, check_even, join_pairs, pairs_match, split_pairs
+from mmips.structures import check_even, join_pairs, pairs_match, split_pairs
 
 from .base_distill_classifier import BaseDistillClassifier, stack_targets
 
@@ -40,12 +40,15 @@ class SelfDistillClassifier(BaseDistillClassifier):
         joint_forward (bool): One forward of all 2P images, or one for the queries and one
             for the partners, which gives each half its own BatchNorm statistics.
             Default: True (inferred).
+        partner_grad (bool): If False, the backbone's forward of the partners is made without
+            gradient (CS-KD, with ``detach='partner'`` in ``distill``). Default: True.
         allow_mismatch (bool): Accept pairs of different labels in the first step, for
             pairings of your own that are meant to hold some. Default: False.
         **kwargs: As ``ImageClassifier``.
 
     Raises:
-        ValueError: For negative weights or an unknown ``ce_on``.
+        ValueError: For negative weights, an unknown ``ce_on``, and ``partner_grad=False`` with
+            a loss on the partners or a joint forward.
         TypeError: For a head that does not classify by logits and a loss on them; a model without
             one gives features.
     """
@@ -58,29 +61,28 @@ class SelfDistillClassifier(BaseDistillClassifier):
                  target: dict | None = None,
                  ce_on: str = 'both',
                  joint_forward: bool = True,
+                 partner_grad: bool = True,
                  allow_mismatch: bool = False,
                  **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if alpha < 0 or gamma < 0:
-            raise ValueError('alpha and gamma weigh losses and cannot be negative, but got '
-                             f'alpha={alpha}, gamma={gamma}.')
+        super().__init__(*args, alpha=alpha, gamma=gamma, target=target,
+                         distill=distill or dict(type='mmips.PairKLLoss'), **kwargs)
         if ce_on not in ('both', 'query'):
             raise ValueError(f"ce_on must be 'both' or 'query', but got {ce_on!r}.")
-        self.alpha = alpha
-        self.gamma = gamma
-        self.distill = MODELS.build(distill or dict(type='mmips.PairKLLoss'))
-        self.target = None if target is None else MODELS.build(target)
+        if not partner_grad and (joint_forward or ce_on == 'both'):
+            raise ValueError('partner_grad=False leaves the partners without gradient, so they '
+                             "need a forward of their own, joint_forward=False, and ce_on='query'.")
         self.ce_on = ce_on
         self.joint_forward = joint_forward
+        self.partner_grad = partner_grad
         self.allow_mismatch = allow_mismatch
         self._checked = False
 
-    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
         """Compute the losses of a batch of pairs (IPS, Eq. 1 to 3).
 
         Args:
             inputs (Tensor): Images (2P, C, H, W), pairs interleaved.
-            data_samples (list[DataSample]): Their labels, or scores where batch augments
+            data_samples (Sequence[DataSample]): Their labels, or scores where batch augments
                 are set.
 
         Returns:
@@ -91,41 +93,27 @@ class SelfDistillClassifier(BaseDistillClassifier):
             UserError: For an odd batch, and without a head; in the first step also for pairs
                 whose labels differ, unless ``allow_mismatch``.
         """
-        if not self.with_head:
-            raise UserError('SelfDistillClassifier learns from logits, but model.head is None, '
-                            "for features alone: write head=dict(type='LinearClsHead', ...).")
         check_even(len(inputs))
         if not self._checked:
             self._check_pairs(pairs_match(stack_targets(data_samples)))
-        logits, features = self._forward_pairs(inputs)
-        step = self.make_step(logits, data_samples, features)
-        losses = self._cross_entropy(step, data_samples)
-        # Skipped rather than multiplied by 0, where an overflow would become NaN.
-        losses['loss_kd'] = (self.alpha * self.distill(step) if self.alpha else
-                             losses['loss_ce'].new_zeros(()))
-        self.leave(step)
-        return losses
+        return super().loss(inputs, data_samples)
 
-    def _forward_pairs(self, inputs: Tensor) -> tuple[Tensor, tuple]:
-        """Logits of all images, and the features where they come from one forward."""
+    def forward_maps(self, inputs: Tensor) -> tuple:
+        """Of one forward of all images, or of one for the queries and one for the partners."""
         if self.joint_forward:
-            features = self.extract_feat(inputs)
-            return self.head(features), features
-        return join_pairs(*(self.head(self.extract_feat(half))
-                            for half in split_pairs(inputs))), ()
+            return super().forward_maps(inputs)
+        query, partner = split_pairs(inputs)
+        query_maps = super().forward_maps(query)
+        with torch.set_grad_enabled(self.partner_grad and torch.is_grad_enabled()):
+            partner_maps = super().forward_maps(partner)
+        return tuple(map(join_pairs, query_maps, partner_maps))
 
-    def _cross_entropy(self, step: Step, data_samples: Sequence[DataSample]) -> dict:
-        logits = step.logits
-        target = step.target if self.target is None else self.target(step)
+    def _head_loss(self, logits: Tensor, target: Tensor, data_samples: Sequence[DataSample]
+                   ) -> dict[str, Tensor]:
         if self.ce_on == 'query':
             logits, target = split_pairs(logits)[0], split_pairs(target)[0]
             data_samples = split_pairs(data_samples)[0]
-        # The head makes its target of the samples, one by one: only where it needs them.
-        losses = (self.head._get_loss(logits, data_samples)
-                  if self.head.cal_acc and self.target is None else
-                  dict(loss=self.head.loss_module(logits, target, avg_factor=len(logits))))
-        losses['loss_ce'] = self.gamma * losses.pop('loss')
-        return losses
+        return super()._head_loss(logits, target, data_samples)
 
     @torch.compiler.disable
     def _check_pairs(self, matched: Tensor) -> None:

@@ -71,8 +71,8 @@ def test_graphed_steps_train_as_ordinary_ones(make_runner, npz, monkeypatch):
 
 @pytest.mark.parametrize('options, message', [
     ({'optim_wrapper.accumulative_counts': 2}, 'without accumulated gradients'),
-    ({'model.target': dict(type='mmips.ClassMeans', num_classes=4, num_images=24)},
-     'without target or memory'),
+    ({'model.target': dict(type='mmips.ClassMeans')},
+     'and no target'),
     ({}, 'without a loss scaler, which is mmips.BFloat16OptimWrapper. Change that or write')])
 def test_what_a_graph_would_leave_out_is_refused(make_runner, npz, options, message, monkeypatch):
     """Before training."""

@@ -6,21 +6,47 @@ import torch
 from helpers.methods import METHODS, ClassMeans
 from torch import nn
 
+from mmips.datasets.whole_batch_dataset import WholeBatchDataset
 from mmips.engine.hooks import MemoryHook
 from mmips.errors import UserError
 from mmips.models.memory import Memory
 from mmips.structures import Step
 
 
+def start(hook, *parts, images=6):
+    model = nn.Module()
+    model.weight = nn.Parameter(torch.zeros(1))
+    model.head = SimpleNamespace(num_classes=4)
+    model.parts = nn.ModuleList(parts)
+    model.last_step = Step(torch.eye(4), torch.arange(4), sample_idx=torch.tensor([0, 1, 2, 5]))
+    runner = SimpleNamespace(
+        model=model, _resume=True, hooks=[hook], logger=SimpleNamespace(info=print),
+        train_dataloader=SimpleNamespace(dataset=Numbered(images), batch_size=4))
+    hook.before_run(runner)
+    return hook, runner, *parts
+
+
+class Numbered(WholeBatchDataset):
+    """So many images, numbered."""
+
+    def __init__(self, images):
+        self._labels = range(images)
+
+
+class LastLogits(Memory):
+    """What every rank remembers for itself: its last batch."""
+    shared = False
+
+    def plan(self, num_images, num_classes, batch_size):
+        return dict(logits=torch.empty(batch_size, num_classes, device='meta'))
+
+    def update(self, step):
+        self.logits.copy_(step.logits)
+
+
 @pytest.fixture
 def hook():
-    model = nn.Module()
-    model.target = ClassMeans(4, 6)
-    model.last_step = Step(torch.eye(4), torch.arange(4), sample_idx=torch.tensor([0, 1, 2, 5]))
-    runner = SimpleNamespace(model=model, _resume=True)
-    memory = MemoryHook()
-    memory.before_run(runner)
-    return memory, runner
+    return start(MemoryHook(), ClassMeans())
 
 
 def test_says_its_size_and_keeps_it_out_of_the_state_dict(make_runner, caplog):
@@ -35,47 +61,71 @@ def test_says_its_size_and_keeps_it_out_of_the_state_dict(make_runner, caplog):
 
 
 def test_a_checkpoint_brings_the_memory_back(hook):
-    memory, runner = hook
+    memory, runner, means = hook
     memory.after_train_iter(runner)
     checkpoint = {}
     memory.before_save_checkpoint(runner, checkpoint)
-    assert runner.model.target.seen.tolist() == [1, 1, 1, 0, 0, 1]
-    runner.model.target.seen.zero_()
+    assert means.seen.tolist() == [1, 1, 1, 0, 0, 1]
+    means.seen.zero_()
     runner._resume = False  # load_from: weights alone
     memory.after_load_checkpoint(runner, {})
-    assert runner.model.target.seen.sum() == 0
+    assert means.seen.sum() == 0
     runner._resume = True
     memory.after_load_checkpoint(runner, checkpoint)
-    assert runner.model.target.seen.tolist() == [1, 1, 1, 0, 0, 1]
+    assert means.seen.tolist() == [1, 1, 1, 0, 0, 1]
 
 
 def test_ranks_add_up_what_each_has_changed(hook, monkeypatch):
-    memory, runner = hook
+    memory, runner, means = hook
     monkeypatch.setattr('mmips.engine.hooks.memory_hook.get_world_size', lambda: 2)
     monkeypatch.setattr('mmips.engine.hooks.memory_hook.all_reduce',
                         lambda change: change.add_(1))
-    runner.logger = SimpleNamespace(info=print)
     memory.before_train(runner)
     memory.after_train_iter(runner)
     memory.after_train_epoch(runner)
-    assert runner.model.target.seen.tolist() == [2, 2, 2, 1, 1, 2]
-    assert runner.model.target.sums.sum() == pytest.approx(4 + 4 + 16)
+    assert means.seen.tolist() == [2, 2, 2, 1, 1, 2]
+    assert means.sums.sum() == pytest.approx(4 + 16)
 
 
 @pytest.mark.parametrize('saved, told', [
-    ({}, 'remembers nothing for target.sums'),
-    ({'target.sums': torch.zeros(9, 9)}, r'remembers \(9, 9\) for target.sums')])
+    ({}, 'remembers nothing for parts.0.sums'),
+    ({'parts.0.sums': torch.zeros(9, 9)}, r'remembers \(9, 9\) for parts.0.sums')])
 def test_refuses_to_resume_without_its_memory(hook, saved, told):
-    memory, runner = hook
+    memory, runner, _ = hook
     with pytest.raises(UserError, match=told):
         memory.after_load_checkpoint(runner, dict(mmips_memory=saved))
 
 
+def test_every_rank_keeps_what_it_alone_remembers(monkeypatch):
+    hook, runner, last = start(MemoryHook(), LastLogits())
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.get_world_size', lambda: 2)
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.all_gather',
+                        lambda buffer: [buffer, 2 * buffer])
+    hook.before_train(runner)
+    hook.after_train_iter(runner)
+    hook.after_train_epoch(runner)
+    hook.before_save_checkpoint(runner, checkpoint := {})
+    assert torch.equal(last.logits, torch.eye(4))
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.get_rank', lambda: 1)
+    hook.after_load_checkpoint(runner, checkpoint)
+    assert torch.equal(last.logits, 2 * torch.eye(4))
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.get_world_size', lambda: 3)
+    with pytest.raises(UserError, match=r'\(2, 4, 4\) for parts.0.logits, but the model \(3, 4, 4'):
+        hook.after_load_checkpoint(runner, checkpoint)
+
+
+def test_refuses_more_than_there_is():
+    with pytest.raises(UserError, match=r'0.seen \(10000000000000,\); 76293945.* MiB a process,'
+                       ' but .* MiB are there on cpu'):
+        start(MemoryHook(), ClassMeans(), images=10**13)
+
+
 def test_refuses_a_model_that_remembers_nothing():
-    runner = SimpleNamespace(model=nn.Linear(1, 1))
-    memory = MemoryHook()
-    memory.before_run(runner)
-    with pytest.raises(UserError, match='found nothing that Linear remembers. Remove the hook'):
-        memory.before_train(runner)
-    with pytest.raises(NotImplementedError, match='Memory must say what it remembers'):
-        Memory().update(None)
+    with pytest.raises(UserError, match='found nothing that Module remembers. Remove the hook'):
+        start(MemoryHook())
+    for work, told in ((lambda: Memory().update(None), 'must remember steps'),
+                       (lambda: Memory().plan(1, 1, 1), 'must say what it remembers')):
+        with pytest.raises(NotImplementedError, match=told):
+            work()
+    with pytest.raises(UserError, match='ClassMeans remembers, but nothing keeps its memory'):
+        ClassMeans()(None)
