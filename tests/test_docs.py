@@ -151,12 +151,13 @@ def test_config_is_a_lab_note(config):
     assert all((ROOT / config).with_name(name).exists() for name in others)
 
 
-@pytest.mark.parametrize('folder', sorted({Path(config).parent.as_posix() for config in CONFIGS}))
+@pytest.mark.parametrize('folder', sorted({'/'.join(Path(config).parts[:2]) for config in CONFIGS}))
 def test_readme_and_metafile_list_every_config(folder):
-    names = {Path(config).name for config in CONFIGS if config.startswith(f'{folder}/')}
+    names = {Path(config).relative_to(folder).as_posix() for config in CONFIGS
+             if config.startswith(f'{folder}/')}
     readme = read(f'{folder}/README.md')
     assert {name for name in names if f']({name})' not in readme} == set()
-    entries = [Path(entry['Config']).name
+    entries = [Path(entry['Config']).relative_to(folder).as_posix()
                for entry in yaml.safe_load(read(f'{folder}/metafile.yml'))['Models']]
     assert sorted(entries) == sorted(names)
 

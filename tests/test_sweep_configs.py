@@ -43,7 +43,7 @@ def on_arrays(path):
 
 
 def short(path):
-    return '/'.join(Path(path).parts[-2:])
+    return Path(path).relative_to(ROOT / 'configs').as_posix()
 
 
 def is_number(key, value):

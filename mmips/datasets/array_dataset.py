@@ -39,6 +39,7 @@ class ArrayDataset(BaseArrayDataset):
         max_classes: Keep the classes 0 to ``max_classes - 1``. Defaults to None (all).
         per_class: Keep at most so many images of each class. Defaults to None (all).
         subset_seed: Seed to draw the ``per_class`` images. Defaults to None (the first ones).
+        rest: Keep what ``per_class`` would leave out instead. Defaults to False.
         data_root: Folder that the files are relative to. Defaults to ''.
         **kwargs: Other arguments of mmpretrain's ``BaseDataset``, such as ``classes``.
 
@@ -60,6 +61,7 @@ class ArrayDataset(BaseArrayDataset):
                  max_classes: int | None = None,
                  per_class: int | None = None,
                  subset_seed: int | None = None,
+                 rest: bool = False,
                  data_root: str = '',
                  **kwargs: Any) -> None:
         pair = bool(images and labels and not ann_file)
@@ -74,7 +76,7 @@ class ArrayDataset(BaseArrayDataset):
         self.images_file, self.labels_file = images, labels
         self.images_key, self.labels_key, self.classes_key = images_key, labels_key, classes_key
         self.index_range, self.max_classes = index_range, max_classes
-        self.per_class, self.subset_seed = per_class, subset_seed
+        self.per_class, self.subset_seed, self.rest = per_class, subset_seed, rest
         super().__init__(ann_file, data_root=osp.expanduser(data_root), **kwargs)
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +116,8 @@ class ArrayDataset(BaseArrayDataset):
             if self._metainfo.get('classes') is not None:
                 self._metainfo['classes'] = tuple(self._metainfo['classes'][:self.max_classes])
         if self.per_class is not None:
-            rows = rows[_pick_per_class(labels[rows], self.per_class, self.subset_seed)]
+            kept = _pick_per_class(labels[rows], self.per_class, self.subset_seed)
+            rows = np.delete(rows, kept) if self.rest else rows[kept]
         return rows
 
     def _join(self, path: str) -> str:

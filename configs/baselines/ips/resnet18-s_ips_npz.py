@@ -1,0 +1,17 @@
+"""IPS on small images from any ``.npz`` file, to stand beside the other methods.
+
+Paper: none.
+Command: MMIPS_NPZ=data/cifar100.npz python tools/train.py configs/baselines/ips/resnet18-s_ips_npz.py
+Cost: 40 epochs x 2N images, as many as 80 epochs of hard label, 64 (32 pairs) a step.
+"""
+_base_ = '../hard/resnet18-s_hard_npz.py'
+
+model = dict(
+    type='mmips.SelfDistillClassifier',
+    train_cfg=dict(augments=[
+        dict(type='mmips.IntraClassPatchSwap', grid_size=4, prob=0.5)]))
+train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler', epoch='queries'))
+param_scheduler = dict(milestones=[25, 30, 35])
+train_cfg = dict(max_epochs=40, val_interval=40)
+default_hooks = dict(checkpoint=dict(interval=10))
+custom_hooks = [*_base_.custom_hooks, dict(type='mmips.SelfDistillMonitor')]
