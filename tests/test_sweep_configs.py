@@ -43,7 +43,7 @@ def on_arrays(path):
 
 
 def short(path):
-    return Path(path).relative_to(ROOT / 'configs').as_posix()
+    return Path(path).as_posix().rpartition('configs/')[2]
 
 
 def is_number(key, value):

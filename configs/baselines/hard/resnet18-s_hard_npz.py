@@ -5,7 +5,7 @@ training images that MMIPS_PER_CLASS leaves out are tested on beside the test im
 makes the test five times as large for CIFAR-100's 500 images a class and 100 of them.
 
 Paper: none.
-Command: MMIPS_NPZ=data/cifar100.npz python tools/train.py configs/baselines/hard/resnet18-s_hard_npz.py
+Command: python tools/train.py configs/baselines/hard/resnet18-s_hard_npz.py
 Cost: 80 epochs x N images, 64 a step, in whole batches on the device.
 """
 _base_ = [

@@ -1,7 +1,7 @@
 """IPS on small images from any ``.npz`` file, to stand beside the other methods.
 
 Paper: none.
-Command: MMIPS_NPZ=data/cifar100.npz python tools/train.py configs/baselines/ips/resnet18-s_ips_npz.py
+Command: python tools/train.py configs/baselines/ips/resnet18-s_ips_npz.py
 Cost: 40 epochs x 2N images, as many as 80 epochs of hard label, 64 (32 pairs) a step.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
