@@ -42,4 +42,5 @@ METHODS = {
         'custom_hooks': [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]}),
     'label smoothing over the others': ('baselines/ls/resnet18-s_ls_npz.py', FOUR),
     'DisturbLabel': ('baselines/disturb/resnet18-s_disturb_npz.py', FOUR),
+    'TF-KD': ('baselines/tfkd/resnet18-s_tfkd_npz.py', FOUR),
 }
