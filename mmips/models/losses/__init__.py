@@ -1,4 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from .pair_kl_loss import PairKLLoss
+from .virtual_teacher_loss import VirtualTeacherLoss
 
-__all__ = ['PairKLLoss']
+__all__ = ['PairKLLoss', 'VirtualTeacherLoss']
