@@ -40,4 +40,5 @@ METHODS = {
         'custom_hooks': [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]}),
     'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', {'model.head.in_channels': 32}),
     'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', {'model.head.in_channels': 32}),
+    'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
 }

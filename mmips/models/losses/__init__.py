@@ -1,4 +1,5 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from .ddgsd_loss import DDGSDLoss
 from .pair_kl_loss import PairKLLoss
 
-__all__ = ['PairKLLoss']
+__all__ = ['DDGSDLoss', 'PairKLLoss']
