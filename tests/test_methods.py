@@ -16,10 +16,10 @@ from mmips.runs import publish
 every_method = pytest.mark.parametrize('method', METHODS)
 
 
-def memories(runner):
+def memories(runner, shared=(True, False)):
     model = getattr(runner.model, 'module', runner.model)
     return {f'{name}.{key}': buffer for name, memory in find_memories(model)
-            for key, buffer in memory.remembered().items()}
+            if memory.shared in shared for key, buffer in memory.remembered().items()}
 
 
 @every_method
@@ -60,7 +60,7 @@ def train_all(folder, npz):
             'model_wrapper_cfg': dict(type='MMDistributedDataParallel', device_ids=None,
                                       broadcast_buffers=False), **settings})
         runner.train()
-        found[method] = dict(runner.model.module.named_parameters()), memories(runner)
+        found[method] = dict(runner.model.module.named_parameters()), memories(runner, [True])
     return found
 
 

@@ -43,4 +43,7 @@ METHODS = {
     'label smoothing over the others': ('baselines/ls/resnet18-s_ls_npz.py', FOUR),
     'DisturbLabel': ('baselines/disturb/resnet18-s_disturb_npz.py', FOUR),
     'TF-KD': ('baselines/tfkd/resnet18-s_tfkd_npz.py', FOUR),
+    'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', {'model.head.in_channels': 32}),
+    'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', {'model.head.in_channels': 32}),
+    'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
 }
