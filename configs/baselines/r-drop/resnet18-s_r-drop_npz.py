@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/r-drop/resnet18-s_r-drop_npz.py
-Cost: 40 epochs x 2N images, as many as 80 epochs of hard label, 32 images twice a step.
+Cost: 60 epochs x 2N images, as many as 120 epochs of hard label, 32 images twice a step.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
 
@@ -11,6 +11,6 @@ model = dict(
     distill=dict(type='mmips.PairKLLoss', temperature=1.))
 train_dataloader = dict(
     sampler=dict(type='mmips.PairedClassSampler', partner='self', epoch='queries'))
-param_scheduler = dict(milestones=[25, 30, 35])
-train_cfg = dict(max_epochs=40, val_interval=40)
-default_hooks = dict(checkpoint=dict(interval=10))
+param_scheduler = dict(milestones=[38, 45, 53])
+train_cfg = dict(max_epochs=60, val_interval=15)
+default_hooks = dict(checkpoint=dict(interval=15))
