@@ -188,6 +188,19 @@ def test_every_config_stops_where_its_loss_is_nan(name):
         hook['type'] for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()] if hook]
 
 
+@pytest.mark.parametrize('data', ['voc12aug', 'cityscapes'])
+def test_paper_configs_train_as_the_recipe_they_name_and_test_whole_images(data):
+    """Scaled and mirrored crops without colour jitter."""
+    cfg = load(f'seg/deeplabv3plus_r50_ips_{data}.py')
+    train, test = ([[step.type for step in part.pipeline]
+                    for _, part in iter_datasets(cfg[field].dataset, '')] for field in FIELDS[:2])
+    assert {*map(tuple, train)} == {(
+        'LoadImageFromFile', 'LoadAnnotations', 'RandomResize', 'RandomCrop', 'RandomFlip',
+        'PackSegInputs')}
+    assert test == [['LoadImageFromFile', 'Resize', 'LoadAnnotations', 'PackSegInputs']]
+    assert cfg.crop_size == (513, 513)
+
+
 @pytest.mark.parametrize('name', IPS)
 def test_decay_is_as_long_as_published(name):
     # Epochs or, where the papers count them, steps of the whole decay; SSD warms up for two.
