@@ -43,4 +43,5 @@ METHODS = {
     'label smoothing over the others': ('baselines/ls/resnet18-s_ls_npz.py', FOUR),
     'DisturbLabel': ('baselines/disturb/resnet18-s_disturb_npz.py', FOUR),
     'TF-KD': ('baselines/tfkd/resnet18-s_tfkd_npz.py', FOUR),
+    'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
 }

@@ -1,0 +1,4 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from .online_label_smoothing import OnlineLabelSmoothing
+
+__all__ = ['OnlineLabelSmoothing']
