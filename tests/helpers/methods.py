@@ -44,4 +44,5 @@ METHODS = {
     'DisturbLabel': ('baselines/disturb/resnet18-s_disturb_npz.py', FOUR),
     'TF-KD': ('baselines/tfkd/resnet18-s_tfkd_npz.py', FOUR),
     'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
+    'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
 }
