@@ -35,6 +35,17 @@ class Memory(nn.Module):
     def end_epoch(self) -> None:
         """What is left to do when all ranks remember the same; by default nothing."""
 
+    def images(self, step: Step) -> Tensor:
+        """Number of every image of a step, int64 (N,) on the device of its logits.
+
+        Raises:
+            UserError: Where the data set's numbers did not reach the model.
+        """
+        if step.sample_idx is None:
+            raise UserError(f'{type(self).__name__} remembers single images, but the batch has no '
+                            "sample_idx: leave it in PackInputs, meta_keys=('sample_idx', ...).")
+        return step.sample_idx.to(step.logits.device, non_blocking=True)
+
     def allocate(self, planned: dict[str, Tensor], device: torch.device) -> None:
         """Make the buffers of :meth:`plan`."""
         for name, tensor in planned.items():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmips.structures.pairs import pairs_match, split_pairs
@@ -43,6 +44,12 @@ class Step:
     def labels(self) -> Tensor:
         """Labels (N,); of scores the class with the highest."""
         return self.target if self.target.ndim == 1 else self.target.argmax(1)
+
+    @property
+    def scores(self) -> Tensor:
+        """Scores (N, K), float32; of labels one-hot."""
+        return (self.target.float() if self.target.ndim == 2 else
+                F.one_hot(self.target, self.logits.shape[1]).float())
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:

@@ -46,4 +46,6 @@ METHODS = {
     'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', {'model.head.in_channels': 32}),
     'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', {'model.head.in_channels': 32}),
     'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
+    'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
+    'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
 }
