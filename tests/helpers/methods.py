@@ -41,4 +41,7 @@ METHODS = {
     'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', {'model.head.in_channels': 32}),
     'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', {'model.head.in_channels': 32}),
     'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
+    'DLB': ('baselines/dlb/resnet18-s_dlb_npz.py', {
+        'model.head.in_channels': 32, 'train_dataloader.batch_size': 16,
+        'train_dataloader.sampler.batch_size': 16}),
 }

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from .ddgsd_loss import DDGSDLoss
+from .last_batch_loss import LastBatchLoss
 from .pair_kl_loss import PairKLLoss
 
-__all__ = ['DDGSDLoss', 'PairKLLoss']
+__all__ = ['DDGSDLoss', 'LastBatchLoss', 'PairKLLoss']
