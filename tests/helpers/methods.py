@@ -48,4 +48,7 @@ METHODS = {
     'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
     'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
     'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
+    'DLB': ('baselines/dlb/resnet18-s_dlb_npz.py', {
+        'model.head.in_channels': 32, 'train_dataloader.batch_size': 16,
+        'train_dataloader.sampler.batch_size': 16}),
 }
