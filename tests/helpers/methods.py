@@ -6,6 +6,9 @@ from mmips.registry import MODELS
 
 IPS, HARD = 'ips/resnet-s_ips_npz.py', 'ips/resnet-s_hard_npz.py'
 
+#: Of a tiny network of four stages.
+FOUR = {'model.head.in_channels': 32}
+
 
 @MODELS.register_module()
 class ClassMeans(Memory):
@@ -38,4 +41,5 @@ METHODS = {
     'a target that remembers': (IPS, {
         'model.target': dict(type='mmips.ClassMeans'),
         'custom_hooks': [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]}),
+    'KD': ('baselines/kd/resnet18-s_kd_npz.py', FOUR),
 }
