@@ -1,9 +1,8 @@
-"""Every config with a teacher is right for its checks, and takes two steps with a narrow one."""
+"""Every config with a teacher is right for its checks, and takes a step with a narrow one."""
 import pytest
 import torch
 from helpers.configs import load, names
 from helpers.teachers import use_teacher
-from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -16,7 +15,7 @@ CONFIGS = names(*(f'baselines/{folder}' for folder in ('kd', 'at', 'sp', 'rkd', 
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_takes_two_steps(name, npz):
+def test_takes_a_step(name, npz):
     init_default_scope('mmpretrain')
     cfg = load(name)
     assert [*part_mistakes(cfg), *metric_mistakes(cfg), *name_warnings(cfg)] == []
@@ -26,16 +25,13 @@ def test_takes_two_steps(name, npz):
     model.init_weights()
     for _, memory in find_memories(model):
         memory.allocate(memory.plan(100, cfg.model.head.num_classes, 4), torch.device('cpu'))
-    before = [part.clone() for part in model.parameters()]
     samples = [DataSample().set_gt_label(number // 2) for number in range(4)]
     for number, sample in enumerate(samples):
         sample.set_metainfo(dict(sample_idx=number))
     size = 64 if 'in1k' in name else 32
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 1e-3))
-    for _ in range(2):  # A residual branch that starts at zero learns from the second on.
-        losses = model.train_step(dict(inputs=torch.randint(256, (4, 3, size, size)),
-                                       data_samples=samples), wrapper)
-    assert set(losses) == {'loss', 'loss_ce', 'loss_kd'}
+    data = dict(inputs=torch.randint(256, (4, 3, size, size)), data_samples=samples)
+    losses = model.loss(**model.data_preprocessor(data, True))
+    assert set(losses) == {'loss_ce', 'loss_kd'}
+    sum(losses.values()).backward()
     assert all(torch.isfinite(value) and value > 0 for value in losses.values())
-    changed = [not torch.equal(*pair) for pair in zip(before, model.parameters())]
-    assert sum(changed) > 0.9 * len(changed)
+    assert all(torch.isfinite(part.grad).all() for part in model.parameters())

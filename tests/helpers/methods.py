@@ -42,4 +42,7 @@ METHODS = {
         'model.target': dict(type='mmips.ClassMeans'),
         'custom_hooks': [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]}),
     'KD': ('baselines/kd/resnet18-s_kd_npz.py', FOUR),
+    'AT': ('baselines/at/resnet18-s_at_npz.py', FOUR),
+    'SP': ('baselines/sp/resnet18-s_sp_npz.py', FOUR),
+    'RKD': ('baselines/rkd/resnet18-s_rkd_npz.py', FOUR),
 }
