@@ -2,6 +2,7 @@
 import pytest
 import torch
 from helpers.configs import load, names
+from helpers.labels import Labels
 from helpers.teachers import use_teacher
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -25,6 +26,7 @@ def test_takes_a_step(name, npz):
     model.init_weights()
     for _, memory in find_memories(model):
         memory.allocate(memory.plan(100, cfg.model.head.num_classes, 4), torch.device('cpu'))
+        memory.know(Labels([0, 0, 1, 1] * 25))
     samples = [DataSample().set_gt_label(number // 2) for number in range(4)]
     for number, sample in enumerate(samples):
         sample.set_metainfo(dict(sample_idx=number))

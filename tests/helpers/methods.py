@@ -45,4 +45,5 @@ METHODS = {
     'AT': ('baselines/at/resnet18-s_at_npz.py', FOUR),
     'SP': ('baselines/sp/resnet18-s_sp_npz.py', FOUR),
     'RKD': ('baselines/rkd/resnet18-s_rkd_npz.py', FOUR),
+    'CRD': ('baselines/crd/resnet18-s_crd_npz.py', {**FOUR, 'model.distill.in_channels': 32}),
 }
