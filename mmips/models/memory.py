@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,9 @@ class Memory(nn.Module):
         """Make the buffers of :meth:`plan`."""
         for name, tensor in planned.items():
             self.register_buffer(name, torch.zeros_like(tensor, device=device), persistent=False)
+
+    def know(self, dataset: Any) -> None:
+        """What there is to know of the training data before the first step; by default nothing."""
 
     def remembered(self) -> dict[str, Tensor]:
         """The non-persistent buffers of this module alone, by name."""

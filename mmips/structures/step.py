@@ -8,6 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmips.errors import UserError
 from mmips.structures.pairs import pairs_match, split_pairs
 
 
@@ -60,6 +61,15 @@ class Step:
     def matched(self) -> Tensor:
         """Which pairs have one label, bool (P,) on the device of ``target``."""
         return pairs_match(self.target)
+
+    @property
+    def taught(self) -> Step:
+        """``teacher``; a UserError where there is none."""
+        if self.teacher is None:
+            raise UserError('This loss learns from a teacher, but the model has none. Write model='
+                            "dict(type='mmips.TeacherDistillClassifier', teacher=dict(config=..., "
+                            'checkpoint=...)).')
+        return self.teacher
 
     def detach(self) -> Step:
         """Without gradients, and without all that would hold memory to the next step."""
