@@ -5,7 +5,7 @@ classes and images.
 
 Paper: none.
 Command: python tools/train.py configs/baselines/crd/resnet18-s_crd_npz.py
-Cost: 80 epochs x N images, 64 a step; each goes through the teacher too, without gradient. Two
+Cost: 120 epochs x N images, 64 a step; each goes through the teacher too, without gradient. Two
 N x 128 memories beside the network.
 """
 _base_ = '../kd/resnet18-s_kd_npz.py'

@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/dlb/resnet18-s_dlb_npz.py
-Cost: 40 epochs x 2N images, as many as 80 epochs of hard label; 32 new images and the 32 of the
+Cost: 60 epochs x 2N images, as many as 120 epochs of hard label; 32 new images and the 32 of the
 step before a step.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
@@ -14,9 +14,9 @@ model = dict(
     allow_mismatch=True)
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='mmips.OverlappingBatchSampler', batch_size=64))
-param_scheduler = dict(milestones=[25, 30, 35])
-train_cfg = dict(max_epochs=40, val_interval=40)
-default_hooks = dict(checkpoint=dict(interval=10))
+param_scheduler = dict(milestones=[38, 45, 53])
+train_cfg = dict(max_epochs=60, val_interval=15)
+default_hooks = dict(checkpoint=dict(interval=15))
 custom_hooks = [
     dict(type='mmips.EpochSeedHook'),
     dict(type='mmips.MemoryHook'),

@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/hard/resnet18-s2_hard_npz.py
-Cost: 80 epochs x N images, 64 a step; 2.8 M parameters, four times the arithmetic of resnet18-s.
+Cost: 120 epochs x N images, 64 a step; 2.8 M parameters, four times the arithmetic of resnet18-s.
 """
 _base_ = 'resnet18-s_hard_npz.py'
 

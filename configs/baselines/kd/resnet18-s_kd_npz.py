@@ -5,7 +5,7 @@ classes and images.
 
 Paper: none.
 Command: python tools/train.py configs/baselines/kd/resnet18-s_kd_npz.py
-Cost: 80 epochs x N images, 64 a step; each goes through the teacher too, without gradient.
+Cost: 120 epochs x N images, 64 a step; each goes through the teacher too, without gradient.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
 

@@ -5,7 +5,7 @@ classes and images.
 
 Paper: none.
 Command: python tools/train.py configs/baselines/rkd/resnet18-s_rkd_npz.py
-Cost: 80 epochs x N images, 64 a step; each goes through the teacher too, without gradient.
+Cost: 120 epochs x N images, 64 a step; each goes through the teacher too, without gradient.
 """
 _base_ = '../kd/resnet18-s_kd_npz.py'
 
