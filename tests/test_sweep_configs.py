@@ -9,11 +9,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers.configs import ROOT, load
 from helpers.two_steps import check_two_steps, use_arrays, write_npz
 
+from mmips.registry import DATA_SAMPLERS, MODELS
 from mmips.runs import sweep_checks
 from mmips.runs.fingerprints import fingerprint
 from mmips.runs.sweep_file import read_sweep
@@ -112,10 +114,28 @@ def test_table_10_has_the_safety_metrics(name, tmp_path):
         assert {'safety/aurc', 'safety/fpr95', 'safety/ece', 'safety/brier'} <= set(scores)
 
 
+class Labels:
+    """A data set of 20 classes, as large as the small sweeps are meant for."""
+
+    def __len__(self):
+        return 2_000
+
+    def get_gt_labels(self):
+        return np.arange(len(self)) % 20
+
+
 def images_seen(cfg):
     """Images of a training in units of the data set's size."""
-    return cfg.train_cfg.max_epochs * (2 if cfg.train_dataloader.sampler.get('epoch') == 'queries'
-                                       else 1)
+    sampler = DATA_SAMPLERS.build(dict(cfg.train_dataloader.sampler), default_args=dict(
+        dataset=Labels(), seed=0))
+    times = cfg.train_dataloader.dataset.get('times', 1)
+    # What samplers leave out, less than a batch an epoch, is no matter.
+    return round(cfg.train_cfg.max_epochs * times * images_per_input(cfg) * len(sampler)
+                 / len(sampler.dataset))
+
+
+def images_per_input(cfg):
+    return getattr(MODELS.get(cfg.model.type), 'images_per_input', 1)
 
 
 @pytest.mark.parametrize('name', [name for name in SWEEPS if name not in PAPER])
@@ -123,7 +143,7 @@ def test_small_recipes_see_as_many_images_in_as_many_steps(name):
     seen = set()
     for each in sweep(name).recipes:
         cfg = config_of(each)
-        seen.add((images_seen(cfg), cfg.train_dataloader.batch_size))
+        seen.add((images_seen(cfg), cfg.train_dataloader.batch_size * images_per_input(cfg)))
         epochs, cuts = cfg.train_cfg.max_epochs, cfg.param_scheduler.get('milestones', [])
         # Half an epoch is as near as whole ones come.
         assert [cut / epochs for cut in cuts] == pytest.approx(

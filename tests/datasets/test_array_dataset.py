@@ -70,6 +70,10 @@ def test_first_images_of_the_first_classes(npz):
     # A small class gives all it has.
     assert np.bincount(ArrayDataset(npz, per_class=4).get_gt_labels()).tolist() == [4, 3, 3]
     assert numbers(ArrayDataset(npz, index_range=(3, 7))) == [3, 4, 5, 6]
+    # The two parts are the whole.
+    rest = ArrayDataset(npz, max_classes=2, per_class=2, rest=True)
+    assert not set(numbers(rest)) & set(numbers(dataset))
+    assert sorted(numbers(rest) + numbers(dataset)) == numbers(ArrayDataset(npz, max_classes=2))
 
 
 def test_seeded_subset(tmp_path):

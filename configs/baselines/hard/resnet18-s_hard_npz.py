@@ -26,5 +26,5 @@ globals().update(on_device(_base_))
 model = dict(head=dict(num_classes=_base_.num_classes))
 # lr cut tenfold at 62.5, 75 and 87.5 % of the run.
 param_scheduler = dict(milestones=[50, 60, 70])
-train_cfg = dict(max_epochs=80, val_interval=80)
+train_cfg = dict(max_epochs=80, val_interval=20)
 default_hooks.update(logger=dict(interval=100), checkpoint=dict(interval=20, max_keep_ckpts=1))

@@ -12,6 +12,6 @@ model = dict(
         dict(type='mmips.IntraClassPatchSwap', grid_size=4, prob=0.5)]))
 train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler', epoch='queries'))
 param_scheduler = dict(milestones=[25, 30, 35])
-train_cfg = dict(max_epochs=40, val_interval=40)
+train_cfg = dict(max_epochs=40, val_interval=10)
 default_hooks = dict(checkpoint=dict(interval=10))
 custom_hooks = [*_base_.custom_hooks, dict(type='mmips.SelfDistillMonitor')]
