@@ -151,6 +151,8 @@ def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
             table.header.append(_heading(sweep, column, quantity) if title else
                                 headings.get(quantity, quantity))
             table.rows = [[*row, text] for row, text in zip(table.rows, found)]
+        if not table.bold:
+            table.rows = [row for row in table.rows if any(row[table.labels:])]
         yield table
 
 
