@@ -5,6 +5,8 @@ from mmips.models.memory import Memory
 from mmips.registry import MODELS
 
 IPS, HARD = 'ips/resnet-s_ips_npz.py', 'ips/resnet-s_hard_npz.py'
+#: What a network of four stages needs beside the tiny runner's options.
+FOUR = {'model.head.in_channels': 32}
 
 
 @MODELS.register_module()
@@ -38,4 +40,10 @@ METHODS = {
     'a target that remembers': (IPS, {
         'model.target': dict(type='mmips.ClassMeans'),
         'custom_hooks': [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]}),
+    'label smoothing over the others': ('baselines/ls/resnet18-s_ls_npz.py', FOUR),
+    'DisturbLabel': ('baselines/disturb/resnet18-s_disturb_npz.py', FOUR),
+    'TF-KD': ('baselines/tfkd/resnet18-s_tfkd_npz.py', FOUR),
+    'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', {'model.head.in_channels': 32}),
+    'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', {'model.head.in_channels': 32}),
+    'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
 }

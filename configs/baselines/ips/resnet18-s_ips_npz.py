@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/ips/resnet18-s_ips_npz.py
-Cost: 40 epochs x 2N images, as many as 80 epochs of hard label, 64 (32 pairs) a step.
+Cost: 60 epochs x 2N images, as many as 120 epochs of hard label, 64 (32 pairs) a step.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
 
@@ -11,7 +11,7 @@ model = dict(
     train_cfg=dict(augments=[
         dict(type='mmips.IntraClassPatchSwap', grid_size=4, prob=0.5)]))
 train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler', epoch='queries'))
-param_scheduler = dict(milestones=[25, 30, 35])
-train_cfg = dict(max_epochs=40, val_interval=10)
-default_hooks = dict(checkpoint=dict(interval=10))
+param_scheduler = dict(milestones=[38, 45, 53])
+train_cfg = dict(max_epochs=60, val_interval=15)
+default_hooks = dict(checkpoint=dict(interval=15))
 custom_hooks = [*_base_.custom_hooks, dict(type='mmips.SelfDistillMonitor')]
