@@ -35,7 +35,8 @@ IPS = [name for name in CONFIGS if '_ips' in name]
 CIFAR = [name for name in CONFIGS if re.search('_cifar100(-noise)?\\.py$', name)]
 # Configs in which each part of any config is found, numbers aside.
 TRAINED = [f'ips/{stem}.py' for stem in (
-    'mobilenet-v2_ips_in1k', 'mvitv2-tiny_hard_in1k', 'resnet50_ips_in1k', 'resnet-s_hard_digits',
+    'mobilenet-v2_ips_in1k', 'mvitv2-tiny_hard_in1k', 'mvitv2-tiny_ips-mmpretrain_in1k',
+    'resnet50_ips_in1k', 'resnet-s_hard_digits',
     'resnet-s_hard_npz-noise', 'resnet-s_ips-prog_npz', 'resnet18-w16_hard_npz',
     'resnet50_ips_custom', 'resnet18_hard_cub', 'resnet18_ips_dogs', 'resnet18_ls_cifar100-noise',
     'resnet50_cutmix_cifar100', 'resnet50_cutout_cifar100', 'resnet50_mixup_cifar100',
@@ -60,7 +61,7 @@ def gpus(name):
 
 def twin(name):
     """The config without IPS that an IPS config is to be compared with."""
-    return re.sub(r'_ips[^_]*_', f'_{mixing(name) or "hard"}_', name)
+    return re.sub(r'_ips(-mmpretrain)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
 
 
 def mixing(name):
@@ -206,7 +207,10 @@ def test_every_config_resumes_exactly_and_scales_its_own_batch(name):
     assert cfg.randomness.seed == 0
     assert cfg.default_hooks.invalid_loss.type == 'mmips.CheckInvalidLoss'
     images = cfg.train_dataloader.batch_size * gpus(name)
-    assert cfg.auto_scale_lr.base_batch_size == images
+    if 'mvit' in name:  # Whose lr is mmpretrain's for 2,048 images, and is always scaled.
+        assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=2048)
+    else:
+        assert cfg.auto_scale_lr.base_batch_size == images
 
 
 @pytest.mark.parametrize('name', IPS)
@@ -226,6 +230,24 @@ def test_twin_differs_in_the_method_alone(name):
     assert {key: ips[key] for key in same} == {key: hard[key] for key in same}
     for part in ('backbone', 'neck', 'head'):
         assert ips['model'][part] == hard['model'][part]
+
+
+@pytest.mark.parametrize('method', ['hard', 'ips'])
+def test_mvit_is_plain_and_its_variant_augmented_as_mmpretrains(method):
+    plain = load(f'ips/mvitv2-tiny_{method}_in1k.py')
+    variant = load(f'ips/mvitv2-tiny_{method}-mmpretrain_in1k.py')
+    theirs = Config.fromstring("_base_ = 'mmpretrain::mvit/mvitv2-tiny_8xb256_in1k.py'", '.py')
+    assert variant.train_dataloader.dataset == theirs.train_dataloader.dataset
+    assert variant.model.head == theirs.model.head
+    assert variant.optim_wrapper == theirs.optim_wrapper
+    # The floor of the lr is the same part of it, whatever the lr is scaled to.
+    assert variant.param_scheduler[1].eta_min_ratio * theirs.optim_wrapper.optimizer.lr \
+        == pytest.approx(theirs.param_scheduler[1].eta_min)
+    assert [step.type for step in plain.train_dataloader.dataset.pipeline] == [
+        'LoadImageFromFile', 'RandomResizedCrop', 'RandomFlip', 'PackInputs']
+    variant.model.head.loss = dict(type='CrossEntropyLoss')
+    variant.train_pipeline = variant.train_dataloader.dataset.pipeline = plain.train_pipeline
+    assert variant.to_dict() == plain.to_dict()
 
 
 @pytest.mark.parametrize('first, second, change', [

@@ -114,6 +114,15 @@ def test_table_10_has_the_safety_metrics(name, tmp_path):
         assert {'safety/aurc', 'safety/fpr95', 'safety/ece', 'safety/brier'} <= set(scores)
 
 
+@pytest.mark.parametrize('name', ['fig10_cifar100', 'fig10_npz'])
+def test_figure_10_trains_once_without_a_swap(name):
+    """At p_r = 0 no grid makes a difference."""
+    models = [config_of(each).model for each in sweep(name).recipes]
+    weights = [(model.alpha, model.gamma) for model in models
+               if model.train_cfg.augments[0].prob == 0]
+    assert len(weights) == len({*weights}) == 9
+
+
 class Labels:
     """A data set of 20 classes, as large as the small sweeps are meant for."""
 

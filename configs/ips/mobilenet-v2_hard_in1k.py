@@ -3,9 +3,9 @@
 Paper: Table 2, 60.05 % top-1, 83.20 % top-5.
 Command: tools/dist_train.sh configs/ips/mobilenet-v2_hard_in1k.py 8
 Cost: 60 epochs x 1,281,167 images; 8 GPUs x 32 images = 256 a step.
-Differs from the paper: it states 60 epochs and no more. Optimiser, lr and decay are
-mmpretrain's, whose decay of 0.98 an epoch over 300 epochs is fitted into 60; expect
-a higher baseline than the paper's.
+Differs from the paper: it states 60 epochs and no more. Crop and flip are inferred;
+optimiser, lr and decay are mmpretrain's, whose decay of 0.98 an epoch over 300 epochs is
+fitted into 60; expect a higher baseline than the paper's.
 """
 _base_ = 'mmpretrain::mobilenet_v2/mobilenet-v2_8xb32_in1k.py'
 

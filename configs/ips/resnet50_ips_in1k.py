@@ -5,8 +5,9 @@ Command: tools/dist_train.sh configs/ips/resnet50_ips_in1k.py 8
 On one GPU: python tools/train.py configs/ips/resnet50_ips_in1k.py --auto-scale-lr
 Cost: 100 epochs x 2,562,334 images (2N), twice the twin's; 8 GPUs x 64 images (32
 pairs) = 512 a step, 5,005 steps an epoch, as many as the twin's.
-Differs from the paper: nothing known. Unknown: whether its batch of 256 counts pairs
-(taken here) or images, the constant prob (0.5) and the temperature (4).
+Differs from the paper: nothing known. Inferred: crop and flip, 2x2 as the number of cells.
+Unknown: whether its batch of 256 counts pairs (taken here) or images, the constant prob
+(0.5) and the temperature (4).
 Data: data/imagenet/{train,val}/<synset>/*.JPEG.
 """
 _base_ = 'resnet50_hard_in1k.py'

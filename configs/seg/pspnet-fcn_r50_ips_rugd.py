@@ -1,8 +1,9 @@
 """PSPNet head with a parallel FCN head on the IPS backbone, six coarse classes of RUGD.
 
 Paper: Table 8, 88.29 % mIoU, 95.42 % pixel accuracy. Stated: both heads, plain ResNet-50,
-lr 0.01, weight decay 5e-4, poly 0.9, 176,000 steps, batch 8, crop 300x375. That the FCN
-head reads the third stage and weighs 0.4 is mmseg's default (inferred), as is the momentum.
+lr 0.01, weight decay 5e-4, poly 0.9, 176,000 steps, batch 8. The crop is lost from the text:
+300x375 is inferred (docs/rugd.md). That the FCN head reads the third stage and weighs 0.4 is
+mmseg's default (inferred), as is the momentum.
 
 Data: python tools/misc/check_data.py configs/seg/pspnet-fcn_r50_ips_rugd.py
 Command: python tools/train.py configs/seg/pspnet-fcn_r50_ips_rugd.py
@@ -13,18 +14,10 @@ Checkpoint: that of configs/ips/resnet50_ips-4x4_in1k.py. Another one, such as t
 _base_ = [
     '../_base_/models/pspnet_r50-d8.py',
     '../_base_/datasets/rugd_coarse_300x375.py',
-    __import__('mmips').base('mmseg::_base_/schedules/schedule_160k.py'),
-    '../_base_/seg_runtime.py',
+    '../_base_/schedules/rugd_176k.py',
 ]
 
-max_iters = 176000
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=6),
     auxiliary_head=dict(num_classes=6))
-param_scheduler = [dict(
-    # The base decays to 1e-4; the paper names no floor.
-    type='PolyLR', power=0.9, eta_min=0, begin=0, end=max_iters, by_epoch=False)]
-train_cfg = dict(max_iters=max_iters, val_interval=8000)
-default_hooks = dict(checkpoint=dict(interval=8000, max_keep_ckpts=3, save_best='mIoU'))
-auto_scale_lr = dict(enable=False, base_batch_size=8)

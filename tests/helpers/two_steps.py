@@ -67,6 +67,8 @@ def shrink(cfg):
         for step in [*dataset.get('pipeline', []), cfg.get('data_preprocessor') or {}]:
             step.update({key: sizes[step[key]] for key in ('scale', 'crop_size', 'resize_edge')
                          if step.get(key) in sizes})
+    # Scaled to four images, an lr would be too small to move every weight.
+    cfg.get('auto_scale_lr', {}).update(enable=False)
     cfg.default_hooks.checkpoint = None
     cfg.train_cfg.val_interval = 1
     cfg.custom_hooks.append(dict(type=StopAfterTwoSteps))

@@ -1,4 +1,5 @@
-# mmseg's Cityscapes in epochs, at a short side of 513 pixels and in crops of 513.
+# mmseg's Cityscapes in epochs, at a short side of 513 pixels and in crops of 513. Training and
+# testing as in voc12aug_513.py, which says where they follow the recipe.
 _base_ = [__import__('mmips').base('mmseg::_base_/datasets/cityscapes.py')]
 
 crop_size = (513, 513)
@@ -6,9 +7,8 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(1026, 513), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [

@@ -1,8 +1,9 @@
 # RUGD, the six coarse classes of the IPS paper; docs/rugd.md says how to get and convert it.
 #
-# The paper states: crops of 300x375 (height, width), batch 8, 176k iterations, six classes.
-# Inferred, from GA-Nav, whose protocol it follows: resizing by 0.5 to 2 around 688x550, crops of
-# which one class may fill three quarters, flips and colour jitter.
+# The paper states: batch 8, 176k iterations, six classes. The sizes of crops and frames are lost
+# from its text. Inferred, from GA-Nav, whose protocol it follows: crops of 300x375 (height,
+# width), resizing by 0.5 to 2 around 688x550, one class fills three quarters of a crop at most,
+# flips and colour jitter.
 # Unknown: its images for training and testing (here: the published split), and the size it tests
 # at (here: the whole frame; GA-Nav shrinks frames to 375x300).
 #

@@ -15,7 +15,7 @@ class PairKLLoss(nn.Module):
         temperature (float): T of the softmax. Default: 4 (IPS; inferred).
         scale_by_t2 (bool): Multiply by T^2. Default: True.
         detach (str): Side without gradient, 'none' (IPS), 'query' or 'partner'.
-        symmetric (bool): Both directions, halved (IPS), or only KL(partner || query).
+        symmetric (bool): Both directions, halved (IPS; inferred), or only KL(partner || query).
 
     Raises:
         ValueError: For a temperature that is not positive or an unknown ``detach``.
