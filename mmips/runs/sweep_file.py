@@ -129,8 +129,8 @@ def _full_table(sweep: Sweep) -> Table:
 
 
 def _recipes(file: _File) -> Iterator[Recipe]:
-    """The product of the axes, then the single recipes."""
-    whole = Change(config=file.config, options=file.options)
+    """The product of the axes, then the single recipes; one of a product's name changes that."""
+    whole, single = Change(config=file.config, options=file.options), dict(file.recipes)
     for labels in itertools.product(*(axis.values for axis in file.axes.values())):
         places = dict(zip(file.axes, labels))
         parts = {axis: file.axes[axis].values[label] for axis, label in places.items()}
@@ -141,8 +141,9 @@ def _recipes(file: _File) -> Iterator[Recipe]:
         if places:
             name = ', '.join(f'{axis}={label}' for axis, label in places.items())
             change = functools.reduce(Change.then, parts.values(), whole)
-            yield Recipe(name=name, **dict(change.then(Change(axes=places))))
-    for name, node in file.recipes.items():
+            change = change.then(Change(axes=places))
+            yield Recipe(name=name, **dict(change.then(single.pop(name, Change()))))
+    for name, node in single.items():
         yield Recipe(name=name, **dict(whole.then(node)))
 
 

@@ -17,7 +17,8 @@ class ClassScores(BaseMetric):
     own metric. NaN for a class that does not occur.
 
     Args:
-        metric (dict): Config of that metric: an IoUMetric, VOCMetric or CocoMetric.
+        metric (dict): Config of that metric: dict(type='mmseg.IoUMetric', ...), or a VOCMetric or
+            CocoMetric of mmdet.
         collect_device (str): 'cpu' or 'gpu', where results of several processes are gathered.
             Default: 'cpu'.
         collect_dir (str, optional): Folder that all processes share, for 'cpu'.
