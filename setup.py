@@ -30,7 +30,7 @@ def tested(*names: str) -> list:
 # Without the tables and drawings of pandas and matplotlib, neither data nor a run can be looked at.
 CORE = [*tested('torch', 'torchvision', 'mmengine', 'mmcv'), 'fsspec>=2023.5',
         'matplotlib>=3.6', 'opencv-python>=4.8,<5', 'pandas>=2.1', 'Pillow', 'pydantic>=2',
-        'PyYAML', 'rich']
+        'PyYAML', 'rich', 'scipy>=1.9']
 CLS = [*CORE, *tested('mmpretrain'), 'mat4py>=0.6']
 SEG = [*CLS, *tested('mmseg')]
 # pip alone cannot build the compiled ops that mmdet needs: mmips.compat names the command.
@@ -46,7 +46,7 @@ DEV = [
     # The server of moto[server] needs no more than flask for S3.
     *DEMO, *SLURM, *PUBLISH, *S3, 'flask>=2.2', 'flask-cors', 'foolbox>=3.3', 'hypothesis>=6',
     'moto[s3]>=5', 'mypy>=1.8', 'pytest>=8', 'pytest-cov>=5', 'pytest-timeout>=2',
-    'pytest-xdist>=3', 'ruff>=0.9', 'scipy>=1.9', 'tensorboard>=2.11', 'types-PyYAML', 'wheel'
+    'pytest-xdist>=3', 'ruff>=0.9', 'tensorboard>=2.11', 'types-PyYAML', 'wheel'
 ]
 EXTRAS = dict(cls=CLS, seg=SEG, det=DET, eval=EVAL, demo=DEMO, slurm=SLURM, publish=PUBLISH,
               s3=S3, dev=DEV)

@@ -113,7 +113,9 @@ def _write(scores: pd.DataFrame, request: predictions.Request, settings: AttackS
         request.out, 'attacks',
         to_text(scores, tables, settings, f'{request.split} images ({request.title})'), rows,
         dict(config=request.config, checkpoints=request.paths, split=request.split,
-             settings=asdict(settings), results=rows),
+             settings=asdict(settings), results=rows, metrics={
+                 name: {f'{row["attack"]}/{row["eps"]:g}': row['accuracy']
+                        for row in rows if row['checkpoint'] == name} for name in request.names}),
         attacks=draw_attacks(
             {ATTACKS[attack]: table for attack, table in tables.items()},
             f'{request.title}: accuracy under attack, {rows[0]["images"]} {request.split} images',

@@ -232,6 +232,8 @@ def _write(scores: pd.DataFrame, counts: Mapping, request: predictions.Request) 
         checkpoints=request.paths, corruptions=request.corruptions,
         severities=request.severities,
         summary=summarise(scores, request.reference).to_dict('index'),
+        metrics=(100 - scores.groupby(level=0).mean()).rename('corruptions/error_{}'.format).T
+        .assign(**{'corruptions/accuracy': scores.drop(index=CLEAN).mean()}).T.to_dict(),
         corruption_errors=corruption_errors(scores, request.reference).to_dict(), scores=rows),
         corruptions=draw_accuracies(scores, f'{source}; bar: mean over severities {levels}, line: '
                                     f'their range; {images} images each'))

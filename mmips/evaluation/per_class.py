@@ -17,6 +17,8 @@ CLASS_METRICS = ('IoUMetric', 'VOCMetric', 'CocoMetric')
 def check_metric(metric: Any) -> None:
     """Raise for a metric from which :func:`class_scores` could not read, before it has run."""
     name = type(metric).__name__
+    if name not in CLASS_METRICS:
+        raise UserError(f'{name} has no score for every class: {", ".join(CLASS_METRICS)} have.')
     if getattr(metric, 'format_only', False):
         raise UserError(f'{name}(format_only=True) makes no scores, because the set has no '
                         'annotations. Choose a set that has them.')

@@ -142,6 +142,10 @@ def report(sweep: Sweep, results: Results, work_dir: Path) -> None:
         'curves.png': sweep.curves and draw_curves(
             sweep.title, curves_frame(sweep, results), sweep.metric, sweep.lower)}
     drawn = {name: figure for name, figure in pictures.items() if figure}
+    found = {metric for result in results.values() for split in sweep.evaluate
+             for metric in result.get(split, ())}
+    if found and (missing := [metric for metric in sweep.more if metric not in found]):
+        print(f'No run has {", ".join(missing)} yet: configs/sweeps/README.md says where from.')
     for name, figure in drawn.items():
         files.write_picture(work_dir / name, figure, dpi=150)
     print(f'In {work_dir}: {", ".join(["results.csv, .json, .md, .tex", *drawn])}')

@@ -27,7 +27,7 @@ def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) ->
     for recipe in recipes:
         cfg = load_recipe(sweep, recipe, configs[recipe.config])
         missing = sorted(key for key in needed if not cfg.get(key))
-        missing += [] if cfg.train_cfg.get('max_epochs') else ['train_cfg.max_epochs']
+        missing += [] if _length(cfg) else ['train_cfg.max_epochs']
         if missing:
             raise UserError(f'recipe {recipe.name} ({recipe.config}) has no {", ".join(missing)}, '
                             'which a sweep needs.')
@@ -87,8 +87,13 @@ def load_recipe(sweep: Sweep, recipe: Recipe, cfg: Any = None,
                             if sources.type_name(hook) != 'CheckPretrained']
     if (sweep.curves and sweep.metric_of(recipe) == sweep.metric
             and 'train_cfg.val_interval' not in recipe.options):
-        cfg.train_cfg.val_interval = max(1, cfg.train_cfg.max_epochs // 12)
+        cfg.train_cfg.val_interval = max(1, _length(cfg) // 12)
     return cfg
+
+
+def _length(cfg: Any) -> int:
+    """Epochs of a run, or its steps where those are counted."""
+    return cfg.train_cfg.get('max_epochs') or cfg.train_cfg.get('max_iters') or 0
 
 
 def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:

@@ -18,6 +18,8 @@ from mmips.config import loading
 from mmips.errors import UserError
 from mmips.names import file_name
 from mmips.runs.sweep_recipes import (
+    METRIC,
+    RECIPE,
     Change,
     Label,
     Node,
@@ -25,6 +27,7 @@ from mmips.runs.sweep_recipes import (
     Settings,
     Some,
     Sweep,
+    Table,
     as_text,
     different,
     table_place,
@@ -103,21 +106,31 @@ def _build(file: _File, path: Path) -> Sweep:
     for axis, label in (place for recipe in recipes for place in recipe.axes.items()):
         if label not in axes.setdefault(axis, []):
             axes[axis].append(label)
-    table = file.table
-    if table.model_fields_set - {'seeds'} and not table.rows:
-        table = table.but(rows=tuple(axis for axis in axes if axis not in table.columns))
-    recipes = _with_paper(recipes, file.paper, table.rows + table.columns)
+    if own := {RECIPE, METRIC} & set(axes):
+        raise ValueError(f'axes: {own.pop()} is one that tables have by themselves.')
     settings = {key: getattr(file, key) for key in Settings.model_fields}
-    sweep = Sweep(**{**settings, 'title': file.title or path.stem, 'table': table},
-                  axes=axes, recipes=tuple(recipes))
+    sweep = Sweep(**{**settings, 'title': file.title or path.stem}, axes=axes,
+                  recipes=tuple(recipes))
+    sweep = sweep.but(table=_full_table(sweep))
+    sweep = sweep.but(recipes=tuple(_with_paper(sweep, file.paper)))
     sweep.waves(recipes)
     _check_places(sweep)
     return sweep
 
 
+def _full_table(sweep: Sweep) -> Table:
+    """The table with the rows and columns that the file leaves out."""
+    table = sweep.table
+    if sweep.more and METRIC not in table.rows + table.columns:
+        table = table.but(columns=(*table.columns, METRIC))
+    if sweep.table.model_fields_set & {'columns', 'best'} and not table.rows:
+        table = table.but(rows=tuple(axis for axis in sweep.axes if axis not in table.columns))
+    return table if table.rows or not sweep.more else table.but(rows=(RECIPE, ))
+
+
 def _recipes(file: _File) -> Iterator[Recipe]:
-    """The product of the axes, then the single recipes."""
-    whole = Change(config=file.config, options=file.options)
+    """The product of the axes, then the single recipes; one of a product's name changes that."""
+    whole, single = Change(config=file.config, options=file.options), dict(file.recipes)
     for labels in itertools.product(*(axis.values for axis in file.axes.values())):
         places = dict(zip(file.axes, labels))
         parts = {axis: file.axes[axis].values[label] for axis, label in places.items()}
@@ -128,8 +141,9 @@ def _recipes(file: _File) -> Iterator[Recipe]:
         if places:
             name = ', '.join(f'{axis}={label}' for axis, label in places.items())
             change = functools.reduce(Change.then, parts.values(), whole)
-            yield Recipe(name=name, **dict(change.then(Change(axes=places))))
-    for name, node in file.recipes.items():
+            change = change.then(Change(axes=places))
+            yield Recipe(name=name, **dict(change.then(single.pop(name, Change()))))
+    for name, node in single.items():
         yield Recipe(name=name, **dict(whole.then(node)))
 
 
@@ -146,26 +160,34 @@ def _folders(names: Sequence[str]) -> list[str]:
     return list(folders.values())
 
 
-def _with_paper(recipes: Sequence[Recipe], node: Mapping, axes: Sequence[str]) -> list[Recipe]:
+def _with_paper(sweep: Sweep, node: Mapping) -> list[Recipe]:
+    axes = [axis for axis in sweep.table.rows + sweep.table.columns
+            if axis not in (RECIPE, METRIC)]
     values, result = dict(_leaves(node, ())), []
-    for recipe in recipes:
-        keys = {(recipe.name, ), tuple(map(recipe.axes.get, axes))} & set(values)
-        result.append(recipe.but(paper=values.pop(keys.pop())) if keys else recipe)
+    for recipe in sweep.recipes:
+        own, paper = sweep.metric_of(recipe), dict[str, tuple[float, ...]]()
+        for key in {(recipe.name, ), tuple(map(recipe.axes.get, axes))}:
+            places = {key: own, (*key, own): own, **{(*key, other): other for other in sweep.more}}
+            paper |= {places[place]: values.pop(place) for place in set(places) & set(values)}
+        result.append(recipe.but(paper=paper))
     if values:
         names = ', '.join(' / '.join(map(str, key)) for key in values)
         raise ValueError(f'paper: no recipe is called {names}: give the name of a recipe, or its '
-                         f'values on the axes of the table, here {" / ".join(axes) or "none"}.')
+                         f'values on the axes of the table, here {" / ".join(axes) or "none"}; '
+                         f'then one of the metrics {", ".join((sweep.metric, *sweep.more))}.')
     return result
 
 
-def _leaves(node: Mapping, path: tuple) -> Iterable[tuple[tuple, float]]:
+def _leaves(node: Mapping, path: tuple) -> Iterable[tuple[tuple, tuple[float, ...]]]:
     for key, value in node.items():
+        numbers = value if isinstance(value, list) else [value]
         if isinstance(value, dict):
             yield from _leaves(value, (*path, as_text(key)))
-        elif isinstance(value, (int, float)):
-            yield (*path, as_text(key)), float(value)
+        elif all(isinstance(number, (int, float)) for number in numbers) and (
+                1 <= len(numbers) <= 2):
+            yield (*path, as_text(key)), tuple(map(float, numbers))
         elif value is not None:
-            raise ValueError(f'paper: {key} must be a number, got {value!r}.')
+            raise ValueError(f'paper: {key} must be a number, or [number, spread], got {value!r}.')
 
 
 def _find_config(recipe: Recipe, path: Path) -> str:
@@ -178,22 +200,26 @@ def _find_config(recipe: Recipe, path: Path) -> str:
 
 def _check_places(sweep: Sweep) -> None:
     """Raise for axes that are none, and where recipes share a place of the table or heat maps."""
-    table, maps = sweep.table, sweep.heatmaps
+    table, maps, whole = sweep.table, sweep.heatmaps, sweep.by_metric()
     if table.columns and table.seeds:
         raise ValueError('table: seeds have a column where there are no other columns.')
     used = {'table': (*table.rows, *table.columns)}
     if maps:
         used['heatmaps'] = (maps.x, maps.y, *maps.panels)
+    if table.paired and not any(table.paired in values for values in whole.axes.values()):
+        raise ValueError(f'table: paired names a recipe or a value of an axis, not {table.paired}.')
     for where, axes in used.items():
-        if len(set(axes) & set(sweep.axes)) < len(axes):
-            raise ValueError(f'{where} takes each of the axes {", ".join(sweep.axes) or "(none)"} '
+        known = whole.axes if where == 'table' else sweep.axes
+        if len(set(axes) & set(known)) < len(axes):
+            raise ValueError(f'{where} takes each of the axes {", ".join(known) or "(none)"} '
                              f'once, got {", ".join(axes)}.')
         names: dict[tuple, str] = {}
-        for recipe in sweep.recipes:
+        for recipe in (whole if where == 'table' else sweep).recipes:
             # What is not on all axes of the maps is in none of them.
             place = sum(table_place(sweep, recipe), ()) if where == 'table' else tuple(
                 recipe.axes.get(axis, recipe.name) for axis in axes)
-            if names.setdefault(place, recipe.name) != recipe.name:
-                raise ValueError(f'{where}: the recipes {names[place]!r} and {recipe.name!r} have '
+            name = recipe.axes.get(RECIPE, recipe.name)
+            if names.setdefault(place, name) != name:
+                raise ValueError(f'{where}: the recipes {names[place]!r} and {name!r} have '
                                  f'the same place ({", ".join(place)}): name another axis in it, '
                                  'or give one of them other axes.')

@@ -19,6 +19,8 @@ from mmips.names import one_line
 
 #: The ``start`` of a recipe that loads nothing.
 RANDOM = 'random weights'
+#: Axes that need not be declared.
+RECIPE, METRIC = 'recipe', 'metric'
 
 
 def as_text(value: Any) -> str:
@@ -94,8 +96,8 @@ class Recipe(Change):
     name: str
     #: Its folder below the sweep's; a safe name for every file system.
     folder: str = ''
-    #: The paper's value.
-    paper: float | None = None
+    #: The paper's values by metric: alone, or with the spread that it prints.
+    paper: dict[str, tuple[float, ...]] = {}
 
     @property
     def source(self) -> str:
@@ -109,7 +111,10 @@ class Recipe(Change):
 
 
 class Table(Node):
-    """The axes of the rows and columns; without any there is a row a recipe."""
+    """The axes of the rows and columns; without any there is a row a recipe.
+
+    Axes that every table has are ``RECIPE`` and, where there are several, ``METRIC``.
+    """
 
     rows: Names = ()
     columns: Names = ()
@@ -117,6 +122,10 @@ class Table(Node):
     best: Literal['table', 'row', 'column'] = 'table'
     #: Whether a table without columns has the images seen and each seed's value.
     seeds: StrictBool = False
+    #: The recipe, or the value of an axis, from which differences are told.
+    paired: Text = ''
+    #: Whether it is told how far the best validation lies from the last.
+    best_epoch: StrictBool = False
 
 
 class Heatmaps(Node):
@@ -134,6 +143,8 @@ class Settings(Node):
                      AfterValidator(different)] = (0, 1, 2)
     metric: Annotated[str, Some] = 'accuracy/top1'
     lower: StrictBool = False
+    #: Metrics that are tabulated beside it, and what is better.
+    more: dict[Label, Literal['higher', 'lower']] = {}
     evaluate: Annotated[tuple[Literal['test', 'val', 'train'], ...], Some, Listed,
                         AfterValidator(different)] = ('test', )
     table: Table = Table()
@@ -151,6 +162,29 @@ class Sweep(Settings):
     def metric_of(self, recipe: Recipe) -> str:
         """What is tabulated of a recipe."""
         return recipe.metric or self.metric
+
+    def is_lower(self, metric: str) -> bool:
+        """Whether less is better."""
+        return self.more[metric] == 'lower' if metric in self.more else self.lower
+
+    def heading(self, metric: str) -> str:
+        """A metric with the direction that is better."""
+        return f'{metric} {"↓" if self.is_lower(metric) else "↑"}'
+
+    def by_metric(self) -> 'Sweep':
+        """A recipe, of a name of its own, for each metric of a recipe, on axes for both."""
+        recipes = []
+        for recipe in self.recipes:
+            for metric in [self.metric_of(recipe), *([] if recipe.metric else self.more)]:
+                own = {RECIPE: recipe.name, **recipe.axes}
+                if self.more:
+                    own[METRIC] = self.heading(metric)
+                recipes.append(recipe.but(
+                    name=f'{recipe.name}\0{metric}', metric=metric, axes=own))
+        axes = {RECIPE: [recipe.name for recipe in self.recipes], **self.axes}
+        if self.more:
+            axes[METRIC] = list(map(self.heading, (self.metric, *self.more)))
+        return self.but(recipes=tuple(recipes), axes=axes)
 
     def waves(self, recipes: Sequence[Recipe]) -> list[list[Recipe]]:
         """Recipes in groups that need the weights of earlier groups alone."""
@@ -176,7 +210,8 @@ def table_place(sweep: Sweep, recipe: Recipe) -> tuple[tuple[str, ...], tuple[st
     """The labels of a recipe's row and column; without the rows' axes it has a row of its own."""
     row, column = (tuple(recipe.axes.get(axis, '') for axis in axes)
                    for axes in (sweep.table.rows, sweep.table.columns))
-    return (row if row and all(row) else (recipe.name, *[''] * (len(row) - 1)),
+    name = recipe.axes.get(RECIPE, recipe.name)
+    return (row if row and all(row) else (name, *[''] * (len(row) - 1)),
             column if all(column) else ())
 
 

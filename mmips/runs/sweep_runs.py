@@ -3,7 +3,9 @@
 
 A file that is damaged, or of another setup, costs its own run alone.
 """
+import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +18,7 @@ from mmips.runs.fingerprints import fingerprint
 from mmips.runs.sweep_checks import data_files, load_recipe, read_configs
 from mmips.runs.sweep_recipes import RANDOM, Recipe, Some, Sweep
 from mmips.runs.sweep_tables import Results
+from mmips.runs.work_dir import checkpoints
 
 
 class _Result(BaseModel):
@@ -76,10 +79,13 @@ def collect(sweep: Sweep, work_dir: Path, configs: Mapping[str, Any] | None = No
 
     One whose files are damaged, or of another or an unknown setup, has failed, and is ``left_out``.
     """
-    results = {}
+    results, later = {}, _evaluated_later(work_dir)
     for recipe, seed, mark in _marks(sweep, sweep.recipes, work_dir, configs):
+        folder = folder_of(work_dir, recipe, seed)
         try:
-            result = _ended(sweep, recipe, folder_of(work_dir, recipe, seed), mark)
+            result = _ended(sweep, recipe, folder, mark)
+            for split in set(sweep.evaluate) & set(result):
+                result[split] = {**later.get((folder.resolve(), split), {}), **result[split]}
             if mark is None and 'failed' not in result and result:
                 start_of(sweep, recipe, seed, work_dir)  # Raises: nothing to compare it with.
         except UserError as error:
@@ -87,6 +93,30 @@ def collect(sweep: Sweep, work_dir: Path, configs: Mapping[str, Any] | None = No
         if result:
             results[recipe.name, seed] = result
     return results
+
+
+def _evaluated_later(work_dir: Path) -> dict[tuple[Path, str], dict[str, float]]:
+    """What other tools have found of runs' last weights, by their folder and the split.
+
+    They leave it in ``WORK_DIR/*/*.json``, with ``split``, ``checkpoints`` and ``metrics`` by name.
+    """
+    found: dict[tuple[Path, str], dict[str, float]] = {}
+    for file in sorted(work_dir.glob('*/*.json')):
+        try:
+            content = json.loads(file.read_bytes())
+            named = [(Path(path).resolve(), content['metrics'][name])
+                     for name, path in content['checkpoints'].items()]
+            split = content['split']
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            continue  # Another kind of file.
+        for path, metrics in named:
+            if [path] != checkpoints(path.parent)[:1] or (
+                    path.stat().st_mtime > file.stat().st_mtime):
+                print(f'{file} is not of the last weights in {path.parent}: not tabulated.',
+                      file=sys.stderr)
+            else:
+                found.setdefault((path.parent, split), {}).update(metrics)
+    return found
 
 
 def check_folders(sweep: Sweep, recipes: Sequence[Recipe], work_dir: Path,

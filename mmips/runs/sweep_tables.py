@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmips.runs import files
-from mmips.runs.sweep_recipes import Recipe, Sweep, table_place
+from mmips.runs.sweep_recipes import RECIPE, Recipe, Sweep, table_place
 from mmips.runs.tables import Table, to_latex, to_markdown
 
 #: Of each run that has ended, by the name of its recipe and its seed: what ``train_run`` returns,
@@ -69,8 +69,11 @@ def scores_frame(sweep: Sweep, results: Mapping) -> Any:
     """By recipe and seed the metric on each evaluated split, and train minus test as ``gap``."""
     import pandas as pd
     frame = pd.DataFrame(
-        [(recipe.name, seed, *(result[split][sweep.metric_of(recipe)] for split in sweep.evaluate))
-         for recipe, seed, result in _finished(sweep, results)],
+        [(recipe.name, seed, *(result[split].get(sweep.metric_of(recipe), math.nan)
+                               for split in sweep.evaluate))
+         for recipe, seed, result in _finished(sweep, results)
+         # What other tools find of a run may not be there yet.
+         if sweep.metric_of(recipe) in result[sweep.evaluate[0]]],
         columns=['recipe', 'seed', *sweep.evaluate]).set_index(['recipe', 'seed']).astype(float)
     return frame.assign(gap=frame.train - frame.test) if {'test', 'train'} <= set(frame) else frame
 
@@ -106,36 +109,41 @@ def curves_frame(sweep: Sweep, results: Mapping) -> Any:
 
 
 def make_tables(sweep: Sweep, results: Mapping) -> list[Table]:
-    """Lay out the metric as the sweep says, each of several metrics by itself.
+    """Lay out the metrics as the sweep says; that of recipes with one of their own by itself.
 
     Without columns there is one table with all quantities side by side, with columns one for
-    each evaluated split and for their difference. The best mean on the first split is marked.
+    each evaluated split, for their difference and what else is told. The best mean on the first
+    split is marked.
     """
-    parts = [sweep.but(metric=metric, recipes=tuple(
-        recipe for recipe in sweep.recipes if sweep.metric_of(recipe) == metric))
-        for metric in dict.fromkeys(map(sweep.metric_of, sweep.recipes))]
-    return [table for part in parts for table in _tables_of(part, results)]
+    whole, parts = sweep.by_metric(), dict[str, list[Recipe]]()
+    for recipe in whole.recipes:
+        key = sweep.metric if recipe.metric in sweep.more else recipe.metric
+        parts.setdefault(key, []).append(recipe)
+    found = {(recipe.name, seed): results[run] for recipe in whole.recipes for seed in sweep.seeds
+             if (run := (recipe.name.partition('\0')[0], seed)) in results}
+    return [table for metric, recipes in parts.items()
+            for table in _tables_of(whole.but(metric=metric, recipes=tuple(recipes)), found)]
 
 
 def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
-    """The tables of a sweep of one metric."""
+    """The tables of a sweep with a recipe for each metric."""
     scores, first = scores_frame(sweep, results), sweep.evaluate[0]
     texts = _texts(sweep, results, scores)
     best = _best(sweep, scores[first].groupby(level='recipe').agg(_mean))
-    headings = {split: f'{split} {sweep.metric} {"↓" if sweep.lower else "↑"}'
+    headings = {split: split if sweep.more else f'{split} {sweep.heading(sweep.metric)}'
                 for split in sweep.evaluate} | {'gap': 'gap (train − test)'}
     places = {table_place(sweep, recipe): recipe.name for recipe in sweep.recipes}
     rows = _in_order(sweep, sweep.table.rows, [row for row, _ in places])
     columns = _in_order(sweep, sweep.table.columns, [column for _, column in places])
-    labels = sweep.table.rows or ('recipe', )
-    split_up = {headings[quantity]: [quantity, *(['paper'] if quantity == first else [])]
-                for quantity in scores}
+    labels = sweep.table.rows or (RECIPE, )
+    split_up = {headings.get(quantity, quantity): [quantity, *['paper'] * (quantity == first)]
+                for quantity in texts if quantity != 'paper'}
     for title, quantities in (split_up if sweep.table.columns else {'': list(texts)}).items():
         table = Table(title, list(labels), len(labels), list(map(list, rows)))
         for column, quantity in itertools.product(columns, quantities):
             names = [places.get((row, column), '') for row in rows]
             found = [texts[quantity].get(name, '') for name in names]
-            if quantity == 'paper' and not any(found):
+            if quantity not in scores and not any(found):
                 continue
             if quantity == first:
                 table.bold |= {(number, len(table.header)) for number, name in enumerate(names)
@@ -143,41 +151,86 @@ def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
             table.header.append(_heading(sweep, column, quantity) if title else
                                 headings.get(quantity, quantity))
             table.rows = [[*row, text] for row, text in zip(table.rows, found)]
+        if not table.bold:
+            table.rows = [row for row in table.rows if any(row[table.labels:])]
         yield table
 
 
 def _texts(sweep: Sweep, results: Mapping, scores: Any) -> dict[str, dict[str, str]]:
     """What is said of every recipe, by quantity."""
-    names = [recipe.name for recipe in sweep.recipes]
-    # Percent in hundredths, shares of one in ten thousandths.
-    digits = 2 if (scores[list(sweep.evaluate)].abs() > 1.5).any(axis=None) else 4
-    groups = scores.groupby(level='recipe')
+    recipes, first = {recipe.name: recipe for recipe in sweep.recipes}, scores[sweep.evaluate[0]]
+    # Of each metric percent in hundredths, shares of one in ten thousandths.
+    large = (scores[list(sweep.evaluate)].abs() > 1.5).any(axis=1).groupby(
+        lambda run: sweep.metric_of(recipes[run[0]])).any()
+    digits = {name: 2 if large.get(sweep.metric_of(recipe)) else 4
+              for name, recipe in recipes.items()}
+    groups = scores.groupby(level=RECIPE)
     numbered = groups.size().nunique() > 1
 
     def summary(values: Any) -> str:
-        spread = f' ± {values.std(skipna=False):.{digits}f}' if len(values) > 1 else ''
-        return f'{_mean(values):.{digits}f}{spread}' + (f' (n={len(values)})' if numbered else '')
+        places = digits[values.index[0][0]]
+        spread = f' ± {values.std(skipna=False):.{places}f}' if len(values) > 1 else ''
+        return f'{_mean(values):.{places}f}{spread}' + (f' (n={len(values)})' if numbered else '')
 
-    runs = {name: [run for run in scores.index if run[0] == name] for name in names}
-    first = scores[sweep.evaluate[0]]
-    every_seed = {
-        'images seen': {name: ', '.join(dict.fromkeys(
-            f'{results[run]["images"][-1]:,}' for run in runs[name])) for name in names},
-        'seeds': {name: ', '.join(f'{run[1]}: {first[run]:.{digits}f}' for run in runs[name])
-                  for name in names}} if sweep.table.seeds else {}
-    return {**every_seed,
-            **groups.agg(summary).astype(object).reindex(names, fill_value='–').to_dict(),
-            'paper': {recipe.name: '' if recipe.paper is None else str(recipe.paper)
-                      for recipe in sweep.recipes}}
+    runs = {name: [run for run in scores.index if run[0] == name] for name in recipes}
+    told: dict[str, dict[str, str]] = {}
+    if sweep.table.seeds:
+        told['images seen'] = {name: ', '.join(dict.fromkeys(
+            f'{results[run]["images"][-1]:,}' for run in runs[name])) for name in recipes}
+        told['seeds'] = {name: ', '.join(f'{run[1]}: {first[run]:.{digits[name]}f}'
+                                         for run in runs[name]) for name in recipes}
+    told |= groups.agg(summary).astype(object).reindex(list(recipes), fill_value='–').to_dict()
+    if sweep.table.paired:
+        told[f'difference to {sweep.table.paired}, 95 % interval'] = {
+            name: _interval(first[name] - first[other], digits[name])
+            for name, recipe in recipes.items() if (other := _reference(sweep, recipe)) in first
+            and name in first and name != other}
+    if sweep.table.best_epoch:
+        best = min if sweep.lower else max
+        own = [run for run in scores.index if recipes[run[0]].metric == sweep.metric]
+        gaps = [best(filter(_is_number, results[run]['scores']), default=math.nan)
+                - results[run]['scores'][-1] for run in own]
+        told['best epoch − last'] = first[own].mask([True] * len(own), gaps).groupby(
+            level=RECIPE).agg(summary).to_dict()
+    told['paper'] = {name: ' ± '.join(map(str, recipe.paper.get(sweep.metric_of(recipe), ())))
+                     for name, recipe in recipes.items()}
+    return told
+
+
+def _reference(sweep: Sweep, recipe: Recipe) -> str:
+    """The recipe from which the difference is told: of the same metric, on the same other axes."""
+    wanted = sweep.table.paired
+    for other in sweep.recipes:
+        changed = {axis for axis in {*other.axes, *recipe.axes} - {RECIPE}
+                   if other.axes.get(axis) != recipe.axes.get(axis)}
+        if other.metric == recipe.metric and (other.axes[RECIPE] == wanted or (
+                wanted in map(other.axes.get, sweep.axes) and all(
+                    other.axes.get(axis) == wanted for axis in changed))):
+            return other.name
+    return ''
+
+
+def _interval(differences: Any, digits: int) -> str:
+    """Mean of the seeds that both have, and where Student's t expects that of all seeds."""
+    from scipy import stats
+    differences = differences.dropna()
+    mean, number = differences.mean(), len(differences)
+    if not number:
+        return ''
+    half = stats.t.ppf(0.975, number - 1) * differences.sem() if number > 1 else None
+    return f'{mean:+.{digits}f}' + ('' if half is None else (
+        f' [{mean - half:+.{digits}f}, {mean + half:+.{digits}f}]'))
 
 
 def _best(sweep: Sweep, means: Any) -> set[str]:
-    """The recipes to mark: the best of all, or of each row or column of the table."""
+    """The recipes to mark: of each metric the best of all, or of each row or column."""
     parts = {'table': slice(0), 'row': slice(1), 'column': slice(1, 2)}[sweep.table.best]
-    group_of = {recipe.name: str(table_place(sweep, recipe)[parts]) for recipe in sweep.recipes}
-    groups = means.groupby(group_of)
-    best = groups.transform('min' if sweep.lower else 'max')
-    return set(means.index[(means == best) & (groups.transform('size') > 1)])
+    recipes = {recipe.name: recipe for recipe in sweep.recipes}
+    goodness = means * [-1 if sweep.is_lower(recipes[name].metric) else 1 for name in means.index]
+    groups = goodness.groupby({name: str((recipe.metric, *table_place(sweep, recipe)[parts]))
+                               for name, recipe in recipes.items()})
+    return set(means.index[(goodness == groups.transform('max'))
+                           & (groups.transform('size') > 1)])
 
 
 def _in_order(sweep: Sweep, axes: Sequence[str], places: Sequence[tuple]) -> list[tuple]:

@@ -36,7 +36,7 @@ def check_folder(folder: Path, mark: dict) -> None:
 
 def train_run(cfg: Any, folder: Path, seed: int, metric: str, files: Sequence[str] = (),
               evaluate: Sequence[str] = (), labels: tuple[str, str] | None = None) -> dict:
-    """Train one config, epoch-based and changed in place, or go on; its output goes to a log.
+    """Train one config, changed in place, or go on; its output goes to a log.
 
     ``metric`` is kept of each validation, ``files`` are those of :func:`fingerprint`, on the
     splits of ``evaluate`` the ``test_evaluator`` judges the last weights, ``labels`` are sweep
@@ -96,17 +96,26 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
     runner.register_hook(_score_keeper(path, metric), priority='LOWEST')
     with explained_first_steps(runner):
         runner.train()
-    scores = read_results(path)
-    epochs = [*range(runner.val_interval, runner.max_epochs, runner.val_interval),
-              runner.max_epochs]
+    scores, loader = read_results(path), runner.train_dataloader
+    total, epochs = runner.max_epochs, runner.max_epochs
+    images = len(loader.sampler)
+    if not _by_epoch(runner):
+        total, images = runner.max_iters, loader.batch_size
+        epochs = round(total * images / len(loader.dataset))
+    ends = [*range(runner.val_interval, total, runner.val_interval), total]
     # Some classifiers mix images of their own.
-    per_epoch = len(runner.train_dataloader.sampler) * getattr(
-        bare_model(runner), 'images_per_input', 1)
+    images *= getattr(bare_model(runner), 'images_per_input', 1)
     metrics = {split: _evaluate(runner, cfg, split, metric) for split in evaluate}
     return dict(
-        seed=seed, epochs=runner.max_epochs, images=[epoch * per_epoch for epoch in epochs],
-        scores=[scores[str(epoch)] for epoch in epochs], **metrics,
+        seed=seed, epochs=epochs, images=[end * images for end in ends],
+        scores=[scores[str(end)] for end in ends], **metrics,
         seconds=round(time.time() - start, 1), resumed=cfg.resume)
+
+
+def _by_epoch(runner: Any) -> bool:
+    """Whether a run is counted in epochs, and not in steps."""
+    from mmengine.runner import EpochBasedTrainLoop
+    return isinstance(runner.train_loop, EpochBasedTrainLoop)
 
 
 def _evaluate(runner: Any, cfg: Any, split: str, metric: str) -> dict[str, float]:
@@ -128,7 +137,7 @@ def _with(metric: str, metrics: dict) -> dict[str, float]:
 
 
 def _score_keeper(path: Path, metric: str) -> Any:
-    """A hook that keeps the score of every epoch, whatever becomes of the process."""
+    """A hook that keeps the score of every validation, whatever becomes of the process."""
     from mmengine.hooks import Hook
 
     class ScoreKeeper(Hook):
@@ -137,14 +146,17 @@ def _score_keeper(path: Path, metric: str) -> Any:
         def before_train(self, runner: Any) -> None:
             # A checkpoint is saved before its epoch is validated, and a resumed run goes on
             # with the next epoch, of which there is none after the last.
-            epoch = runner.epoch
-            due = epoch % runner.val_interval == 0 or epoch == runner.max_epochs
-            if epoch and due and str(epoch) not in read_results(path):
+            by_epoch = _by_epoch(runner)
+            done = runner.epoch if by_epoch else runner.iter
+            last = done == (runner.max_epochs if by_epoch else runner.max_iters)
+            due = done % runner.val_interval == 0 or last
+            if done and due and str(done) not in read_results(path):
                 runner.val_loop.run()
 
         def after_val_epoch(self, runner: Any, metrics: dict | None = None) -> None:
             score = _with(metric, metrics or {})[metric]
-            write_json(path, {**read_results(path), str(runner.epoch): score})
+            done = runner.epoch if _by_epoch(runner) else runner.iter
+            write_json(path, {**read_results(path), str(done): score})
 
     return ScoreKeeper()
 

@@ -109,6 +109,8 @@ def test_everything_is_written(evaluate, calls):
     content = json.loads(Path('out/attacks.json').read_text())
     assert [{key: str(value) for key, value in row.items()} for row in content['results']] == rows
     assert content['settings']['space'] == 'pixel' and content['split'] == 'test'
+    assert content['metrics']['b']['i-fgsm/0.003'] == float(
+        found['b', 'i-fgsm', 0.003]['accuracy'])
     # Without attack it is the accuracy of the predictions.
     cfg = predictions.load_classifier_config(request())
     for name, part in request().predict(cfg).items():

@@ -174,6 +174,10 @@ def test_the_files_say_what_was_measured(run, tmp_path):
     content = json.loads((folder / 'corruptions.json').read_text())
     assert content['reference'] == 'b' and content['summary']['b']['mce'] == pytest.approx(100)
     assert content['scores'][1]['accuracy'] == pytest.approx(scores.a['fog', 1])
+    mean = scores.b['fog'].mean()
+    assert content['metrics']['b'] == pytest.approx({
+        'corruptions/accuracy': mean, 'corruptions/error_fog': 100 - mean,
+        'corruptions/error_clean': 100 - scores.b['clean', 0]})
 
 
 def test_what_is_done_is_not_done_again(run, passes, tmp_path):

@@ -181,6 +181,38 @@ def test_a_killed_run_loses_no_score(read, tmp_path, unbroken, epoch, after):
         unbroken[key] for key in ('scores', 'test', 'train')]
 
 
+@pytest.mark.parametrize('after', [False, True])
+def test_runs_may_be_counted_in_steps(read, tmp_path, after):
+    found = read()
+    own = {'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=5, val_interval=2),
+           'train_dataloader': dict(batch_size=12, sampler=dict(
+               _delete_=True, type='InfiniteSampler', shuffle=True)),
+           'default_hooks.checkpoint': dict(by_epoch=False, interval=1),
+           'default_hooks.logger.interval': 1, 'custom_hooks': [], 'param_scheduler': None}
+    recipe = found.recipes[0].but(options={**own, **{
+        key: value for key, value in found.recipes[0].options.items()
+        if not key.startswith(('train_cfg', 'default_hooks'))}})
+    sweep.check_recipes(found, [recipe])
+    validate = ValLoop.run
+
+    def run(loop):
+        metrics = validate(loop) if after or loop.runner.iter != 5 else None
+        if loop.runner.iter == 5:
+            raise InterruptedError
+        return metrics
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(ValLoop, 'run', run)
+        sweep.train_recipe(found, recipe, 0, tmp_path)
+    kept = json.loads((tmp_path / recipe.folder / 'seed0/scores.json').read_text())
+    assert list(kept) == ['2', '4', '5'][:2 + after]
+    result = sweep.train_recipe(found, recipe, 0, tmp_path)
+    # 24 images.
+    assert result['images'] == [24, 48, 60] and result['epochs'] == 2 and result['resumed']
+    assert result['scores'][:2] == [kept['2'], kept['4']]
+    assert result['scores'][2] == result['test']['accuracy/top1']
+
+
 def test_what_was_not_evaluated_everywhere_is_evaluated_and_not_trained(read, tmp_path):
     found = read(seeds=(0, ))
     recipe, fewer = found.recipes[0], read(seeds=(0, ), evaluate=('test', ))

@@ -69,7 +69,8 @@ def test_reads_everything(read, tmp_path):
     assert recipes['hard label'].options == {**common, 'train_cfg.max_epochs': 24}
     assert recipes['Cut, Mix!'].folder == 'Cut_Mix'
     assert {name: recipe.paper for name, recipe in recipes.items() if recipe.paper} == {
-        'hard label': 77.92, 'alpha=0.5, grid=prog': 80.5}
+        'hard label': {'accuracy/top1': (77.92, )},
+        'alpha=0.5, grid=prog': {'accuracy/top1': (80.5, )}}
     assert table_place(sweep, prog) == (('0.5', ), ('prog', ))
     assert table_place(sweep, recipes['hard label']) == (('hard label', ), ())
 
@@ -84,6 +85,13 @@ def test_what_may_be_left_out(read):
     assert read(AXES + 'table: {seeds: true, rows: [b, a]}').table.rows == ('b', 'a')
 
 
+def test_a_recipe_of_a_products_name_changes_that(read):
+    recipes = read(AXES + 'recipes: {"a=2, b=1": {options: {y: 5}, metric: loss}, c: }').recipes
+    assert [(recipe.name, recipe.options, recipe.metric) for recipe in recipes] == [
+        ('a=1, b=1', dict(x=1, y=1), ''), ('a=2, b=1', dict(x=2, y=5), 'loss'), ('c', {}, '')]
+    assert recipes[1].axes == {'a': '2', 'b': '1'}
+
+
 def test_values_may_be_lists_and_have_names(read):
     sweep = read("""
         config: own.py
@@ -96,7 +104,33 @@ def test_values_may_be_lists_and_have_names(read):
     assert sweep.axes == {'wide': ['[1, 2]', '[3]', 'none', 'true'], 'deep': ['few', 'many']}
     assert sweep.recipes[1].options == {'model.stages': [1, 2], 'model.depth': {'a': 1}}
     assert sweep.recipes[4].options == {'model.stages': None, 'model.depth': 2}
-    assert [recipe.paper for recipe in sweep.recipes] == [None, None, 80, *[None] * 5]
+    assert [recipe.paper for recipe in sweep.recipes] == [
+        {}, {}, {'accuracy/top1': (80, )}, *[{}] * 5]
+
+
+def test_the_paper_may_have_several_values_of_a_recipe(read):
+    text = """
+        config: own.py
+        more: {loss: lower, time: lower}
+        recipes: {a: , b: {metric: mIoU}, c: }
+        paper:
+          a: {accuracy/top1: [78.7, 0.1], loss: 56}
+          b: [3, 0.2]
+          c: 5
+        """
+    sweep = read(text)
+    assert [recipe.paper for recipe in sweep.recipes] == [
+        {'accuracy/top1': (78.7, 0.1), 'loss': (56, )}, {'mIoU': (3, 0.2)},
+        {'accuracy/top1': (5, )}]
+    assert (sweep.table.rows, sweep.table.columns) == (('recipe', ), ('metric', ))
+    assert sweep.by_metric().axes == {
+        'recipe': ['a', 'b', 'c'], 'metric': ['accuracy/top1 ↑', 'loss ↓', 'time ↓']}
+    sweep = read(text + 'table: {rows: metric, columns: recipe, paired: a}')
+    assert (sweep.table.rows, sweep.table.columns) == (('metric', ), ('recipe', ))
+    sweep = read(AXES + 'more: {loss: lower}\ntable: {columns: b}\n'
+                 'paper: {2: {1: {loss: 4, accuracy/top1: 5}}}')
+    assert sweep.recipes[1].paper == {'loss': (4, ), 'accuracy/top1': (5, )}
+    assert (sweep.table.rows, sweep.table.columns) == (('a', ), ('b', 'metric'))
 
 
 def test_two_axes_of_one_key_are_refused(read):
@@ -170,7 +204,6 @@ AXES = 'config: own.py\naxes: {a: {key: x, values: [1, 2]}, b: {key: y, values: 
     ('config: own.py\naxes: {a: {values: [1]}}', 'axes, a, values: .*valid dictionary, got'),
     ('axes: {a: {values: {p: {config: own.py}}}, b: {values: {q: {config: own.py}}}}',
      'the axes a and b both give a config'),
-    (AXES + 'recipes: {"a=1, b=1": {}}', "two recipes are called 'a=1, b=1'"),
     (AXES + 'recipes: {c: {start: d}}', "recipe c: start must name another recipe.*, got 'd'"),
     (AXES + 'recipes: {c: {start: d}, d: {start: c}}', "start must name another .*got '[cd]'"),
     (AXES + 'recipes: {c: {teacher: d}, d: {start: c}}', "and teacher another recipe, got '[cd]'"),
@@ -178,8 +211,15 @@ AXES = 'config: own.py\naxes: {a: {key: x, values: [1, 2]}, b: {key: y, values: 
     (AXES + 'seeds: [1, 1]', 'seeds: a value stands there twice'),
     (AXES + 'evaluate: [tset]', "evaluate, 0: .*'test', 'val' or 'train', got 'tset'"),
     (AXES + 'paper: {"a=3, b=1": 3}', 'paper: no recipe is called a=3, b=1'),
-    (AXES + 'paper: {"a=1, b=1": high}', "paper: a=1, b=1 must be a number, got 'high'"),
-    (AXES + 'table: {rows: c}', 'table takes each of the axes a, b once, got c'),
+    (AXES + 'paper: {"a=1, b=1": high}',
+     r"paper: a=1, b=1 must be a number, or \[number, spread\], got 'high'"),
+    (AXES + 'paper: {"a=1, b=1": [1, 2, 3]}', r'must be a number, or .*, got \[1, 2, 3\]'),
+    (AXES + 'paper: {"a=1, b=1": {loss: 3}}',
+     'no recipe is called a=1, b=1 / loss: .*one of the metrics accuracy/top1.'),
+    (AXES + 'more: {loss: better}', "more, loss: .*'higher' or 'lower', got 'better'"),
+    (AXES + 'table: {paired: c}', 'table: paired names a recipe or a value of an axis, not c'),
+    ('config: own.py\naxes: {metric: {key: x, values: [1, 2]}}', 'axes: metric is one that'),
+    (AXES + 'table: {rows: c}', 'table takes each of the axes recipe, a, b once, got c'),
     (AXES + 'table: {rows: a, columns: a}', 'table takes each .* once, got a, a'),
     (AXES + 'table: {seeds: true, rows: a, columns: b}', 'table: seeds have a column where'),
     (AXES + 'table: {rows: b}', "table: the recipes 'a=1, b=1' and 'a=2, b=1' have the same place"),

@@ -1,6 +1,7 @@
 """A damaged file, or one of another setup, costs its own run alone."""
 import json
 import math
+import os
 import shutil
 
 import pytest
@@ -137,6 +138,36 @@ def test_another_metric_is_tabulated_but_has_no_validations(there):
     (folder / 'result.json').unlink()
     with pytest.raises(UserError, match=r'another setup \(differing: metric\)'):
         sweep.train_recipes(other, other.recipes, work_dir, engine)
+
+
+def test_what_tools_find_of_the_last_weights_is_tabulated(there, capsys):
+    found, work_dir, folder = there
+    found = found.but(more={'fgsm/0.01': 'higher', 'fog': 'lower'})
+    sweep.report(found, sweep.collect(found, work_dir), work_dir)
+    assert 'No run has fgsm/0.01, fog yet' in capsys.readouterr().out
+    last = folder / 'epoch_2.pth'
+    content = dict(split='test', checkpoints={'a': str(last)}, metrics={'a': {
+        'fgsm/0.01': 45.9, 'accuracy/top1': -1.}})
+    (work_dir / 'attacks').mkdir()
+    (work_dir / 'attacks/others.json').write_text('[1]')
+    files.write_json(work_dir / 'attacks/attacks.json', content)
+    result = sweep.collect(found, work_dir)['lr=0.1', 0]
+    # What the run has found itself stays.
+    assert result['test']['fgsm/0.01'] == 45.9 and result['test']['accuracy/top1'] >= 0
+    sweep.report(found, sweep.collect(found, work_dir), work_dir)
+    told = capsys.readouterr()
+    assert 'No run has fog yet' in told.out and told.err == ''
+    assert 'test_fgsm/0.01' in (work_dir / 'results.csv').read_text()
+    later = {'of another split': dict(split='val'),
+             'of other weights': dict(checkpoints={'a': str(folder / 'epoch_1.pth')})}
+    for what, change in later.items():
+        files.write_json(work_dir / 'attacks/attacks.json', {**content, **change})
+        assert 'fgsm/0.01' not in sweep.collect(found, work_dir)['lr=0.1', 0]['test'], what
+    assert 'attacks.json is not of the last weights in ' in capsys.readouterr().err
+    files.write_json(work_dir / 'attacks/attacks.json', content)
+    os.utime(last, (2 ** 32, 2 ** 32))
+    assert 'fgsm/0.01' not in sweep.collect(found, work_dir)['lr=0.1', 0]['test']
+    assert 'attacks.json is not of the last weights in ' in capsys.readouterr().err
 
 
 def test_versions_are_kept_and_told(there, capsys):

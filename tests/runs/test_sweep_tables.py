@@ -11,7 +11,8 @@ from mmips.runs.tables import latex, to_latex, to_markdown
 
 
 def recipe(name, paper=None, **axes):
-    return Recipe(name=name, folder=name, config='x.py', axes=axes, paper=paper)
+    return Recipe(name=name, folder=name, config='x.py', axes=axes,
+                  paper={'acc': (paper, )} if paper else {})
 
 
 def result(test, train=None):
@@ -116,6 +117,68 @@ def test_unfinished_and_failed_runs():
     assert [row[1] for row in table.rows] == ['–', '0.5000', '0.5000', '0.5000']
     assert table.bold == {(1, 1), (2, 1), (3, 1)}
     assert make_tables(SWEEP, {})[0].rows[0] == ['hard', '–', '']
+
+
+def several(scores, **more):
+    return {(name, seed): dict(test={'acc': acc, 'loss': loss, **more}, scores=[acc + 1, acc])
+            for name, values in scores.items() for seed, (acc, loss) in enumerate(values)}
+
+
+SEVERAL = Sweep(title='', seeds=(0, 1, 2), metric='acc', more={'loss': 'lower', 'iou': 'higher'},
+                table=Table(rows='recipe', columns='metric', best='column', paired='hard',
+                            best_epoch=True), recipes=(
+    recipe('hard').but(paper={'acc': (78.7, 0.13), 'loss': (56., )}),
+    recipe('soft').but(paper={'iou': (3., )})))
+
+
+def test_several_metrics_stand_beside_the_papers():
+    results = several({'hard': [(70, .5), (71, .4), (73, .3)],
+                       'soft': [(72, .7), (73, .7), (76, .7)]})
+    # Student's t at two degrees of freedom is 4.3027; the accuracy's mean difference has an error
+    # of 1/3.
+    assert markdown(SEVERAL, results) == """\
+## \n
+test
+
+| recipe | acc ↑ | paper acc ↑ | loss ↓ | paper loss ↓ | iou ↑ | paper iou ↑ |
+|---|---|---|---|---|---|---|
+| hard | 71.33 ± 1.53 | 78.7 ± 0.13 | **0.4000 ± 0.1000** | 56.0 | – |  |
+| soft | **73.67 ± 2.08** |  | 0.7000 ± 0.0000 |  | – | 3.0 |
+
+difference to hard, 95 % interval
+
+| recipe | acc ↑ | loss ↓ |
+|---|---|---|
+| soft | +2.33 [+0.90, +3.77] | +0.3000 [+0.0516, +0.5484] |
+
+best epoch − last
+
+| recipe | acc ↑ |
+|---|---|
+| hard | 1.00 ± 0.00 |
+| soft | 1.00 ± 0.00 |
+"""
+    # The other way round, for tables with a row a metric; what is better is that of each metric.
+    sweep = SEVERAL.but(table=Table(rows='metric', columns='recipe', best='row'))
+    table, = make_tables(sweep, results)
+    assert table.header == ['metric', 'hard', 'paper hard', 'soft', 'paper soft']
+    assert [row[0] for row in table.rows] == ['acc ↑', 'loss ↓', 'iou ↑']
+    assert table.bold == {(0, 3), (1, 1)}
+
+
+def test_differences_are_of_the_seeds_that_both_have_and_within_the_other_axes():
+    results = several({'hard': [(70, 1), (71, 1)], 'soft': [(71, 1)]})
+    plain = SEVERAL.but(more={}, table=Table(paired='hard', best_epoch=True))
+    assert [row[2:] for row in make_tables(plain, results)[0].rows] == [
+        ['', '1.00 ± 0.00 (n=2)', '78.7 ± 0.13'], ['+1.00', '1.00 (n=1)', '']]
+    results['soft', 0] = dict(failed='so')
+    assert make_tables(plain, results)[0].header == [
+        'recipe', 'test acc ↑', 'best epoch − last', 'paper']
+    sweep = SWEEP.but(seeds=(0, ), table=GRID.but(paired='none'), recipes=(
+        *SWEEP.recipes, recipe('d', mix='Cut|Mix', p='0')))
+    results = {key: run for key, run in RESULTS.items() if not key[1]}
+    _, differences = make_tables(sweep, {**results, ('d', 0): result(65)})
+    assert differences.rows == [['Cut|Mix', '+5.00', '+1.00']]
 
 
 def test_latex():
