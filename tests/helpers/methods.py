@@ -45,4 +45,5 @@ METHODS = {
     'TF-KD': ('baselines/tfkd/resnet18-s_tfkd_npz.py', FOUR),
     'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
     'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
+    'MaxSup': ('baselines/maxsup/resnet18-s_maxsup_npz.py', FOUR),
 }

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from .max_sup_loss import MaxSupLoss
 from .pair_kl_loss import PairKLLoss
 from .virtual_teacher_loss import VirtualTeacherLoss
 
-__all__ = ['PairKLLoss', 'VirtualTeacherLoss']
+__all__ = ['MaxSupLoss', 'PairKLLoss', 'VirtualTeacherLoss']
