@@ -46,4 +46,5 @@ METHODS = {
     'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
     'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
     'MaxSup': ('baselines/maxsup/resnet18-s_maxsup_npz.py', FOUR),
+    'Zipf': ('baselines/zipf/resnet18-s_zipf_npz.py', FOUR),
 }

@@ -2,5 +2,6 @@
 from .max_sup_loss import MaxSupLoss
 from .pair_kl_loss import PairKLLoss
 from .virtual_teacher_loss import VirtualTeacherLoss
+from .zipf_loss import ZipfLoss
 
-__all__ = ['MaxSupLoss', 'PairKLLoss', 'VirtualTeacherLoss']
+__all__ = ['MaxSupLoss', 'PairKLLoss', 'VirtualTeacherLoss', 'ZipfLoss']
