@@ -47,4 +47,5 @@ METHODS = {
     'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
     'MaxSup': ('baselines/maxsup/resnet18-s_maxsup_npz.py', FOUR),
     'Zipf': ('baselines/zipf/resnet18-s_zipf_npz.py', FOUR),
+    'FER': ('baselines/fer/resnet18-s_fer_npz.py', FOUR),
 }

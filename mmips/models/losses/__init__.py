@@ -1,7 +1,8 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from .fer_loss import FERLoss
 from .max_sup_loss import MaxSupLoss
 from .pair_kl_loss import PairKLLoss
 from .virtual_teacher_loss import VirtualTeacherLoss
 from .zipf_loss import ZipfLoss
 
-__all__ = ['MaxSupLoss', 'PairKLLoss', 'VirtualTeacherLoss', 'ZipfLoss']
+__all__ = ['FERLoss', 'MaxSupLoss', 'PairKLLoss', 'VirtualTeacherLoss', 'ZipfLoss']
