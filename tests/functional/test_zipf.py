@@ -28,6 +28,9 @@ def test_example():
     # Votes 3, 1, 1, 0, 9 of label 4: ranks 1, 2, 2, 4, none.
     found = zipf_labels(torch.tensor([[3., 1, 1, 0, 9]]), torch.tensor([4]))
     assert found[0].tolist() == pytest.approx([4 / 9, 2 / 9, 2 / 9, 1 / 9, 0])
+    # With the label before them ranks 2, 3, 3, 5.
+    found = zipf_labels(torch.tensor([[3., 1, 1, 0, 9]]), torch.tensor([4]), count_label=True)
+    assert found[0].tolist() == pytest.approx([15 / 41, 10 / 41, 10 / 41, 6 / 41, 0])
 
 
 def test_softmax_beside_the_label():

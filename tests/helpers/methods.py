@@ -48,4 +48,5 @@ METHODS = {
     'MaxSup': ('baselines/maxsup/resnet18-s_maxsup_npz.py', FOUR),
     'Zipf': ('baselines/zipf/resnet18-s_zipf_npz.py', FOUR),
     'FER': ('baselines/fer/resnet18-s_fer_npz.py', FOUR),
+    'USKD': ('baselines/uskd/resnet18-s_uskd_npz.py', {**FOUR, 'model.distill.in_channels': 16}),
 }

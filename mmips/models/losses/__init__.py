@@ -2,7 +2,8 @@
 from .fer_loss import FERLoss
 from .max_sup_loss import MaxSupLoss
 from .pair_kl_loss import PairKLLoss
+from .uskd_loss import USKDLoss
 from .virtual_teacher_loss import VirtualTeacherLoss
 from .zipf_loss import ZipfLoss
 
-__all__ = ['FERLoss', 'MaxSupLoss', 'PairKLLoss', 'VirtualTeacherLoss', 'ZipfLoss']
+__all__ = ['FERLoss', 'MaxSupLoss', 'PairKLLoss', 'USKDLoss', 'VirtualTeacherLoss', 'ZipfLoss']
