@@ -110,8 +110,9 @@ def check_two_steps(name, cfg, tmp_path):
     assert all(torch.isfinite(value).all() for value in after.values())
     changed = [key for key in weights if not torch.equal(notes.weights[key], after[key])]
     assert len(changed) > 0.9 * len(weights)
-    on_pairs = cfg.model.type == 'mmips.SelfDistillClassifier'
-    keys = {'loss', 'loss_ce', 'loss_kd'} if on_pairs else {'loss'}
+    keys = {'loss'} if cfg.model.type == 'ImageClassifier' else {'loss', 'loss_ce'}
+    if 'distill' in cfg.model or cfg.model.type == 'mmips.SelfDistillClassifier':
+        keys.add('loss_kd')
     assert all(set(losses) == keys for losses in notes.losses)
     assert all(np.isfinite(value) for losses in notes.losses for value in losses.values())
     scalars = runner.message_hub.log_scalars
