@@ -44,4 +44,5 @@ METHODS = {
     'DLB': ('baselines/dlb/resnet18-s_dlb_npz.py', {
         'model.head.in_channels': 32, 'train_dataloader.batch_size': 16,
         'train_dataloader.sampler.batch_size': 16}),
+    'MixSKD': ('baselines/mixskd/resnet18-s_mixskd_npz.py', {'model.head.in_channels': 32}),
 }
