@@ -45,4 +45,5 @@ METHODS = {
         'model.head.in_channels': 32, 'train_dataloader.batch_size': 16,
         'train_dataloader.sampler.batch_size': 16}),
     'MixSKD': ('baselines/mixskd/resnet18-s_mixskd_npz.py', {'model.head.in_channels': 32}),
+    'BYOT': ('baselines/byot/resnet18-s_byot_npz.py', {'model.head.in_channels': 32}),
 }
