@@ -63,4 +63,6 @@ METHODS = {
     'Zipf': ('baselines/zipf/resnet18-s_zipf_npz.py', FOUR),
     'FER': ('baselines/fer/resnet18-s_fer_npz.py', FOUR),
     'USKD': ('baselines/uskd/resnet18-s_uskd_npz.py', {**FOUR, 'model.distill.in_channels': 16}),
+    'MixSKD': ('baselines/mixskd/resnet18-s_mixskd_npz.py', {'model.head.in_channels': 32}),
+    'BYOT': ('baselines/byot/resnet18-s_byot_npz.py', {'model.head.in_channels': 32}),
 }
