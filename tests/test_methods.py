@@ -13,8 +13,6 @@ from mmpretrain.registry import MODELS
 from mmips.models.memory import find_memories
 from mmips.runs import publish
 
-every_method = pytest.mark.parametrize('method', METHODS)
-
 
 def memories(runner, shared=(True, False)):
     model = getattr(runner.model, 'module', runner.model)
@@ -22,7 +20,7 @@ def memories(runner, shared=(True, False)):
             if memory.shared in shared for key, buffer in memory.remembered().items()}
 
 
-@every_method
+@pytest.mark.parametrize('method', METHODS)
 def test_resumes_in_the_same_bits_and_is_published_as_a_plain_network(make_runner, method):
     name, settings = METHODS[method]
     whole = make_runner(name, 'whole', **settings)
@@ -64,18 +62,15 @@ def train_all(folder, npz):
     return found
 
 
-@pytest.fixture(scope='module')
-def two_ranks(tmp_path_factory, tiny_npz):
-    return in_two_processes(train_all, tmp_path_factory.mktemp('two_ranks'), tiny_npz)
-
-
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs fork')
-@every_method
-def test_two_ranks_agree_in_weights_and_memory(two_ranks, method):
-    (first, memory), (second, other) = (rank[method] for rank in two_ranks)
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
-    assert all(torch.allclose(value, other[name]) for name, value in memory.items())
-    if 'target.seen' in memory:
-        # Every image once as a query and as often as it was drawn as a partner, on either rank.
-        seen = memory['target.seen']
-        assert seen.sum() == 2 * len(seen) and (seen >= 1).all()
+def test_two_ranks_agree_in_weights_and_memory(tmp_path, tiny_npz):
+    # All methods at once: starting two processes takes longer than most of them.
+    ranks = in_two_processes(train_all, tmp_path, tiny_npz)
+    for method in METHODS:
+        (first, memory), (second, other) = (rank[method] for rank in ranks)
+        assert all(torch.equal(value, second[name]) for name, value in first.items()), method
+        assert all(torch.allclose(value, other[name]) for name, value in memory.items()), method
+        if 'target.seen' in memory:
+            # Every image once as a query and as often as it was drawn as a partner, on either rank.
+            seen = memory['target.seen']
+            assert seen.sum() == 2 * len(seen) and (seen >= 1).all()

@@ -19,7 +19,8 @@ SWAP = 'IntraClassPatchSwap'
 _SAMPLER = "train_dataloader = dict(sampler=dict(type='mmips.PairedClassSampler'))"
 _MODEL = "model = dict(type='mmips.SelfDistillClassifier')"
 _AUGMENT = f"model = dict(train_cfg=dict(augments=[dict(type='mmips.{SWAP}')]))"
-_PAIRED_SAMPLERS = ('PairedClassSampler', 'InfinitePairedClassSampler')
+_PAIRED_SAMPLERS = (
+    'PairedClassSampler', 'InfinitePairedClassSampler', 'OverlappingBatchSampler')
 # Samplers known to know nothing of pairs. A sampler that is in neither list may be a
 # user's own pairing: it is let through, and the classifier looks at its first batch.
 _ORDINARY_SAMPLERS = ('', 'DefaultSampler', 'InfiniteSampler', 'RepeatAugSampler',
@@ -98,6 +99,7 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
     """What does not yield pairs, or tears them apart: whether it is so, and the mistake."""
     loader, size = facts.loader, facts.loader.get('batch_size')
     even = max(2, size + size % 2) if isinstance(size, int) else size
+    own = (loader.get('sampler') or {}).get('batch_size', size)
     hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or []]
     samplers = {field: (cfg.get(field) or {}).get('sampler')
                 for field in ('val_dataloader', 'test_dataloader')}
@@ -107,6 +109,9 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
         ((facts.is_distill or facts.is_paired) and size != even, 'train_dataloader.batch_size',
          size, 'an even number: it counts images, and a pair has two',
          f'train_dataloader = dict(batch_size={even})'),
+        (facts.is_paired and own != size, 'train_dataloader.sampler.batch_size', own,
+         f'train_dataloader.batch_size, which is {size}',
+         f'train_dataloader = dict(sampler=dict(batch_size={size}))'),
         *((type_name(sampler) in _PAIRED_SAMPLERS, f'{field}.sampler', sampler,
            'a sampler that shows every image once; pairs are for training',
            f"{field} = dict(sampler=dict(type='DefaultSampler', shuffle=False))")

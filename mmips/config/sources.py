@@ -166,7 +166,8 @@ def iter_parts(node: Any) -> list[tuple[Any, Any]]:
 def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield ``(config key, path)`` of every checkpoint that a model config loads."""
     for name, value in iter_parts(node):
-        loads = name == 'pretrained' or name == 'checkpoint' and type_name(node) == 'Pretrained'
+        loads = name == 'pretrained' or name == 'checkpoint' and (
+            type_name(node) == 'Pretrained' or key == 'model.teacher')
         if loads and value and isinstance(value, str):
             yield f'{key}.{name}', value
         else:

@@ -9,5 +9,6 @@ if has_package('mmpretrain'):
     from .classifiers import *  # noqa: F401,F403
     from .data_preprocessors import *  # noqa: F401,F403
     from .losses import *  # noqa: F401,F403
+    from .targets import *  # noqa: F401,F403
 if has_package('mmdet') and has_mmcv_ops():
     from .dense_heads import *  # noqa: F401,F403

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +36,24 @@ class Memory(nn.Module):
     def end_epoch(self) -> None:
         """What is left to do when all ranks remember the same; by default nothing."""
 
+    def images(self, step: Step) -> Tensor:
+        """Number of every image of a step, int64 (N,) on the device of its logits.
+
+        Raises:
+            UserError: Where the data set's numbers did not reach the model.
+        """
+        if step.sample_idx is None:
+            raise UserError(f'{type(self).__name__} remembers single images, but the batch has no '
+                            "sample_idx: leave it in PackInputs, meta_keys=('sample_idx', ...).")
+        return step.sample_idx.to(step.logits.device, non_blocking=True)
+
     def allocate(self, planned: dict[str, Tensor], device: torch.device) -> None:
         """Make the buffers of :meth:`plan`."""
         for name, tensor in planned.items():
             self.register_buffer(name, torch.zeros_like(tensor, device=device), persistent=False)
+
+    def know(self, dataset: Any) -> None:
+        """What there is to know of the training data before the first step; by default nothing."""
 
     def remembered(self) -> dict[str, Tensor]:
         """The non-persistent buffers of this module alone, by name."""

@@ -44,7 +44,7 @@ def check_recipes(sweep: Sweep, recipes: Sequence[Recipe], data: bool = True) ->
 
 def _check(sweep: Sweep, recipe: Recipe, cfg: Any, read: Any) -> list[str]:
     """What a recipe's config, as it will be trained, may not mean; a UserError for mistakes."""
-    if recipe.start not in ('', RANDOM):
+    if recipe.source not in ('', RANDOM):
         cfg = load_recipe(sweep, recipe, read, Path('checkpoint of its start'))
     try:
         if (recipe.start not in ('', RANDOM)
@@ -71,11 +71,16 @@ def load_recipe(sweep: Sweep, recipe: Recipe, cfg: Any = None,
                 checkpoint: Path | None = None) -> Any:
     """The config of a recipe."""
     cfg = copy.deepcopy(cfg) if cfg is not None else _read_config(recipe.config)
-    start = {'model.backbone.init_cfg.checkpoint': str(checkpoint)} if checkpoint else {}
+    start = {recipe.source_key: str(checkpoint)} if checkpoint else {}
     try:
         merge_options(cfg, {**recipe.options, **start})
     except ValueError as error:
         raise UserError(f'recipe {recipe.name} ({recipe.config}): {error}') from error
+    if recipe.teacher and not cfg.model.get('teacher'):
+        raise UserError(f'recipe {recipe.name} ({recipe.config}): teacher needs a config with '
+                        "model.teacher=dict(config='...py', checkpoint=''), to which it is given.")
+    if recipe.teacher and checkpoint is None:
+        cfg.model.teacher.checkpoint = None  # Yet to be trained.
     if recipe.start and checkpoint is None:
         cfg.model.backbone.init_cfg = None
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
@@ -92,9 +97,11 @@ def _length(cfg: Any) -> int:
 
 
 def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:
-    """The files that a config's numbers depend on: of its data, and what it starts from."""
+    """The files that a config's numbers depend on: data, teacher, and what it starts from."""
+    teacher = (cfg.model.get('teacher') or {}).get('checkpoint')
+    teacher = teacher if teacher and sources.is_local(teacher) else None
     data = [sources.present_paths((cfg.get(field) or {}).get('dataset')) for field in LOADERS]
-    return [str(path) for path in (checkpoint, *sum(data, [])) if path]
+    return [str(path) for path in (checkpoint, teacher, *sum(data, [])) if path]
 
 
 def _download(cfg: Any, fields: tuple[str, ...]) -> None:

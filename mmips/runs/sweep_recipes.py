@@ -75,6 +75,8 @@ class Change(Node):
     options: dict[str, Any] = {}
     #: The recipe whose weights it starts from, or ``RANDOM``; empty: as the config says.
     start: str = ''
+    #: The recipe whose weights its teacher has; empty: as the config says.
+    teacher: str = ''
     #: What is tabulated of it, where that is not the sweep's metric.
     metric: str = ''
     #: Where it stands on the axes, by the names of its values.
@@ -84,8 +86,8 @@ class Change(Node):
         """This one with another's changes on top."""
         return other.but(
             config=other.config or self.config, options={**self.options, **other.options},
-            start=other.start or self.start, metric=other.metric or self.metric,
-            axes={**self.axes, **other.axes})
+            start=other.start or self.start, teacher=other.teacher or self.teacher,
+            metric=other.metric or self.metric, axes={**self.axes, **other.axes})
 
 
 class Recipe(Change):
@@ -96,6 +98,16 @@ class Recipe(Change):
     folder: str = ''
     #: The paper's values by metric: alone, or with the spread that it prints.
     paper: dict[str, tuple[float, ...]] = {}
+
+    @property
+    def source(self) -> str:
+        """The recipe whose weights it needs, ``RANDOM``, or empty."""
+        return self.start or self.teacher
+
+    @property
+    def source_key(self) -> str:
+        """Where in the config the file with those weights is named."""
+        return 'model.backbone.init_cfg.checkpoint' if self.start else 'model.teacher.checkpoint'
 
 
 class Table(Node):
@@ -176,16 +188,19 @@ class Sweep(Settings):
 
     def waves(self, recipes: Sequence[Recipe]) -> list[list[Recipe]]:
         """Recipes in groups that need the weights of earlier groups alone."""
-        starts = {recipe.name: recipe.start for recipe in self.recipes}
+        starts = {recipe.name: recipe.source for recipe in self.recipes}
         waves: dict[int, list[Recipe]] = {}
         for recipe in recipes:
-            depth, start = 0, recipe.start
+            depth, start = 0, recipe.source
+            if recipe.start and recipe.teacher:
+                raise UserError(f'recipe {recipe.name}: start and teacher cannot both be given.')
             while start not in ('', RANDOM):
                 depth += 1
                 if start not in starts or depth > len(starts):
                     raise UserError(
                         f'recipe {recipe.name}: start must name another recipe, one that does not '
-                        f'start from this one, or {RANDOM!r}, got {recipe.start!r}.')
+                        f'start from this one, or {RANDOM!r}, and teacher another recipe, got '
+                        f'{recipe.source!r}.')
                 start = starts[start]
             waves.setdefault(depth, []).append(recipe)
         return [waves[depth] for depth in sorted(waves)]

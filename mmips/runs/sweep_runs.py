@@ -59,16 +59,17 @@ def folder_of(work_dir: Path, recipe: Recipe, seed: int) -> Path:
 
 def start_of(sweep: Sweep, recipe: Recipe, seed: int, work_dir: Path) -> Path | None:
     """The checkpoint that a run starts from, None for random weights or what the config says."""
-    if recipe.start in ('', RANDOM):
+    if recipe.source in ('', RANDOM):
         return None
-    start, = [other for other in sweep.recipes if other.name == recipe.start]
+    start, = [other for other in sweep.recipes if other.name == recipe.source]
     folder = folder_of(work_dir, start, seed)
     try:
         checkpoint = training.last_checkpoint(folder)
     except ValueError:  # Its name is no text.
         checkpoint = None
     if checkpoint is None or not (folder / 'result.json').is_file():
-        raise UserError(f'{recipe.name}, seed {seed}, starts from {start.name}, which has not '
+        needs = 'starts from' if recipe.start else 'is taught by'
+        raise UserError(f'{recipe.name}, seed {seed}, {needs} {start.name}, which has not '
                         f'ended with this seed in {folder}: train that too.')
     return checkpoint
 

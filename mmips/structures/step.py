@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 
+from mmips.errors import UserError
 from mmips.structures.pairs import pairs_match, split_pairs
 
 
@@ -45,6 +47,12 @@ class Step:
         return self.target if self.target.ndim == 1 else self.target.argmax(1)
 
     @property
+    def scores(self) -> Tensor:
+        """Scores (N, K), float32; of labels one-hot."""
+        return (self.target.float() if self.target.ndim == 2 else
+                F.one_hot(self.target, self.logits.shape[1]).float())
+
+    @property
     def pairs(self) -> tuple[Tensor, Tensor]:
         """Logits of the queries and of the partners, (P, K) each."""
         return split_pairs(self.logits)
@@ -53,6 +61,15 @@ class Step:
     def matched(self) -> Tensor:
         """Which pairs have one label, bool (P,) on the device of ``target``."""
         return pairs_match(self.target)
+
+    @property
+    def taught(self) -> Step:
+        """``teacher``; a UserError where there is none."""
+        if self.teacher is None:
+            raise UserError('This loss learns from a teacher, but the model has none. Write model='
+                            "dict(type='mmips.TeacherDistillClassifier', teacher=dict(config=..., "
+                            'checkpoint=...)).')
+        return self.teacher
 
     def detach(self) -> Step:
         """Without gradients, and without all that would hold memory to the next step."""

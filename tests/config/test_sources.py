@@ -100,6 +100,8 @@ NESTED = [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='no.pth')]
      "'no.pth', named by model.backbone.init_cfg.1.checkpoint, does not exist.*"
      '--cfg-options model.backbone.init_cfg.1.checkpoint='),
     (dict(model=dict(pretrained='no.pth')), "'no.pth', named by model.pretrained"),
+    (dict(model=dict(teacher=dict(config='x.py', checkpoint='no.pth'))),
+     "'no.pth', named by model.teacher.checkpoint, does not exist"),
     (dict(load_from='run/epoch_3.pth'), 'epoch_3.pth.*named by load_from.*there are: '
      'epoch_1.pth, epoch_2.pth\n'),
     (dict(load_from='run'), 'is a folder, not a file')])

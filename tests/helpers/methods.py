@@ -8,6 +8,9 @@ IPS, HARD = 'ips/resnet-s_ips_npz.py', 'ips/resnet-s_hard_npz.py'
 #: What a network of four stages needs beside the tiny runner's options.
 FOUR = {'model.head.in_channels': 32}
 
+#: Of a tiny network of four stages.
+FOUR = {'model.head.in_channels': 32}
+
 
 @MODELS.register_module()
 class ClassMeans(Memory):
@@ -46,4 +49,14 @@ METHODS = {
     'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', {'model.head.in_channels': 32}),
     'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', {'model.head.in_channels': 32}),
     'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
+    'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
+    'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
+    'DLB': ('baselines/dlb/resnet18-s_dlb_npz.py', {
+        'model.head.in_channels': 32, 'train_dataloader.batch_size': 16,
+        'train_dataloader.sampler.batch_size': 16}),
+    'KD': ('baselines/kd/resnet18-s_kd_npz.py', FOUR),
+    'AT': ('baselines/at/resnet18-s_at_npz.py', FOUR),
+    'SP': ('baselines/sp/resnet18-s_sp_npz.py', FOUR),
+    'RKD': ('baselines/rkd/resnet18-s_rkd_npz.py', FOUR),
+    'CRD': ('baselines/crd/resnet18-s_crd_npz.py', {**FOUR, 'model.distill.in_channels': 32}),
 }

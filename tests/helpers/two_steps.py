@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from helpers.configs import load
+from helpers.teachers import use_teacher
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
@@ -27,6 +28,7 @@ def tiny_runner(name, work_dir, **options):
         'model.backbone.stem_channels': 4, 'model.head.in_channels': 16,
         'train_dataloader.batch_size': 16, 'default_hooks.logger.interval': 1,
         'default_hooks.checkpoint.interval': 1, **options})
+    use_teacher(cfg)
     return (FlexibleRunner if 'strategy' in cfg else Runner).from_cfg(cfg)
 
 
@@ -71,6 +73,7 @@ def shrink(cfg):
     cfg.get('auto_scale_lr', {}).update(enable=False)
     cfg.default_hooks.checkpoint = None
     cfg.train_cfg.val_interval = 1
+    use_teacher(cfg)
     cfg.custom_hooks.append(dict(type=StopAfterTwoSteps))
     return cfg
 

@@ -56,12 +56,13 @@ def test_curves_need_validations(read):
     ({'val_evaluator': None}, 'recipe lr=0.1 .* has no val_evaluator'),
     ({'train_cfg.max_epochs': 0}, 'recipe lr=0.1 .* has no train_cfg.max_epochs, which a sweep'),
     ({'start': 'lr=0.2'}, "recipe lr=0.1 .*start needs .*init_cfg=dict.type='Pretrained'"),
+    ({'teacher': 'lr=0.2'}, 'recipe lr=0.1 .*teacher needs a config with model.teacher=dict'),
     ({'train_dataloader.dataset.ann_file': 'gone.npz'}, r'(?s)gone.npz.*train_dataloader.dataset'),
 ])
 def test_refuses_before_anything_is_trained(read, options, words):
     found = read()
-    start = options.pop('start', '')
-    recipes = [with_options(recipe, **options).but(start=start) for recipe in found.recipes]
+    sources = {name: options.pop(name, '') for name in ('start', 'teacher')}
+    recipes = [with_options(recipe, **options).but(**sources) for recipe in found.recipes]
     with pytest.raises((UserError, FileNotFoundError), match=words):
         sweep.check_recipes(found, recipes)
 
@@ -265,6 +266,36 @@ def test_a_recipe_starts_from_the_same_seed_of_another(read, tmp_path):
     (tmp_path / hard.folder / 'seed1/epoch_1.pth').touch()
     with pytest.raises(UserError, match=r'it/seed1 .*another setup \(differing: .*epoch_1.pth\)'):
         sweep.train_recipes(found, recipes, tmp_path, engine)
+
+
+def test_a_recipe_is_taught_by_the_same_seed_of_another(read, tmp_path):
+    hard = with_options(read().recipes[0], **{'train_cfg.max_epochs': 1}).but(name='hard')
+    taught = with_options(hard, **{
+        'model.type': 'mmips.TeacherDistillClassifier', 'model.distill': dict(type='mmips.KDLoss'),
+        'model.teacher': dict(config=hard.config, checkpoint='yet to be trained', model=dict(
+            backbone=dict(base_channels=4, stem_channels=4), head=dict(in_channels=16)))})
+    recipes = taught.but(name='KD', folder='kd', teacher='hard'), hard
+    found = read(recipes=recipes, evaluate=('test', ))
+
+    def engine(tasks):
+        return ((task, task()) for task in tasks)
+
+    results = sweep.train_recipes(found, recipes, tmp_path, engine)
+    assert [results[name, seed].get('failed') for name in ('hard', 'KD') for seed in (0, 1)] == [
+        None] * 4
+    checkpoint = tmp_path / hard.folder / 'seed1/epoch_1.pth'
+    mark = json.loads((tmp_path / 'kd/seed1/fingerprint.json').read_text())
+    assert str(checkpoint) in mark
+    # The teacher is part of the setup.
+    checkpoint.touch()
+    with pytest.raises(UserError, match=r'kd/seed1 .*another setup \(differing: .*epoch_1.pth\)'):
+        sweep.train_recipes(found, recipes, tmp_path, engine)
+    # One of a fixed file, too.
+    cfg = sweep_checks.load_recipe(found, with_options(
+        taught, **{'model.teacher.checkpoint': str(checkpoint)}))
+    assert str(checkpoint) in sweep_checks.data_files(cfg)
+    cfg.model.teacher.checkpoint = 'https://x.y/z.pth'
+    assert not any('z.pth' in path for path in sweep_checks.data_files(cfg))
 
 
 def test_what_failed_is_left_until_it_is_tried_again_or_forgotten(read, tmp_path):

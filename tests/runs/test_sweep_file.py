@@ -166,9 +166,10 @@ def test_waves_follow_the_starts(read):
           a:
           b: {start: a}
           d: {start: random weights}
+          e: {teacher: b}
         """)
     assert [[recipe.name for recipe in wave] for wave in sweep.waves(sweep.recipes)] == [
-        ['a', 'd'], ['b'], ['c']]
+        ['a', 'd'], ['b'], ['c', 'e']]
     assert [sweep.metric_of(recipe) for recipe in sweep.recipes[:2]] == ['mIoU', 'accuracy/top1']
 
 
@@ -205,6 +206,8 @@ AXES = 'config: own.py\naxes: {a: {key: x, values: [1, 2]}, b: {key: y, values: 
      'the axes a and b both give a config'),
     (AXES + 'recipes: {c: {start: d}}', "recipe c: start must name another recipe.*, got 'd'"),
     (AXES + 'recipes: {c: {start: d}, d: {start: c}}', "start must name another .*got '[cd]'"),
+    (AXES + 'recipes: {c: {teacher: d}, d: {start: c}}', "and teacher another recipe, got '[cd]'"),
+    (AXES + 'recipes: {c: {teacher: d, start: d}, d: {}}', 'start and teacher cannot both'),
     (AXES + 'seeds: [1, 1]', 'seeds: a value stands there twice'),
     (AXES + 'evaluate: [tset]', "evaluate, 0: .*'test', 'val' or 'train', got 'tset'"),
     (AXES + 'paper: {"a=3, b=1": 3}', 'paper: no recipe is called a=3, b=1'),

@@ -10,3 +10,10 @@ def test_detached_it_holds_neither_a_graph_nor_features():
     left = step.detach()
     assert not left.logits.requires_grad and left.features == ()
     assert (left.epoch, left.max_epochs) == (3, 9)
+
+
+def test_scores_are_those_of_the_target_or_one_hot():
+    logits, soft = torch.zeros(2, 3), torch.tensor([[.5, .5, 0], [0, 0, 1]], dtype=torch.float64)
+    assert Step(logits, torch.tensor([2, 0])).scores.tolist() == [[0, 0, 1], [1, 0, 0]]
+    scores = Step(logits, soft).scores
+    assert scores.dtype == torch.float32 and torch.equal(scores, soft.float())

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from .infinite_paired_class_sampler import InfinitePairedClassSampler
+from .overlapping_batch_sampler import OverlappingBatchSampler
 from .paired_class_sampler import PairedClassSampler
 
-__all__ = ['InfinitePairedClassSampler', 'PairedClassSampler']
+__all__ = ['InfinitePairedClassSampler', 'OverlappingBatchSampler', 'PairedClassSampler']

@@ -66,6 +66,7 @@ class MemoryHook(ModelHook):
         runner.logger.info(f'{text}.')
         for name, memory in self._memories.items():
             memory.allocate(planned[name], device)
+            memory.know(loader.dataset)
 
     def before_train(self, runner: Runner) -> None:
         """What all ranks have in common."""

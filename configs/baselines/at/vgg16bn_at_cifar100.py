@@ -1,0 +1,16 @@
+"""AT, ResNet-101 teaches VGG16-BN on CIFAR-100, as ``resnet18_at_cifar100.py`` otherwise.
+
+The teacher is trained first, by ``configs/ips/resnet101_hard_cifar100.py``.
+
+Paper: Table 4, 74.87 % top-1.
+Command: python tools/train.py configs/baselines/at/vgg16bn_at_cifar100.py
+Cost: 240 epochs x 50,000 images, 64 a step; each goes through the teacher too, without gradient.
+"""
+_base_ = 'resnet18_at_cifar100.py'
+
+# Behind the pooling, 8, 4, 4 and 4 pixels wide; the teacher's 32, 16, 8 and 4 are averaged down.
+model = dict(
+    backbone=dict(_delete_=True, type='mmips.VGG_CIFAR', depth=16, out_indices=(1, 2, 3, 4)),
+    teacher=dict(
+        config='mmips::ips/resnet101_hard_cifar100.py',
+        checkpoint='work_dirs/resnet101_hard_cifar100/epoch_240.pth'))

@@ -1,0 +1,14 @@
+"""OLS, online label smoothing, on small images from any ``.npz`` file.
+
+Paper: none.
+Command: python tools/train.py configs/baselines/ols/resnet18-s_ols_npz.py
+Cost: 120 epochs x N images, 64 a step, in whole batches on the device.
+"""
+_base_ = '../hard/resnet18-s_hard_npz.py'
+
+model = dict(
+    type='mmips.DistillClassifier',
+    target=dict(type='mmips.OnlineLabelSmoothing', hard_weight=0.5))
+custom_hooks = [
+    _base_.custom_hooks[0], dict(type='mmips.FastStepHook', cuda_graph=False),
+    dict(type='mmips.MemoryHook')]

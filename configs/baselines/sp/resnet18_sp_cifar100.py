@@ -1,0 +1,17 @@
+"""Similarity preserving (Tung and Mori, arXiv 1907.09682), ResNet-50 teaches
+ResNet-18 on CIFAR-100.
+
+The teacher is trained first, by ``configs/ips/resnet50_hard_cifar100.py``. It teaches ResNet-34
+with ``--cfg-options model.backbone.depth=34`` (Paper: 80.18 %).
+
+Paper: Table 4, 79.92 % top-1.
+Command: python tools/train.py configs/baselines/sp/resnet18_sp_cifar100.py
+Cost: 240 epochs x 50,000 images, 64 a step; each goes through the teacher too, without gradient.
+Differs from the paper: nothing known; the weight of 3000 is RepDistiller's.
+"""
+_base_ = '../kd/resnet18_kd_cifar100.py'
+
+model = dict(
+    gamma=1.0,
+    alpha=3000.0,
+    distill=dict(_delete_=True, type='mmips.SimilarityPreservingLoss'))
