@@ -75,9 +75,7 @@ def structures():
                      if not is_number(key, value) and 'evaluator' not in key}
             if parts:
                 key = (short(each.config), json.dumps(parts, sort_keys=True))
-                marks = [pytest.mark.slow] * (name == 'table3_cifar100')
-                found.setdefault(key, pytest.param(
-                    each, id=f'{name}-{each.folder}', marks=marks))
+                found.setdefault(key, pytest.param(each, id=f'{name}-{each.folder}'))
     return list(found.values())
 
 
