@@ -61,6 +61,8 @@ def shrink(cfg):
     train = innermost(cfg.train_dataloader.dataset)
     if train.type == 'mmips.DigitsDataset':
         train.indices = [0, 1, 2, 3, 4, 5, 6, 7]
+    if 'batch_size' in cfg.train_dataloader.sampler:
+        cfg.train_dataloader.sampler.batch_size = 4
     sizes = {224: 64, 256: 72}
     for field in LOADERS:
         cfg[field].update(batch_size=4 if field == LOADERS[0] else 64, num_workers=0,

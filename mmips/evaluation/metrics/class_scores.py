@@ -26,6 +26,7 @@ class ClassScores(BaseMetric):
     Raises:
         UserError: For another metric, or settings with which it has no score for every class.
     """
+    default_prefix = ''  # Without one mmengine warns.
 
     def __init__(self,
                  metric: dict,
