@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/byot/resnet18-s_byot_npz.py
-Cost: 80 epochs x N images, 64 a step, each through three further exits.
+Cost: 120 epochs x N images, 64 a step, each through three further exits.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
 

@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/mixskd/resnet18-s_mixskd_npz.py
-Cost: 40 epochs x N images and as many mixes, as many as 80 epochs of hard label; 32 + 32 a step,
+Cost: 60 epochs x N images and as many mixes, as many as 120 epochs of hard label; 32 + 32 a step,
 each through four exits.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
@@ -11,7 +11,7 @@ model = dict(
     type='mmips.MixSelfDistillClassifier', backbone=dict(out_indices=(0, 1, 2, 3)), mix_alpha=0.4)
 train_dataloader = dict(batch_size=32)
 auto_scale_lr = dict(base_batch_size=32)
-param_scheduler = dict(milestones=[25, 30, 35])
-train_cfg = dict(max_epochs=40, val_interval=40)
-default_hooks = dict(checkpoint=dict(interval=10))
+param_scheduler = dict(milestones=[38, 45, 53])
+train_cfg = dict(max_epochs=60, val_interval=15)
+default_hooks = dict(checkpoint=dict(interval=15))
 custom_hooks = [dict(type='mmips.EpochSeedHook'), dict(type='mmips.FastStepHook', cuda_graph=False)]
