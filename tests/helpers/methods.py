@@ -65,4 +65,6 @@ METHODS = {
     'USKD': ('baselines/uskd/resnet18-s_uskd_npz.py', {**FOUR, 'model.distill.in_channels': 16}),
     'MixSKD': ('baselines/mixskd/resnet18-s_mixskd_npz.py', {'model.head.in_channels': 32}),
     'BYOT': ('baselines/byot/resnet18-s_byot_npz.py', {'model.head.in_channels': 32}),
+    'BAKE': ('baselines/bake/resnet18-s_bake_npz.py', {
+        'model.head.in_channels': 32, 'train_dataloader.batch_size': 32}),
 }

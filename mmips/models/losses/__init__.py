@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from .attention_transfer_loss import AttentionTransferLoss
+from .bake_loss import BAKELoss
 from .contrastive_distill_loss import ContrastiveDistillLoss
 from .ddgsd_loss import DDGSDLoss
 from .fer_loss import FERLoss
@@ -14,7 +15,7 @@ from .virtual_teacher_loss import VirtualTeacherLoss
 from .zipf_loss import ZipfLoss
 
 __all__ = [
-    'AttentionTransferLoss', 'ContrastiveDistillLoss', 'DDGSDLoss', 'FERLoss', 'KDLoss',
-    'LastBatchLoss', 'MaxSupLoss', 'PairKLLoss', 'RelationalKDLoss',
+    'AttentionTransferLoss', 'BAKELoss', 'ContrastiveDistillLoss', 'DDGSDLoss', 'FERLoss',
+    'KDLoss', 'LastBatchLoss', 'MaxSupLoss', 'PairKLLoss', 'RelationalKDLoss',
     'SimilarityPreservingLoss', 'USKDLoss', 'VirtualTeacherLoss', 'ZipfLoss',
 ]
