@@ -82,6 +82,8 @@ def _runner(sweep: Sweep, recipe: Recipe, folder: Path, options: Options) -> Run
     cfg.train_cfg = dict(by_epoch=True, max_epochs=2)
     if options.tiny:
         cfg.train_dataloader.batch_size = 16
+        if 'batch_size' in cfg.train_dataloader.sampler:
+            cfg.train_dataloader.sampler.batch_size = 16
     cfg.default_hooks.checkpoint = None
     cfg.merge_from_dict(dict(work_dir=str(folder), log_level='ERROR', visualizer=None))
     cfg.experiment_name = f'bench_{id(cfg)}'
