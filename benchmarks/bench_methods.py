@@ -59,12 +59,13 @@ def _costs(folder: Path, options: Options) -> str:
         parameters = sum(part.numel() for part in runner.model.parameters() if part.requires_grad)
         remembered = sum(part.nbytes for _, memory in find_memories(runner.model)
                          for part in memory.remembered().values())
-        rows.append([name, *seen[name], parameters / 1e6, remembered / 2**20,
-                     1e3 * statistics.median(seconds[name]), ratio(seconds, name, _PLAIN),
+        rows.append([name, runner.train_dataloader.batch_size, *seen[name],
+                     parameters / 1e6, remembered / 2**20, 1e3 * statistics.median(seconds[name]), ratio(seconds, name, _PLAIN),
                      peaks[name] / 2**20, peaks[name] / peaks[_PLAIN]])
-    return table(f'Methods: a step of {runner.train_dataloader.batch_size} images of 32x32', [
-        'method', 'forwards with gradient, an image', 'without', 'parameters in training, M',
-        'remembered, MB', 'step, ms', 'x plain', 'peak of a step, MB', 'x plain'], rows)
+    images = runners[_PLAIN].train_dataloader.batch_size
+    return table(f'Methods: a step, {images} images of 32x32 in plain training', [
+        'method', 'images a step', 'forwards with gradient, an image', 'without',
+        'parameters in training, M', 'remembered, MB', 'step, ms', 'x plain', 'peak of a step, MB', 'x plain'], rows)
 
 
 def _runner(sweep: Sweep, recipe: Recipe, folder: Path, options: Options) -> Runner:
@@ -81,6 +82,8 @@ def _runner(sweep: Sweep, recipe: Recipe, folder: Path, options: Options) -> Run
     cfg.train_cfg = dict(by_epoch=True, max_epochs=2)
     if options.tiny:
         cfg.train_dataloader.batch_size = 16
+        if 'batch_size' in cfg.train_dataloader.sampler:
+            cfg.train_dataloader.sampler.batch_size = 16
     cfg.default_hooks.checkpoint = None
     cfg.merge_from_dict(dict(work_dir=str(folder), log_level='ERROR', visualizer=None))
     cfg.experiment_name = f'bench_{id(cfg)}'
