@@ -59,13 +59,15 @@ def _costs(folder: Path, options: Options) -> str:
         parameters = sum(part.numel() for part in runner.model.parameters() if part.requires_grad)
         remembered = sum(part.nbytes for _, memory in find_memories(runner.model)
                          for part in memory.remembered().values())
-        rows.append([name, *seen[name], parameters / 1e6, remembered / 2**20,
-                     1e3 * statistics.median(seconds[name]), ratio(seconds, name, _PLAIN),
-                     peaks[name] / 2**20, peaks[name] / peaks[_PLAIN]])
-    return table(f'Methods: a step of {runner.train_dataloader.batch_size} images of 32x32', [
-        'method', 'forwards with gradient, an image of an epoch', 'without',
-        'parameters in training, M',
-        'remembered, MB', 'step, ms', 'x plain', 'peak of a step, MB', 'x plain'], rows)
+        rows.append([name, runner.train_dataloader.batch_size, *seen[name],
+                     parameters / 1e6, remembered / 2**20, 1e3 * statistics.median(seconds[name]),
+                     ratio(seconds, name, _PLAIN), peaks[name] / 2**20,
+                     peaks[name] / peaks[_PLAIN]])
+    images = runners[_PLAIN].train_dataloader.batch_size
+    return table(f'Methods: a step, {images} images of 32x32 in plain training', [
+        'method', 'images a step', 'forwards with gradient, an image of an epoch', 'without',
+        'parameters in training, M', 'remembered, MB', 'step, ms', 'x plain',
+        'peak of a step, MB', 'x plain'], rows)
 
 
 def _runner(sweep: Sweep, recipe: Recipe, folder: Path, options: Options) -> Runner:
