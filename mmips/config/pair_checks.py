@@ -99,8 +99,9 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
     """What does not yield pairs, or tears them apart: whether it is so, and the mistake."""
     loader, size = facts.loader, facts.loader.get('batch_size')
     even = max(2, size + size % 2) if isinstance(size, int) else size
-    own = (loader.get('sampler') or {}).get('batch_size', size)
-    group = 1 + (loader.get('sampler') or {}).get('num_partners', 3)
+    sampler = loader.get('sampler') or {}
+    own, partners = sampler.get('batch_size', size), sampler.get('num_partners', 3)
+    group = 1 + partners if isinstance(partners, int) and partners > 0 else 1
     hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or []]
     samplers = {field: (cfg.get(field) or {}).get('sampler')
                 for field in ('val_dataloader', 'test_dataloader')}
