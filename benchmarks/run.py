@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 _PARTS = {'swap': 'bench_swap', 'sampler': 'bench_sampler', 'scale': 'bench_scale',
           'step': 'bench_step', 'device': 'bench_device', 'monitor': 'bench_monitor',
           'decode': 'bench_decode', 'storage': 'bench_storage', 'elastic': 'bench_elastic',
-          'gpu': 'bench_gpu'}
+          'gpu': 'bench_gpu', 'methods': 'bench_methods'}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -30,6 +30,7 @@ from mmips.config.type_checks import name_warnings, part_mistakes
 
 MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
 CONFIGS = names('ips')
+BASELINES = names('baselines/*')
 IPS = [name for name in CONFIGS if '_ips' in name]
 # Those of the paper's CIFAR-100, whose labels may be noisy.
 CIFAR = [name for name in CONFIGS if re.search('_cifar100(-noise)?\\.py$', name)]
@@ -147,7 +148,7 @@ def network_of(part):
     return sum(value.numel() for value in net.parameters()), tuple(scores.shape)
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', CONFIGS + BASELINES)
 def test_network_fits_the_classes_and_has_the_papers_size(name):
     cfg = load(name)
     size = 32 if re.search('cifar|npz|digits', name) else 224 if 'mvit' in name else 64
@@ -162,7 +163,7 @@ def test_network_fits_the_classes_and_has_the_papers_size(name):
         assert parameters / 1e6 == pytest.approx(millions, abs=0.006 if millions > 2 else 0.0006)
 
 
-@pytest.mark.parametrize('name', names('ips', 'seg', 'det'))
+@pytest.mark.parametrize('name', names('ips', 'baselines/*', 'seg', 'det'))
 def test_nothing_is_found_wrong_with_a_shipped_config(name):
     cfg = load(name)
     assert [*part_mistakes(cfg), *metric_mistakes(cfg), *name_warnings(cfg)] == []
@@ -197,7 +198,7 @@ def test_ips_config_has_every_part_of_the_method(name):
         *['mmips.FastStepHook'] * ('-device' in name)]
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', CONFIGS + BASELINES)
 def test_every_config_resumes_exactly_and_scales_its_own_batch(name):
     # The parts that tests of the hook show to be what a bit-identical resume takes.
     cfg = load(name)

@@ -149,7 +149,6 @@ def images_seen(cfg):
     sampler = DATA_SAMPLERS.build(dict(cfg.train_dataloader.sampler), default_args=dict(
         dataset=Labels(), seed=0))
     times = cfg.train_dataloader.dataset.get('times', 1)
-    # What samplers leave out, less than a batch an epoch, is no matter.
     return round(cfg.train_cfg.max_epochs * times * images_per_input(cfg) * len(sampler)
                  / len(Labels()))
 
@@ -168,7 +167,9 @@ def test_small_recipes_see_as_many_images_in_as_many_steps(name):
         # Half an epoch is as near as whole ones come.
         assert [cut / epochs for cut in cuts] == pytest.approx(
             [0.625, 0.75, 0.875][:len(cuts)], abs=0.5 / epochs + 1e-9), each.name
-    assert len(seen) == 1
+    images, steps = zip(*seen)
+    # DLB leaves out what fills no batch.
+    assert max(images) / min(images) < 1.01 and len(set(steps)) == 1
 
 
 @pytest.mark.parametrize('name', PAPER)

@@ -21,6 +21,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmips.config.pair_checks import check_config
 from mmips.config.sources import iter_datasets
 from mmips.datasets.rugd_labels import SPLITS
+from mmips.runs import publish
 from mmips.runs.runner import build_runner
 
 pytest.importorskip('mmseg')
@@ -149,6 +150,23 @@ def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, imag
         assert resumed.iter == 2 * steps
         # Not from the pretrained checkpoint once more.
         assert torch.equal(weights['backbone.conv1.weight'], learned)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', RESUMED[:2])
+def test_a_backbone_that_was_trained_with_exits_is_taken_too(name, tmp_path, images, make_runner):
+    options = {'model.backbone.base_channels': 16, 'model.backbone.stem_channels': 16,
+               'model.head.in_channels': 128, 'train_cfg.max_epochs': 1}
+    make_runner('ips/resnet18-w16_hard_npz.py', 'mixed', **options, **{
+        'model.type': 'mmips.MixSelfDistillClassifier',
+        'model.backbone.out_indices': (0, 1, 2, 3)}).train()
+    path, _ = publish.publish(str(tmp_path / 'mixed/epoch_1.pth'), str(tmp_path / 'mixskd.pth'))
+    cfg = shrink(load(name), name, tmp_path / 'taken')
+    cfg.model.backbone.init_cfg.checkpoint = path
+    _, weights = train(cfg, 0, 1)
+    source = torch.load(path, weights_only=True)['state_dict']
+    taken = [key for key in source if key in weights]
+    assert len(taken) > 60 and all(torch.equal(source[key], weights[key]) for key in taken)
 
 
 # Those of FCN are mmseg's own recipe.

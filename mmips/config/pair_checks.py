@@ -100,6 +100,7 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
     loader, size = facts.loader, facts.loader.get('batch_size')
     even = max(2, size + size % 2) if isinstance(size, int) else size
     own = (loader.get('sampler') or {}).get('batch_size', size)
+    group = 1 + (loader.get('sampler') or {}).get('num_partners', 3)
     hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or []]
     samplers = {field: (cfg.get(field) or {}).get('sampler')
                 for field in ('val_dataloader', 'test_dataloader')}
@@ -109,6 +110,10 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
         ((facts.is_distill or facts.is_paired) and size != even, 'train_dataloader.batch_size',
          size, 'an even number: it counts images, and a pair has two',
          f'train_dataloader = dict(batch_size={even})'),
+        (facts.sampler == 'GroupedClassSampler' and isinstance(size, int) and size % group,
+         'train_dataloader.batch_size', size,
+         f'a multiple of {group}: an image and its num_partners',
+         f'train_dataloader = dict(batch_size={group * (1 + (even or 0) // group)})'),
         (facts.is_paired and own != size, 'train_dataloader.sampler.batch_size', own,
          f'train_dataloader.batch_size, which is {size}',
          f'train_dataloader = dict(sampler=dict(batch_size={size}))'),

@@ -204,7 +204,9 @@ def check_paths(cfg: Any, fields: tuple[str, ...]) -> None:
     go together, see ``data_checks``.
     """
     from mmips.config.data_checks import data_mistakes
-    problems = [advise_checkpoint(*item) for item in missing_checkpoints(cfg)]
+    # A student is tested without its teacher.
+    problems = [advise_checkpoint(*item) for item in missing_checkpoints(cfg)
+                if item[0] != 'model.teacher.checkpoint' or 'train_dataloader' in fields]
     problems.append(advise(missing_datasets(cfg, fields)))
     if any(problems):
         raise MissingFileError('\n\n'.join(filter(None, problems)))

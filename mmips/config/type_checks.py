@@ -24,8 +24,8 @@ from mmips.errors import error_text, hint
 # Packages whose annotations can be relied on.
 _ANNOTATED = ('mmips.', 'mmengine.', 'torch.')
 # Ours that are built for a try: quick, and of nothing but their arguments.
-_TRIED = ('mmips.models.batch_augments', 'mmips.models.losses', 'mmips.engine.hooks',
-          'mmips.evaluation.metrics')
+_TRIED = ('mmips.models.batch_augments', 'mmips.models.losses', 'mmips.models.targets',
+          'mmips.engine.hooks', 'mmips.evaluation.metrics')
 _MODELS = ('model', 'tta_model')
 # Where infinity makes no sense either, whatever takes it.
 _FINITE = ('optim_wrapper.optimizer', 'param_scheduler')

@@ -37,6 +37,7 @@ def cells(text):
         '**device path**', 'resnet-s', 'ResNet-18 of width 16']),
     ('monitor', ['Training monitor'], ['small at 32', 'ResNet-18 at 32', 'ResNet-50 at 224']),
     ('elastic', ['the same bits at the end'], ['0', '1']),
+    ('methods', ['Methods: a step of'], ['hard label', 'IPS', 'KD', 'CRD']),
     ('decode', ['JPEG files of 500x375'], ['training', "a worker's part", 'evaluation']),
     pytest.param('storage', ['images from a store'], ['one by one', 'ours, at once'], marks=(
         pytest.mark.skipif(not has_package('s3fs'), reason='needs s3fs: pip install s3fs'))),

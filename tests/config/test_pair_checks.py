@@ -76,6 +76,8 @@ UNSWAPPED = ('model.train_cfg.augments.0.*IntraClassPatchSwap.*model is ImageCla
     (dict(train_dataloader__batch_size=7), r'batch_size = 7\n.*an even number.*batch_size=8\)'),
     (dict(train_dataloader__sampler=dict(type='mmips.OverlappingBatchSampler', batch_size=16)),
      r'sampler.batch_size = 16\n.*train_dataloader.batch_size, which is 8\n.*\(batch_size=8\)'),
+    (dict(HARD, train_dataloader__sampler=dict(type='mmips.GroupedClassSampler', num_partners=2)),
+     r'batch_size = 8\n.*a multiple of 3: .*\n?.*\(batch_size=9\)'),
     (dict(train_dataloader__batch_size=0), r'batch_size = 0\n.*an even number.*batch_size=2\)'),
     (dict(HARD, **ORDINARY), UNSWAPPED),
     (dict(HARD, **ORDINARY, model__train_cfg=dict(augments=[NESTED])), UNSWAPPED),

@@ -100,8 +100,6 @@ NESTED = [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='no.pth')]
      "'no.pth', named by model.backbone.init_cfg.1.checkpoint, does not exist.*"
      '--cfg-options model.backbone.init_cfg.1.checkpoint='),
     (dict(model=dict(pretrained='no.pth')), "'no.pth', named by model.pretrained"),
-    (dict(model=dict(teacher=dict(config='x.py', checkpoint='no.pth'))),
-     "'no.pth', named by model.teacher.checkpoint, does not exist"),
     (dict(load_from='run/epoch_3.pth'), 'epoch_3.pth.*named by load_from.*there are: '
      'epoch_1.pth, epoch_2.pth\n'),
     (dict(load_from='run'), 'is a folder, not a file')])
@@ -110,6 +108,13 @@ def test_missing_checkpoints(cfg, words, tmp_path, monkeypatch):
     fill(tmp_path / 'run', 'epoch_1.pth', 'epoch_2.pth', 'log.txt')
     with pytest.raises(MissingFileError, match=f'(?s){words}'):
         check_paths(Config(cfg), ())
+
+
+def test_a_teacher_is_missing_in_training_alone():
+    cfg = Config(dict(model=dict(teacher=dict(config='x.py', checkpoint='no.pth'))))
+    check_paths(cfg, ('test_dataloader', ))
+    with pytest.raises(MissingFileError, match="'no.pth', named by model.teacher.checkpoint, does"):
+        check_paths(cfg, ('train_dataloader', 'val_dataloader'))
 
 
 def test_two_splits_of_one_dataset_are_one_message_through_any_wrapper():

@@ -107,6 +107,8 @@ def test_what_names_no_type_is_known_before_training(shipped):
 @pytest.mark.parametrize('key, value, place, words', [
     (f'{SWAP}.prob', 2, SWAP, r'IntraClassPatchSwap takes: prob must be a number in \[0, 1\]'),
     ('model.distill.temperature', -1, 'model.distill', 'temperature must be positive'),
+    ('model.target', dict(type='mmips.ProgressiveTarget', alpha=2), 'model.target',
+     r'ProgressiveTarget takes: alpha must be in \[0, 1\]'),
     (f'{SGD}.lr', -1, SGD, 'SGD takes: Invalid learning rate: -1'),
     ('param_scheduler', [dict(type='MultiStepLR', milestones=[1]), dict(type='StepLR')],
      'param_scheduler.1', "StepLR takes: .*missing .*'step_size'"),

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def names(*folders):
     """The configs of some folders of ``configs/``, as ``mmips.cfg`` takes them."""
     return sorted(path.relative_to(ROOT / 'configs').as_posix()
-                  for folder in folders for path in (ROOT / 'configs' / folder).glob('*.py'))
+                  for folder in folders for path in (ROOT / 'configs').glob(f'{folder}/*.py'))
 
 
 @functools.cache

@@ -59,4 +59,12 @@ METHODS = {
     'SP': ('baselines/sp/resnet18-s_sp_npz.py', FOUR),
     'RKD': ('baselines/rkd/resnet18-s_rkd_npz.py', FOUR),
     'CRD': ('baselines/crd/resnet18-s_crd_npz.py', {**FOUR, 'model.distill.in_channels': 32}),
+    'MaxSup': ('baselines/maxsup/resnet18-s_maxsup_npz.py', FOUR),
+    'Zipf': ('baselines/zipf/resnet18-s_zipf_npz.py', FOUR),
+    'FER': ('baselines/fer/resnet18-s_fer_npz.py', FOUR),
+    'USKD': ('baselines/uskd/resnet18-s_uskd_npz.py', {**FOUR, 'model.distill.in_channels': 16}),
+    'MixSKD': ('baselines/mixskd/resnet18-s_mixskd_npz.py', {'model.head.in_channels': 32}),
+    'BYOT': ('baselines/byot/resnet18-s_byot_npz.py', {'model.head.in_channels': 32}),
+    'BAKE': ('baselines/bake/resnet18-s_bake_npz.py', {
+        'model.head.in_channels': 32, 'train_dataloader.batch_size': 32}),
 }

@@ -117,12 +117,13 @@ def check_two_steps(name, cfg, tmp_path):
     assert all(torch.isfinite(value).all() for value in after.values())
     changed = [key for key in weights if not torch.equal(notes.weights[key], after[key])]
     assert len(changed) > 0.9 * len(weights)
-    keys = {'ImageClassifier': {'loss'}}.get(cfg.model.type, {'loss', 'loss_ce', 'loss_kd'})
-    if cfg.model.type == 'mmips.DistillClassifier' and not cfg.model.get('distill'):
-        keys = keys - {'loss_kd'}
-    # Methods with exits of their own have further losses.
-    exits = cfg.model.type not in ('ImageClassifier', 'mmips.SelfDistillClassifier')
-    assert all(keys <= set(losses) if exits else set(losses) == keys for losses in notes.losses)
+    keys = {'loss'} if cfg.model.type == 'ImageClassifier' else {'loss', 'loss_ce'}
+    if 'distill' in cfg.model or cfg.model.type == 'mmips.SelfDistillClassifier':
+        keys.add('loss_kd')
+    # Those with exits of their own have a loss of each.
+    plain = cfg.model.type in ('ImageClassifier', 'mmips.DistillClassifier',
+                               'mmips.SelfDistillClassifier', 'mmips.TeacherDistillClassifier')
+    assert all(set(losses) == keys if plain else keys < set(losses) for losses in notes.losses)
     assert all(np.isfinite(value) for losses in notes.losses for value in losses.values())
     scalars = runner.message_hub.log_scalars
     scores = {key.removeprefix('val/'): scalars[key].current()

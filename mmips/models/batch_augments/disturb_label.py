@@ -10,7 +10,7 @@ from .rank_rng import RankRng
 
 @BATCH_AUGMENTS.register_module()
 class DisturbLabel:
-    """Draw some labels of every batch anew (Xie et al., arXiv 1605.00055, Eq. 1).
+    """Draw some labels of every batch anew (Xie et al., arXiv 1605.00055).
 
     Each label is replaced, with probability alpha, by one that is uniform over all C classes: it is
     another than before with probability alpha (C - 1) / C. The images stay as they are; a soft

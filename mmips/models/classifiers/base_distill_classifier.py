@@ -77,9 +77,7 @@ class BaseDistillClassifier(ImageClassifier):
         Raises:
             UserError: Without a head.
         """
-        if not self.with_head:
-            raise UserError(f'{type(self).__name__} learns from logits, but model.head is None, '
-                            "for features alone: write head=dict(type='LinearClsHead', ...).")
+        self.check_head()
         step = self.make_step(self.forward_maps(inputs), data_samples)
         losses = self.cross_entropy(step, data_samples)
         if self.distill is not None:
@@ -88,6 +86,12 @@ class BaseDistillClassifier(ImageClassifier):
                                  step.logits.new_zeros(()))
         self.leave(step)
         return losses
+
+    def check_head(self) -> None:
+        """Raise ``UserError`` in a network for features alone."""
+        if not self.with_head:
+            raise UserError(f'{type(self).__name__} learns from logits, but model.head is None, '
+                            "for features alone: write head=dict(type='LinearClsHead', ...).")
 
     def forward_maps(self, inputs: Tensor) -> tuple:
         """What the backbone gives of all images: (N, C, H, W) for each of its ``out_indices``."""

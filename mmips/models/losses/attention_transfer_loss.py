@@ -51,7 +51,8 @@ class AttentionTransferLoss(nn.Module):
 
     def _difference(self, ours: Tensor, theirs: Tensor) -> Tensor:
         size: Any = [min(pair) for pair in zip(ours.shape[2:], theirs.shape[2:])]
-        one, other = (self._attention(F.adaptive_avg_pool2d(maps, size)) for maps in (ours, theirs))
+        one, other = (self._attention(maps if list(maps.shape[2:]) == size else
+                                      F.adaptive_avg_pool2d(maps, size)) for maps in (ours, theirs))
         return (one - other).square().mean()
 
     def _attention(self, maps: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class ContrastiveDistillLoss(Memory):
     (Tian et al., Contrastive Representation Distillation, arXiv 1910.10699, Eq. 10 to 19). The
     paper prints h without Z; the authors' code, from which all published numbers and the usual
     weight of 0.8 come, divides by Z = N x the mean of :math:`e^x` in the first batch. Without it
-    thousands of others outweigh the cross entropy by far, hence ``first_batch_constant`` is the
+    the loss starts at 50,000 on CIFAR-100 instead of 22, hence ``first_batch_constant`` is the
     default here. The others are drawn anew in every step from the images of other classes, with
     replacement (RepDistiller's mode 'exact' draws without); if there are no more than
     ``negatives`` images at all, those of other classes are taken, each once.

@@ -13,7 +13,7 @@ SOFTEN, REDUCTION = ('logits', 'probabilities'), ('batchmean', 'mean')
 
 @MODELS.register_module()
 class VirtualTeacherLoss(nn.Module):
-    r"""TF-KD's regularisation: KL to a teacher made by hand (Yuan et al., arXiv 1909.11723, Eq. 9).
+    r"""TF-KD's regularisation: KL to a teacher made by hand (Yuan et al., arXiv 1909.11723).
 
     The teacher u gives ``correct_prob`` to the label and shares the rest over the other classes.
     The term is :math:`m \, KL(u_T \| p)`; beside it stands (1 - alpha) CE, so write

@@ -13,7 +13,7 @@ class OnlineLabelSmoothing(Memory):
 
     The target of an image of class y is :math:`w \, y + (1 - w) \, S_y`. Row y of S (C x C) is the
     mean softmax of the last epoch over the images of class y that were predicted right, in the
-    training's own forward; uniform for a class without one (arXiv 2011.12562, Eq. 4 to 6). As in
+    training's own forward; uniform for a class without one (arXiv 2011.12562). As in
     the authors' code S starts at zero: the first epoch has w CE alone.
 
     Needs ``mmips.MemoryHook``, which adds up over the ranks before S is renewed. It is 2 C^2 + C

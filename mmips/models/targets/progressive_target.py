@@ -13,7 +13,7 @@ class ProgressiveTarget(Memory):
     r"""PS-KD: labels refined by what the network said of the image before (Kim et al., ICCV 2021).
 
     In epoch t of E, from 1, the target is :math:`(1 - a_t) \, y + a_t \, p_{t-1}` with
-    :math:`a_t = a \, t / E` (arXiv 2006.12000, Eq. 5 and 6): :math:`p_{t-1}` is the softmax of
+    :math:`a_t = a \, t / E` (arXiv 2006.12000): :math:`p_{t-1}` is the softmax of
     this image in the epoch before, in the training's own forward. The first epoch has the labels
     alone, and so has any image that was never seen.
 

@@ -1,0 +1,17 @@
+"""MixSKD on small images from any ``.npz`` file.
+
+Paper: none.
+Command: python tools/train.py configs/baselines/mixskd/resnet18-s_mixskd_npz.py
+Cost: 60 epochs x N images and as many mixes, as many as 120 epochs of hard label; 32 + 32 a step,
+each through four exits.
+"""
+_base_ = '../hard/resnet18-s_hard_npz.py'
+
+model = dict(
+    type='mmips.MixSelfDistillClassifier', backbone=dict(out_indices=(0, 1, 2, 3)), mix_alpha=0.4)
+train_dataloader = dict(batch_size=32)
+auto_scale_lr = dict(base_batch_size=32)
+param_scheduler = dict(milestones=[38, 45, 53])
+train_cfg = dict(max_epochs=60, val_interval=15)
+default_hooks = dict(checkpoint=dict(interval=15))
+custom_hooks = [dict(type='mmips.EpochSeedHook'), dict(type='mmips.FastStepHook', cuda_graph=False)]

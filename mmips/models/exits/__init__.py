@@ -1,0 +1,4 @@
+# Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+from .stage_exit import StageExit
+
+__all__ = ['StageExit']
