@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from mmips.models.memory import find_memories
 from mmips.structures.batch_samples import BatchSamples
 
-FOLDERS = ('hard-2n', 'cs-kd', 'r-drop', 'ddgsd', 'dlb', 'mixskd', 'byot', 'bake')
+FOLDERS = ('hard-2n', 'cs-kd', 'r-drop', 'ddgsd', 'dlb', 'mixskd', 'byot', 'bake', 'drg-dsr')
 CONFIGS = names(*(f'baselines/{folder}' for folder in FOLDERS))
 #: Eight images of four classes, in pairs and in groups of four.
 LABELS = torch.tensor([0, 0, 2, 2, 2, 2, 1, 1])

@@ -67,4 +67,6 @@ METHODS = {
     'BYOT': ('baselines/byot/resnet18-s_byot_npz.py', {'model.head.in_channels': 32}),
     'BAKE': ('baselines/bake/resnet18-s_bake_npz.py', {
         'model.head.in_channels': 32, 'train_dataloader.batch_size': 32}),
+    'DRG and DSR': ('baselines/drg-dsr/resnet18-s_drg-dsr_npz.py', {
+        'model.head.in_channels': 32, 'model.distill.in_channels': 8}),
 }

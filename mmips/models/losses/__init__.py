@@ -6,6 +6,7 @@ from .ddgsd_loss import DDGSDLoss
 from .fer_loss import FERLoss
 from .kd_loss import KDLoss
 from .last_batch_loss import LastBatchLoss
+from .light_skd_loss import LightSKDLoss
 from .max_sup_loss import MaxSupLoss
 from .pair_kl_loss import PairKLLoss
 from .relational_kd_loss import RelationalKDLoss
@@ -16,6 +17,6 @@ from .zipf_loss import ZipfLoss
 
 __all__ = [
     'AttentionTransferLoss', 'BAKELoss', 'ContrastiveDistillLoss', 'DDGSDLoss', 'FERLoss',
-    'KDLoss', 'LastBatchLoss', 'MaxSupLoss', 'PairKLLoss', 'RelationalKDLoss',
+    'KDLoss', 'LastBatchLoss', 'LightSKDLoss', 'MaxSupLoss', 'PairKLLoss', 'RelationalKDLoss',
     'SimilarityPreservingLoss', 'USKDLoss', 'VirtualTeacherLoss', 'ZipfLoss',
 ]

@@ -20,8 +20,8 @@ class BAKELoss(nn.Module):
 
     which a walk would reach that goes on with probability :math:`\omega` at each image. The loss
     is :math:`T^2 KL(Q \| P)` averaged over the images, Q detached. Nothing else is asked of the
-    batch; ``mmips.GroupedClassSampler`` puts images of one class into it. Paper and authors' code
-    agree; a third party's (Self-KD-Lib) takes another softmax of Q.
+    batch; ``mmips.GroupedClassSampler`` puts images of one class into it. So does the authors'
+    code; a third party's (Self-KD-Lib) takes another softmax of Q.
 
     Args:
         omega (float): Share of the other images, in [0, 1). Default: 0.5 (CIFAR-100).

@@ -101,12 +101,14 @@ def test_the_teacher_follows_the_images_and_their_precision(teacher):
     model = build(teacher)
     model.distill = Kept()
     model.load_teacher()
-    model._teacher[0].to('meta')
     model = model.to('meta')
-    model.loss(torch.zeros(4, 3, 8, 8, device='meta'), [
+    assert next(model._teacher[0].parameters()).device.type == 'cpu'
+    # An attack wants the gradient of its images, and not by way of the teacher.
+    model.loss(torch.zeros(4, 3, 8, 8, device='meta', requires_grad=True), [
         DataSample().set_gt_label(torch.zeros(1, dtype=torch.int64, device='meta'))
         for _ in range(4)])
-    assert model.distill.step.teacher.logits.device.type == 'meta'
+    taught = model.distill.step.teacher
+    assert taught.logits.device.type == 'meta' and not taught.logits.requires_grad
     model = build(teacher)
     model.distill = Kept()
     with torch.autocast('cpu', torch.bfloat16):
