@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/bake/resnet18-s_bake_npz.py
-Cost: 20 epochs x 4N images, as many as 80 epochs of hard label; 16 groups of four a step. The lr
+Cost: 30 epochs x 4N images, as many as 120 epochs of hard label; 16 groups of four a step. The lr
 cuts at 62.5, 75 and 87.5 % of the run fall on whole epochs.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
@@ -11,7 +11,7 @@ model = dict(
     type='mmips.DistillClassifier', distill=dict(type='mmips.BAKELoss', omega=0.5, temperature=4.))
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='mmips.GroupedClassSampler', num_partners=3))
-param_scheduler = dict(milestones=[13, 15, 18])
-train_cfg = dict(max_epochs=20, val_interval=20)
-default_hooks = dict(checkpoint=dict(interval=5))
+param_scheduler = dict(milestones=[19, 22, 26])
+train_cfg = dict(max_epochs=30, val_interval=10)
+default_hooks = dict(checkpoint=dict(interval=10))
 custom_hooks = [dict(type='mmips.EpochSeedHook'), dict(type='mmips.FastStepHook', cuda_graph=False)]

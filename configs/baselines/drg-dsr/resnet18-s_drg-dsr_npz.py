@@ -2,7 +2,7 @@
 
 Paper: none.
 Command: python tools/train.py configs/baselines/drg-dsr/resnet18-s_drg-dsr_npz.py
-Cost: 80 epochs x N images, 64 a step, each through a small exit.
+Cost: 120 epochs x N images, 64 a step, each through a small exit.
 """
 _base_ = '../hard/resnet18-s_hard_npz.py'
 
