@@ -7,12 +7,15 @@ from mmengine.registry import DATA_SAMPLERS, init_default_scope
 from mmpretrain.registry import MODELS
 from torch.nn import functional as F
 
+from mmips.config.metric_checks import metric_mistakes
+from mmips.config.pair_checks import check_config
+from mmips.config.type_checks import name_warnings, part_mistakes
 from mmips.models.memory import find_memories
 from mmips.structures.batch_samples import BatchSamples
 
 FOLDERS = ('hard-2n', 'cs-kd', 'r-drop', 'ddgsd', 'dlb', 'mixskd', 'byot', 'bake', 'drg-dsr')
 CONFIGS = names(*(f'baselines/{folder}' for folder in FOLDERS))
-#: Eight images of four classes, in pairs and in groups of four.
+#: Eight images in pairs of one class; two make a group of four.
 LABELS = torch.tensor([0, 0, 2, 2, 2, 2, 1, 1])
 
 
@@ -57,6 +60,26 @@ def test_every_config_builds_and_takes_a_step(name):
     gpus = 8 if name.endswith('in1k.py') else 1
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size * gpus
     assert cfg.custom_hooks[0].type == 'mmips.EpochSeedHook'
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_nothing_is_found_wrong_before_training(name):
+    cfg = load(name)
+    assert [*part_mistakes(cfg), *metric_mistakes(cfg), *name_warnings(cfg)] == []
+    # What may be meant otherwise: these methods swap nothing.
+    assert all('no swap' in doubt for doubt in check_config(cfg))
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if name.endswith('_npz.py')])
+def test_small_recipes_see_80_epochs_of_images_in_as_many_steps(name):
+    model, cfg = build(name)
+    sampler = DATA_SAMPLERS.build(dict(cfg.train_dataloader.sampler), default_args=dict(
+        dataset=Labels(number % 4 for number in range(2048)), seed=0))
+    epochs, loaded = cfg.train_cfg.max_epochs, len(sampler)
+    assert epochs * loaded * model.images_per_input == 80 * 2048
+    assert epochs * loaded / cfg.train_dataloader.batch_size == 2560
+    cuts = [cut / epochs for cut in cfg.param_scheduler.milestones]
+    assert cuts == pytest.approx([.625, .75, .875], abs=.5 / epochs + 1e-9)
 
 
 def test_cs_kd_teaches_the_query_alone():

@@ -1,4 +1,6 @@
 """Every config with a teacher is right for its checks, and takes a step with a narrow one."""
+from pathlib import Path
+
 import pytest
 import torch
 from helpers.configs import load, names
@@ -37,3 +39,12 @@ def test_takes_a_step(name, npz):
     sum(losses.values()).backward()
     assert all(torch.isfinite(value) and value > 0 for value in losses.values())
     assert all(torch.isfinite(part.grad).all() for part in model.parameters())
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_checkpoint_is_the_last_that_the_teachers_config_leaves(name, npz):
+    teacher = load(name).model.teacher
+    config = teacher.config.partition('::')[2]
+    if not teacher.checkpoint.startswith('https://'):
+        assert teacher.checkpoint == (f'work_dirs/{Path(config).stem}/epoch_'
+                                      f'{load(config).train_cfg.max_epochs}.pth')

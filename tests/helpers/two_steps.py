@@ -67,6 +67,8 @@ def shrink(cfg):
     for field in LOADERS:
         cfg[field].update(batch_size=4 if field == LOADERS[0] else 64, num_workers=0,
                           persistent_workers=False)
+        if 'batch_size' in (cfg[field].get('sampler') or {}):
+            cfg[field].sampler.batch_size = cfg[field].batch_size
         dataset = innermost(cfg[field].dataset)
         for step in [*dataset.get('pipeline', []), cfg.get('data_preprocessor') or {}]:
             step.update({key: sizes[step[key]] for key in ('scale', 'crop_size', 'resize_edge')

@@ -16,6 +16,6 @@ model = dict(
     distill=dict(type='mmips.KDLoss', temperature=4),
     teacher=dict(
         config='mmips::baselines/hard/resnet18-s2_hard_npz.py',
-        checkpoint='work_dirs/resnet18-s2_hard_npz/epoch_80.pth'))
+        checkpoint='work_dirs/resnet18-s2_hard_npz/epoch_120.pth'))
 # A CUDA graph knows plain classifiers and pairs alone.
 custom_hooks = [*_base_.custom_hooks[:-1], dict(type='mmips.FastStepHook', cuda_graph=False)]

@@ -17,8 +17,8 @@ class DisturbLabel:
     label is replaced as a whole. Meant for single images: it tears pairs of one class apart.
 
     Args:
-        alpha (float): Share of labels to draw anew, in [0, 1]. Default: 0.1 (the paper's choice
-            for CIFAR; the code of OLS, from which published comparisons come, has it too).
+        alpha (float): Share of labels to draw anew, in [0, 1]. Default: 0.1, as in the comparison
+            by the authors of OLS.
         seed (int, optional): Seed of the draws. Default: None, torch's seed. Ranks differ in
             either case.
 
