@@ -158,6 +158,7 @@ def _tables_of(sweep: Sweep, results: Mapping) -> Iterator[Table]:
 
 def _texts(sweep: Sweep, results: Mapping, scores: Any) -> dict[str, dict[str, str]]:
     """What is said of every recipe, by quantity."""
+    import pandas as pd
     recipes, first = {recipe.name: recipe for recipe in sweep.recipes}, scores[sweep.evaluate[0]]
     # Of each metric percent in hundredths, shares of one in ten thousandths.
     large = (scores[list(sweep.evaluate)].abs() > 1.5).any(axis=1).groupby(
@@ -190,7 +191,7 @@ def _texts(sweep: Sweep, results: Mapping, scores: Any) -> dict[str, dict[str, s
         own = [run for run in scores.index if recipes[run[0]].metric == sweep.metric]
         gaps = [best(filter(_is_number, results[run]['scores']), default=math.nan)
                 - results[run]['scores'][-1] for run in own]
-        told['best epoch − last'] = first[own].mask([True] * len(own), gaps).groupby(
+        told['best epoch − last'] = pd.Series(gaps, first[own].index, float).groupby(
             level=RECIPE).agg(summary).to_dict()
     told['paper'] = {name: ' ± '.join(map(str, recipe.paper.get(sweep.metric_of(recipe), ())))
                      for name, recipe in recipes.items()}

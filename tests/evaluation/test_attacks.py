@@ -109,8 +109,9 @@ def test_everything_is_written(evaluate, calls):
     content = json.loads(Path('out/attacks.json').read_text())
     assert [{key: str(value) for key, value in row.items()} for row in content['results']] == rows
     assert content['settings']['space'] == 'pixel' and content['split'] == 'test'
-    assert content['metrics']['b']['i-fgsm/0.003'] == float(
-        found['b', 'i-fgsm', 0.003]['accuracy'])
+    assert content['metrics'] == {name: {
+        f'{attack}/{eps:g}': float(row['accuracy'])
+        for (other, attack, eps), row in found.items() if other == name} for name in 'ab'}
     # Without attack it is the accuracy of the predictions.
     cfg = predictions.load_classifier_config(request())
     for name, part in request().predict(cfg).items():

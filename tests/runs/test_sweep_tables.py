@@ -158,6 +158,10 @@ best epoch − last
 | hard | 1.00 ± 0.00 |
 | soft | 1.00 ± 0.00 |
 """
+    # Before anything is there, and where all has failed.
+    for ended in ({}, {('hard', 0): dict(failed='so')}):
+        assert [row[1:3] for row in make_tables(SEVERAL, ended)[0].rows] == [
+            ['–', '78.7 ± 0.13'], ['–', '']]
     # The other way round, for tables with a row a metric; what is better is that of each metric.
     sweep = SEVERAL.but(table=Table(rows='metric', columns='recipe', best='row'))
     table, = make_tables(sweep, results)
@@ -207,7 +211,7 @@ def outcome(seed, value, seconds=1.):
                 resumed=seconds > 1, test={'acc': value, 'loss': 0.1}, train={'acc': value + 5})
 
 
-def test_results_are_sorted_and_without_times(tmp_path):
+def test_endedare_sorted_and_without_times(tmp_path):
     sweep = SWEEP.but(evaluate=('test', 'train'))
     results = {('c', 1): outcome(1, 60., 9), ('a', 0): dict(failed='so'),
                ('b', 1): outcome(1, 50.70000076293945), ('b', 0): outcome(0, 40.)}
