@@ -2,11 +2,11 @@
 
 Paper: 80.32 % top-1 in the authors' code, the best of four exits and of all epochs on the test set,
 without ``loss_mix_ce`` and with frozen discriminators: --cfg-options model.mix_ce=False
-model.train_discriminator=False. As it stands here both are trained, as in the paper.
+model.train_discriminator=False. As it stands here both are trained.
 Command: python tools/train.py configs/baselines/mixskd/resnet18_mixskd-authors_cifar100.py
 Cost: 205 epochs x 50,000 images and as many mixes = 20.5 M images seen; 782 steps an epoch.
 Differs from the authors: their stem has no ReLU. From resnet18_mixskd_cifar100.py: epochs, lr 0.1
-after 5 epochs of linear warm-up, its cuts, Nesterov's momentum.
+and its cuts, Nesterov's momentum.
 """
 _base_ = 'resnet18_mixskd_cifar100.py'
 
