@@ -70,20 +70,6 @@ def test_nothing_is_found_wrong_before_training(name):
     assert all('no swap' in doubt for doubt in check_config(cfg))
 
 
-@pytest.mark.parametrize('name', [name for name in CONFIGS if name.endswith('_npz.py')])
-def test_small_recipes_see_80_epochs_of_images_in_as_many_steps(name):
-    model, cfg = build(name)
-    sampler = DATA_SAMPLERS.build(dict(cfg.train_dataloader.sampler), default_args=dict(
-        dataset=Labels(number % 4 for number in range(2048)), seed=0))
-    epochs, loaded = cfg.train_cfg.max_epochs, len(sampler)
-    assert epochs * loaded * model.images_per_input == 80 * 2048
-    assert epochs * loaded / cfg.train_dataloader.batch_size == 2560
-    # MixSKD warms up before.
-    last = cfg.param_scheduler if 'mixskd' not in name else cfg.param_scheduler[-1]
-    cuts = [cut / epochs for cut in last.milestones]
-    assert cuts == pytest.approx([.625, .75, .875], abs=.5 / epochs + 1e-9)
-
-
 def test_cs_kd_teaches_the_query_alone():
     model, _ = build('baselines/cs-kd/resnet18-s_cs-kd_npz.py')
     images, samples = batch()
@@ -122,4 +108,3 @@ def test_hard_label_at_the_images_of_ips():
     for key in ('train_cfg', 'param_scheduler', 'optim_wrapper', 'auto_scale_lr'):
         assert hard[key] == ips[key]
     assert hard.train_dataloader.batch_size == ips.train_dataloader.batch_size
-
