@@ -82,6 +82,8 @@ def _runner(sweep: Sweep, recipe: Recipe, folder: Path, options: Options) -> Run
                 'test_evaluator', 'param_scheduler'):
         cfg[key] = None
     cfg.train_cfg = dict(by_epoch=True, max_epochs=2)
+    # What has a warm-up would diverge without.
+    cfg.optim_wrapper.optimizer.lr = 1e-3
     if options.tiny:
         cfg.train_dataloader.batch_size = 16
         if 'batch_size' in cfg.train_dataloader.sampler:
