@@ -41,8 +41,9 @@ def on_device(cfg: Any) -> dict:
 
     Images in memory go into ``mmips.ImagesOnDevice``, image files into ``mmips.EncodedImages``;
     crops and flips move from the pipeline to ``mmips.BatchDataPreprocessor`` and
-    ``mmips.DecodeDataPreprocessor``; on a GPU a step becomes one CUDA graph. The result is an
-    ordinary config. In one of your own::
+    ``mmips.DecodeDataPreprocessor``; on a GPU a step becomes one CUDA graph,
+    unless a target, a memory or a mix makes steps differ. The result is an ordinary config. In one
+    of your own::
 
         _base_ = 'mmips::ips/resnet18_ips_cifar100.py'
         from mmips.config.device_path import on_device
@@ -75,9 +76,18 @@ def on_device(cfg: Any) -> dict:
         **{name: _loader(loader, pipelines[name], path) for name, loader in loaders.items()},
         **(dict(model=dict(data_preprocessor=options)) if own else
            dict(data_preprocessor=options)),
-        custom_hooks=[*(cfg.get('custom_hooks') or []), dict(type='mmips.FastStepHook')],
+        custom_hooks=[*(cfg.get('custom_hooks') or []), dict(
+            type='mmips.FastStepHook', **({} if _fits_a_graph(cfg.model) else dict(
+                cuda_graph=False)))],
         default_hooks=dict(runtime_info=dict(type='mmips.LazyRuntimeInfoHook')),
         env_cfg=dict(cudnn_benchmark=True))
+
+
+def _fits_a_graph(model: Any) -> bool:
+    """Whether a step is the same kernels each time, as FastStepHook demands of it."""
+    return type_name(model) == 'ImageClassifier' or (
+        type_name(model) == 'SelfDistillClassifier' and not model.get('target')
+        and type_name(model.get('distill')) in ('', 'PairKLLoss'))
 
 
 def _pipeline(loader: Any, name: str) -> list:

@@ -43,6 +43,19 @@ def test_crop_and_flip_move_to_the_preprocessor():
     assert [hook.type for hook in cfg.custom_hooks] == ['Own', 'mmips.FastStepHook']
 
 
+@pytest.mark.parametrize('repeats, model', [
+    (True, dict(type='ImageClassifier')), (True, dict(type='mmips.SelfDistillClassifier')),
+    (True, dict(type='mmips.SelfDistillClassifier', distill=dict(type='mmips.PairKLLoss'))),
+    (False, dict(type='mmips.SelfDistillClassifier', distill=dict(type='mmips.DDGSDLoss'))),
+    (False, dict(type='mmips.SelfDistillClassifier', target=dict(type='mmips.X'))),
+    (False, dict(type='mmips.MixSelfDistillClassifier'))])
+def test_only_steps_that_repeat_become_a_graph(repeats, model):
+    cfg = config([PACK])
+    cfg.model = model
+    assert on_device(cfg)['custom_hooks'][-1] == dict(
+        type='mmips.FastStepHook', **({} if repeats else dict(cuda_graph=False)))
+
+
 def test_image_files_are_decoded_there():
     data = dict(crop_ratio_range=(0.2, 1.), interpolation='bilinear', backend='cv2', scale=192)
     read = dict(READ, backend_args=dict(backend='mmips.Fsspec'))
