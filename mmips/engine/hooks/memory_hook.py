@@ -81,13 +81,15 @@ class MemoryHook(ModelHook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Add up over the ranks what each has changed."""
         buffers = self._buffers()
+        # In place: rows of all images may leave no room for a third copy.
         for name, common in self._common.items():
-            change = buffers[name] - common
-            all_reduce(change)
-            buffers[name].copy_(common + change)
+            buffers[name].sub_(common)
+            all_reduce(buffers[name])
+            buffers[name].add_(common)
         for memory in self._memories.values():
             memory.end_epoch()
-        self._common = self._copy()
+        for name, common in self._common.items():
+            common.copy_(buffers[name])
         # All ranks have to take part, and the first alone saves.
         self._of_ranks = {name: torch.stack(all_gather(buffer)).cpu()
                           for name, buffer in self._buffers(shared=False).items()}

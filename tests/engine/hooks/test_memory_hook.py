@@ -87,6 +87,23 @@ def test_ranks_add_up_what_each_has_changed(hook, monkeypatch):
     assert means.sums.sum() == pytest.approx(4 + 16)
 
 
+def test_an_epoch_ends_without_a_third_copy(hook, monkeypatch):
+    memory, runner, means = hook
+    reduced = []
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.get_world_size', lambda: 2)
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.all_reduce',
+                        lambda change: reduced.append(change.data_ptr()))
+    memory.before_train(runner)
+    own = [buffer.data_ptr() for buffer in means.remembered().values()]
+    common = [copy.data_ptr() for copy in memory._common.values()]
+    for seen in (1, 2):
+        memory.after_train_iter(runner)
+        memory.after_train_epoch(runner)
+        assert means.seen.tolist() == [seen, seen, seen, 0, 0, seen]
+    assert reduced == 2 * own
+    assert [copy.data_ptr() for copy in memory._common.values()] == common
+
+
 @pytest.mark.parametrize('saved, told', [
     ({}, 'remembers nothing for parts.0.sums'),
     ({'parts.0.sums': torch.zeros(9, 9)}, r'remembers \(9, 9\) for parts.0.sums')])
