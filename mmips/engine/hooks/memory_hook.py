@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor
 
 from mmips.datasets.sample_numbers import count_numbers
@@ -29,7 +29,8 @@ class MemoryHook(ModelHook):
 
     Raises:
         UserError: At the start of training, for a model that remembers nothing, more than is free
-            on its device, or single images of a dataset that does not number them; on loading a
+            on its device, single images of a dataset that does not number them, or what is made
+            anew in every epoch of a run by iterations, which has one alone; on loading a
             checkpoint to resume from, if it lacks a memory or has one of another shape.
     """
 
@@ -50,6 +51,12 @@ class MemoryHook(ModelHook):
         if not self._memories:
             raise UserError(f'MemoryHook found nothing that {type(model).__name__} remembers. '
                             'Remove the hook.')
+        of_epochs = [type(memory).__name__ for memory in self._memories.values() if memory.shared]
+        # mmengine calls such a run one epoch of one: no epoch would ever end, or be the second.
+        if of_epochs and isinstance(getattr(runner, 'train_loop', None), IterBasedTrainLoop):
+            raise UserError(f'{", ".join(of_epochs)} remembers from epoch to epoch, and this run '
+                            'is iteration-based: write train_cfg=dict(by_epoch=True, '
+                            'max_epochs=...).')
         number = count_numbers(loader.dataset)
         planned = {name: memory.plan(number, model.head.num_classes, loader.batch_size)
                    for name, memory in self._memories.items()}

@@ -131,6 +131,17 @@ def test_every_rank_keeps_what_it_alone_remembers(monkeypatch):
         hook.after_load_checkpoint(runner, checkpoint)
 
 
+def test_refuses_a_run_in_which_no_epoch_ends(make_runner):
+    name, settings = METHODS['a target that remembers']
+    runner = make_runner(name, **settings, **{
+        'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2),
+        'train_dataloader.sampler': dict(type='mmips.InfinitePairedClassSampler'),
+        'param_scheduler': dict(type='MultiStepLR', by_epoch=False, milestones=[1])})
+    with pytest.raises(UserError, match='ClassMeans remembers from epoch to epoch, and this run is '
+                       r'iteration-based: write train_cfg=dict\(by_epoch=True'):
+        runner.train()
+
+
 def test_refuses_more_than_there_is():
     with pytest.raises(UserError, match=r'0.seen \(10000000000000,\); 76293945.* MiB a process,'
                        ' but .* MiB are there on cpu'):
