@@ -6,7 +6,8 @@ Cost: 240 epochs x 50,000 images = 12 M images seen; 782 steps an epoch on one G
 alpha, beta and mu are 0.1 each, as in its authors' config of this network.
 All else as in configs/ips/resnet18_hard_cifar100.py.
 Another network: --cfg-options model.backbone.depth=34, or the lines below over another base,
-such as configs/ips/vgg13bn_hard_cifar100.py. in_channels is that of its last stage but one.
+such as configs/ips/vgg13bn_hard_cifar100.py, with out_indices=(3, 4) and in_channels=512 for a VGG:
+those of its last stage but one.
 """
 _base_ = '../../ips/resnet18_hard_cifar100.py'
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor
 
 from mmips.datasets.sample_numbers import count_numbers
@@ -29,7 +29,8 @@ class MemoryHook(ModelHook):
 
     Raises:
         UserError: At the start of training, for a model that remembers nothing, more than is free
-            on its device, or single images of a dataset that does not number them; on loading a
+            on its device, single images of a dataset that does not number them, or what is made
+            anew in every epoch of a run by iterations, which has one alone; on loading a
             checkpoint to resume from, if it lacks a memory or has one of another shape.
     """
 
@@ -50,6 +51,12 @@ class MemoryHook(ModelHook):
         if not self._memories:
             raise UserError(f'MemoryHook found nothing that {type(model).__name__} remembers. '
                             'Remove the hook.')
+        of_epochs = [type(memory).__name__ for memory in self._memories.values() if memory.shared]
+        # mmengine calls such a run one epoch of one: no epoch would ever end, or be the second.
+        if of_epochs and isinstance(getattr(runner, 'train_loop', None), IterBasedTrainLoop):
+            raise UserError(f'{", ".join(of_epochs)} remembers from epoch to epoch, and this run '
+                            'is iteration-based: write train_cfg=dict(by_epoch=True, '
+                            'max_epochs=...).')
         number = count_numbers(loader.dataset)
         planned = {name: memory.plan(number, model.head.num_classes, loader.batch_size)
                    for name, memory in self._memories.items()}
@@ -81,13 +88,15 @@ class MemoryHook(ModelHook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Add up over the ranks what each has changed."""
         buffers = self._buffers()
+        # In place: rows of all images may leave no room for a third copy.
         for name, common in self._common.items():
-            change = buffers[name] - common
-            all_reduce(change)
-            buffers[name].copy_(common + change)
+            buffers[name].sub_(common)
+            all_reduce(buffers[name])
+            buffers[name].add_(common)
         for memory in self._memories.values():
             memory.end_epoch()
-        self._common = self._copy()
+        for name, common in self._common.items():
+            common.copy_(buffers[name])
         # All ranks have to take part, and the first alone saves.
         self._of_ranks = {name: torch.stack(all_gather(buffer)).cpu()
                           for name, buffer in self._buffers(shared=False).items()}

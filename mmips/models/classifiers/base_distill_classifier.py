@@ -75,7 +75,7 @@ class BaseDistillClassifier(ImageClassifier):
             ``distill``) and what else the head reports.
 
         Raises:
-            UserError: Without a head.
+            UserError: Without a head, or where the backbone's last stage does not reach it.
         """
         self.check_head()
         step = self.make_step(self.forward_maps(inputs), data_samples)
@@ -88,10 +88,11 @@ class BaseDistillClassifier(ImageClassifier):
         return losses
 
     def check_head(self) -> None:
-        """Raise ``UserError`` in a network for features alone."""
+        """Raise ``UserError`` in a network for features alone, and for a last stage left out."""
         if not self.with_head:
             raise UserError(f'{type(self).__name__} learns from logits, but model.head is None, '
                             "for features alone: write head=dict(type='LinearClsHead', ...).")
+        check_last_stage(self.backbone)
 
     def forward_maps(self, inputs: Tensor) -> tuple:
         """What the backbone gives of all images: (N, C, H, W) for each of its ``out_indices``."""
@@ -151,6 +152,20 @@ def takes_plain_loss(head: Any) -> bool:
     # EfficientFormer's own `loss` only refuses to distil.
     plain = type(head).loss is ClsHead.loss or isinstance(head, EfficientFormerClsHead)
     return plain and not taught
+
+
+def check_last_stage(backbone: Any) -> None:
+    """Raise ``UserError`` where ``out_indices`` end before the last stage.
+
+    A loss on stages asks for their indices, which are others in a ResNet than in a VGG, whose last
+    two stages are equally wide: the head would fit the last but one.
+    """
+    stages, given = len(getattr(backbone, 'stage_blocks', ())), getattr(backbone, 'out_indices', ())
+    if stages and max(given, default=-1) < stages - 1:
+        raise UserError(
+            f'The head takes the last map that {type(backbone).__name__} gives, but out_indices='
+            f'{tuple(given)} leave out the last of its {stages} stages, number {stages - 1}: add '
+            'it to model.backbone.out_indices, or set num_stages for a shorter network.')
 
 
 def stack_targets(data_samples: Sequence[DataSample]) -> Tensor:

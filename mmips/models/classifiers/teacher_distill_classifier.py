@@ -14,6 +14,7 @@ from mmips.registry import MODELS
 from mmips.structures import Step
 from mmips.structures.state_dicts import choose_weights, load_checked, read_checkpoint
 
+from .base_distill_classifier import check_last_stage
 from .distill_classifier import DistillClassifier
 
 
@@ -71,6 +72,7 @@ class TeacherDistillClassifier(DistillClassifier):
             cfg.merge_from_dict({'model': self._teacher_cfg.get('model') or {}})
             parts = {key: cfg.model.get(key) for key in ('backbone', 'neck', 'head')}
             teacher = ImageClassifier(**parts)
+            check_last_stage(teacher.backbone)
         self._compare(cfg, teacher)
         state, _ = choose_weights(read_checkpoint(path))
         load_checked(teacher, state, f"The teacher's checkpoint {path}")

@@ -46,7 +46,7 @@ class AttentionTransferLoss(nn.Module):
                 raise UserError(
                     f'AttentionTransferLoss compares {self.stages} maps, but {owner} gives '
                     f'{len(maps)}: set {owner}.backbone.out_indices='
-                    f'{tuple(range(self.stages))}, or stages in the loss.')
+                    f'{tuple(range(self.stages))}, of a VGG one more each; or stages in the loss.')
         return torch.stack([self._difference(*pair) for pair in zip(ours, theirs)]).sum()
 
     def _difference(self, ours: Tensor, theirs: Tensor) -> Tensor:

@@ -79,7 +79,8 @@ class USKDLoss(nn.Module):
         found = step.maps[-2] if len(step.maps) > 1 else None
         if not isinstance(found, Tensor) or found.ndim != 4:
             raise UserError(f'USKDLoss learns from the last stage but one, but the backbone gives '
-                            f'{len(step.maps)} map(s): write backbone=dict(out_indices=(2, 3)).')
+                            f'{len(step.maps)} map(s): write backbone=dict(out_indices=(2, 3)), '
+                            'of a VGG (3, 4).')
         if found.shape[1] != self.weak_head.in_features:
             raise UserError(f'USKDLoss(in_channels={self.weak_head.in_features}) does not fit the '
                             f'last stage but one: write in_channels={found.shape[1]}.')

@@ -87,6 +87,23 @@ def test_ranks_add_up_what_each_has_changed(hook, monkeypatch):
     assert means.sums.sum() == pytest.approx(4 + 16)
 
 
+def test_an_epoch_ends_without_a_third_copy(hook, monkeypatch):
+    memory, runner, means = hook
+    reduced = []
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.get_world_size', lambda: 2)
+    monkeypatch.setattr('mmips.engine.hooks.memory_hook.all_reduce',
+                        lambda change: reduced.append(change.data_ptr()))
+    memory.before_train(runner)
+    own = [buffer.data_ptr() for buffer in means.remembered().values()]
+    common = [copy.data_ptr() for copy in memory._common.values()]
+    for seen in (1, 2):
+        memory.after_train_iter(runner)
+        memory.after_train_epoch(runner)
+        assert means.seen.tolist() == [seen, seen, seen, 0, 0, seen]
+    assert reduced == 2 * own
+    assert [copy.data_ptr() for copy in memory._common.values()] == common
+
+
 @pytest.mark.parametrize('saved, told', [
     ({}, 'remembers nothing for parts.0.sums'),
     ({'parts.0.sums': torch.zeros(9, 9)}, r'remembers \(9, 9\) for parts.0.sums')])
@@ -112,6 +129,17 @@ def test_every_rank_keeps_what_it_alone_remembers(monkeypatch):
     monkeypatch.setattr('mmips.engine.hooks.memory_hook.get_world_size', lambda: 3)
     with pytest.raises(UserError, match=r'\(2, 4, 4\) for parts.0.logits, but the model \(3, 4, 4'):
         hook.after_load_checkpoint(runner, checkpoint)
+
+
+def test_refuses_a_run_in_which_no_epoch_ends(make_runner):
+    name, settings = METHODS['a target that remembers']
+    runner = make_runner(name, **settings, **{
+        'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2),
+        'train_dataloader.sampler': dict(type='mmips.InfinitePairedClassSampler'),
+        'param_scheduler': dict(type='MultiStepLR', by_epoch=False, milestones=[1])})
+    with pytest.raises(UserError, match='ClassMeans remembers from epoch to epoch, and this run is '
+                       r'iteration-based: write train_cfg=dict\(by_epoch=True'):
+        runner.train()
 
 
 def test_refuses_more_than_there_is():

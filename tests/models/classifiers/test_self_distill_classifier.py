@@ -243,6 +243,15 @@ def test_without_a_head_it_learns_nothing():
         build(head=None).loss(*batch())
 
 
+@pytest.mark.parametrize('backbone, given', [
+    (dict(type='mmips.VGG_CIFAR', depth=11, out_indices=(2, 3)), r'\(2, 3\).*5 stages, number 4'),
+    (dict(PLAIN['backbone'], out_indices=[0]), r'\(0,\).*2 stages, number 1')])
+def test_a_last_stage_that_the_head_would_not_see_is_no_shorter_network(backbone, given):
+    """Of a VGG it is as wide as the one before."""
+    with pytest.raises(UserError, match=f'out_indices={given}: add it to model.backbone.out_ind'):
+        build(backbone=backbone, head=dict(PLAIN['head'], in_channels=512)).loss(*batch())
+
+
 @pytest.mark.parametrize('change', [
     {}, dict(head=None), dict(head=None, neck=None), dict(backbone=dict(out_indices=(0, 1)))])
 def test_features_are_those_of_an_image_classifier(change):

@@ -140,6 +140,7 @@ def test_every_weight_has_to_come_from_the_file(teacher, changes, told):
     (dict(checkpoint=None), {}, 'checkpoint is not set: train the teacher, .*teacher.py'),
     (dict(config='nowhere.py'), {}, 'The teacher nowhere.py cannot be built'),
     (dict(model=dict(backbone=dict(depth=17))), {}, 'The teacher .* cannot be built'),
+    (dict(model=dict(backbone=dict(out_indices=(0, )))), {}, 'leave out the last of its 2 stages'),
     ({}, dict(head=dict(NET['head'], num_classes=5)), 'has 3 classes, the student 5'),
     ({}, dict(data_preprocessor=dict(NORMALISED, std=[4, 5, 7])), r'std=\[4.0, 5.0, 6.0\]'),
     ({}, dict(data_preprocessor=None), r'mean=\[1.0, 2.0, 3.0\], the student sees mean=None')])
