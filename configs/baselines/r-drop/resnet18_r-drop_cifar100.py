@@ -1,7 +1,8 @@
 """R-Drop, ResNet-18 on CIFAR-100: two views of one image, and no swap. IPS's control.
 
-Paper: none for this network; Wu et al., NeurIPS 2021. Half of their loss, with alpha 1; the code
-for their ViT has 0.3 by default.
+Paper: none for this network; Wu et al., NeurIPS 2021. Half of their loss (arXiv 2106.14448)
+with alpha 2: theirs adds up the two cross entropies, and halves the two divergences. The code for
+their ViT has alpha 0.3, does not halve, and adds up the divergences over the batch.
 Command: python tools/train.py configs/baselines/r-drop/resnet18_r-drop_cifar100.py
 Cost: 240 epochs x 100,000 images = 24 M images seen; 64 images twice a step, 782 steps an epoch.
 Differs from the paper: a ResNet has no dropout, so its two passes differ by crop and flip. In a ViT
