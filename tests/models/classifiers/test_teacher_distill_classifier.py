@@ -171,3 +171,12 @@ def test_a_student_is_tested_without_its_teacher(make_runner):
     cfg.experiment_name = 'once more'
     with pytest.raises(UserError, match='nowhere.pth does not exist'):
         Runner.from_cfg(cfg).train()
+
+
+def test_normalisation_that_float32_rounds_is_the_same(teacher):
+    """mmpretrain's mean of CIFAR-10; float32 has it just below the half that is rounded up."""
+    given = dict(NORMALISED, mean=[125.307, 122.961, 113.8575])
+    cfg = Config.fromfile(teacher['config'])
+    cfg.data_preprocessor = given
+    cfg.dump(teacher['config'])
+    build(teacher, data_preprocessor=given).init_weights()
