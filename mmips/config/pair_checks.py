@@ -26,6 +26,8 @@ _PAIRED_SAMPLERS = (
 _ORDINARY_SAMPLERS = ('', 'DefaultSampler', 'InfiniteSampler', 'RepeatAugSampler',
                       'SequentialSampler', 'RandomSampler', 'ClassAwareSampler',
                       'MultiSourceSampler', 'GroupMultiSourceSampler')
+# What a loss learns from is in the batches of one sampler alone.
+_SAMPLER_OF = dict(BAKELoss='GroupedClassSampler', LastBatchLoss='OverlappingBatchSampler')
 # Augments that mix images of a batch by a permutation of their own.
 _MIXING = ('Mixup', 'CutMix', 'ResizeMix')
 
@@ -105,8 +107,17 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
     hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or []]
     samplers = {field: (cfg.get(field) or {}).get('sampler')
                 for field in ('val_dataloader', 'test_dataloader')}
+    loss = type_name(facts.model.get('distill'))
+    needed = _SAMPLER_OF.get(loss, facts.sampler)
     return [
-        (facts.is_distill and facts.is_ordinary, 'train_dataloader.sampler', loader.get('sampler'),
+        # One of the user's own is let through.
+        (needed != facts.sampler and (facts.is_ordinary or facts.is_paired
+                                      or facts.sampler in _SAMPLER_OF.values()),
+         'train_dataloader.sampler', loader.get('sampler'),
+         f'mmips.{needed}, whose batches hold what mmips.{loss} learns from',
+         f"train_dataloader = dict(sampler=dict(_delete_=True, type='mmips.{needed}', ...))"),
+        (facts.is_distill and facts.is_ordinary and loss not in _SAMPLER_OF,
+         'train_dataloader.sampler', loader.get('sampler'),
          'a sampler that yields pairs of one class, to be distilled', _SAMPLER),
         ((facts.is_distill or facts.is_paired) and size != even, 'train_dataloader.batch_size',
          size, 'an even number: it counts images, and a pair has two',
