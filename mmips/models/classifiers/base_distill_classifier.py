@@ -78,7 +78,7 @@ class BaseDistillClassifier(ImageClassifier):
             UserError: Without a head, or where the backbone's last stage does not reach it.
         """
         self.check_head()
-        step = self.make_step(self.forward_maps(inputs), data_samples)
+        step = self.see(inputs, data_samples)
         losses = self.cross_entropy(step, data_samples)
         if self.distill is not None:
             # Skipped rather than multiplied by 0, where an overflow would become NaN.
@@ -93,6 +93,10 @@ class BaseDistillClassifier(ImageClassifier):
             raise UserError(f'{type(self).__name__} learns from logits, but model.head is None, '
                             "for features alone: write head=dict(type='LinearClsHead', ...).")
         check_last_stage(self.backbone)
+
+    def see(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> Step:
+        """The Step of a batch."""
+        return self.make_step(self.forward_maps(inputs), data_samples)
 
     def forward_maps(self, inputs: Tensor) -> tuple:
         """What the backbone gives of all images: (N, C, H, W) for each of its ``out_indices``."""
@@ -116,8 +120,7 @@ class BaseDistillClassifier(ImageClassifier):
 
     def make_step(self, maps: tuple, data_samples: Sequence[DataSample]) -> Step:
         """The Step of a batch of which the backbone gave ``maps``."""
-        features = self.neck(maps) if self.with_neck else maps
-        features = features if isinstance(features, tuple) else (features, )
+        features = pooled_features(self, maps)
         # mmengine's RuntimeInfoHook keeps the progress.
         hub = MessageHub.get_current_instance()
         return Step(self.head(features), stack_targets(data_samples), features, maps,
@@ -136,6 +139,12 @@ def sample_numbers(data_samples: Sequence[DataSample]) -> Tensor | None:
     numbers = (data_samples.sample_idx if isinstance(data_samples, BatchSamples) else
                [sample.get('sample_idx') for sample in data_samples])
     return None if None in numbers else torch.tensor(numbers)
+
+
+def pooled_features(model: ImageClassifier, maps: tuple) -> tuple:
+    """What a classifier's neck makes of the backbone's maps; the maps where it has none."""
+    features = model.neck(maps) if model.with_neck else maps
+    return features if isinstance(features, tuple) else (features, )
 
 
 def takes_plain_loss(head: Any) -> bool:

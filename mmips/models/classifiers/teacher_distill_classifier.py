@@ -14,7 +14,7 @@ from mmips.registry import MODELS
 from mmips.structures import Step
 from mmips.structures.state_dicts import choose_weights, load_checked, read_checkpoint
 
-from .base_distill_classifier import check_last_stage
+from .base_distill_classifier import check_last_stage, pooled_features
 from .distill_classifier import DistillClassifier
 
 
@@ -50,7 +50,6 @@ class TeacherDistillClassifier(DistillClassifier):
         self._teacher_cfg = teacher
         # In a list it is no submodule.
         self._teacher: list[ImageClassifier] = []
-        self._images: Tensor | None = None
 
     def init_weights(self) -> None:
         """The student's weights; reads the teacher, whose mistakes shall end a run at once."""
@@ -97,24 +96,16 @@ class TeacherDistillClassifier(DistillClassifier):
                                 f'normalised by {name}={wanted}, the student sees {name}={own}: '
                                 'give both the same data_preprocessor.')
 
-    def forward_maps(self, inputs: Tensor) -> tuple:
-        """Of the student; the teacher is asked about the same images with the Step."""
-        self._images = inputs
-        return super().forward_maps(inputs)
-
-    def make_step(self, maps: tuple, data_samples: Sequence[DataSample]) -> Step:
-        """The Step of a batch, with the teacher's beside it."""
-        step, images = super().make_step(maps, data_samples), self._images
-        self._images = None
-        assert images is not None
+    def see(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> Step:
+        """The Step of a batch, with the teacher's of the same images beside it."""
+        step = super().see(inputs, data_samples)
         self.load_teacher()
         teacher, = self._teacher
-        if next(teacher.parameters()).device != images.device:
-            teacher.to(images.device)
+        if next(teacher.parameters()).device != inputs.device:
+            teacher.to(inputs.device)
         with torch.no_grad():
-            maps = teacher.extract_feat(images, stage='backbone')
-            features = teacher.neck(maps) if teacher.with_neck else maps
-            features = features if isinstance(features, tuple) else (features, )
+            maps = teacher.extract_feat(inputs, stage='backbone')
+            features = pooled_features(teacher, maps)
             logits = teacher.head(features)
         return replace(step, teacher=replace(
             step, logits=logits, features=features, maps=maps,

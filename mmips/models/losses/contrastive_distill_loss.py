@@ -103,7 +103,7 @@ class ContrastiveDistillLoss(Memory):
 
     def forward(self, step: Step) -> Tensor:
         """Mean over the images, of both networks' losses, a scalar."""
-        assert step.sample_idx is not None
+        numbers = self.sample_numbers(step)
         embedded = [self._embed(*pair) for pair in (
             (self.student_embedding, step.features[-1]),
             (self.teacher_embedding, step.taught.features[-1]))]
@@ -111,8 +111,8 @@ class ContrastiveDistillLoss(Memory):
             scores = [ours @ theirs.T / self.temperature
                       for ours, theirs in zip(embedded, (self.teacher, self.student))]
         device = scores[0].device
-        own = step.sample_idx.to(device, non_blocking=True)[:, None]
-        chosen, present = self._choose(step.sample_idx)
+        own = numbers.to(device, non_blocking=True)[:, None]
+        chosen, present = self._choose(numbers)
         # How many others there are for each image, (N, 1).
         number = present.sum(1, keepdim=True).to(device, non_blocking=True)
         chosen, present = (part.to(device, non_blocking=True) for part in (chosen, present))
@@ -155,10 +155,8 @@ class ContrastiveDistillLoss(Memory):
 
     def update(self, step: Step) -> None:
         """Move the rows of a step's images towards their embeddings; keep the first Z."""
-        assert step.sample_idx is not None
-        embedded, estimates = self._seen
+        (embedded, estimates), images = self._seen, self.images(step)
         for rows, new in zip((self.student, self.teacher), embedded):
-            images = step.sample_idx.to(rows.device)
             rows.index_copy_(0, images, F.normalize(
                 self.momentum * rows[images] + (1 - self.momentum) * new.to(rows.dtype)))
         unknown = self.constants[:, 1] == 0

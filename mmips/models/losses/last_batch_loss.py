@@ -51,11 +51,10 @@ class LastBatchLoss(Memory):
     def forward(self, step: Step) -> Tensor:
         """The scaled divergence, a scalar; 0 in the first step."""
         now = step.pairs[1]
-        if step.sample_idx is None or len(now) > len(self.numbers):
-            raise UserError(f'LastBatchLoss remembers {len(self.numbers)} numbered images, but got '
-                            f'{len(now)} pairs, sample_idx {step.sample_idx}. Use a data set that '
-                            'numbers its images, and one batch_size.')
-        again = split_pairs(step.sample_idx)[1].to(now.device, non_blocking=True) + 1
+        if len(now) > len(self.numbers):
+            raise UserError(f'LastBatchLoss remembers {len(self.numbers)} images, but got '
+                            f'{len(now)} pairs. Use one batch_size.')
+        again = split_pairs(self.images(step))[1] + 1
         known = self.numbers[:len(now)] == again
         if self._steps == 1:
             # The one place that waits for the device, once a run.
@@ -75,7 +74,6 @@ class LastBatchLoss(Memory):
     def update(self, step: Step) -> None:
         """Remember the queries."""
         new = step.pairs[0].detach()
-        assert step.sample_idx is not None  # forward has seen it.
         self.numbers.zero_()
         self.logits[:len(new)] = new.to(self.logits.dtype)
-        self.numbers[:len(new)] = split_pairs(step.sample_idx)[0].to(new.device) + 1
+        self.numbers[:len(new)] = split_pairs(self.images(step))[0] + 1

@@ -184,6 +184,12 @@ def test_memories_are_those_of_a_slow_loop_over_three_epochs(orders, tmp_path):
         assert all(torch.equal(value, ranks[0][1][key]) for key, value in last.items())
 
 
+def test_refuses_images_without_a_number():
+    step = step_of(torch.randn(3, 3), torch.randn(3, 5), images=None)
+    with pytest.raises(UserError, match='the batch has no sample_idx'):
+        make()(step)
+
+
 def test_a_new_memory_leaves_torchs_draws_alone():
     state = torch.get_rng_state()
     loss = ContrastiveDistillLoss(3, 5)
