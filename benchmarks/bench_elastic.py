@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -73,8 +74,11 @@ def _train(folder: Path, processes: int, epochs: int, kills: int) -> tuple[float
     (folder / 'killer.py').write_text(_KILLER)
     (folder / 'c.py').write_text(_CONFIG.format(
         base=mmips.cfg('ips/resnet-s_ips_digits.py'), epochs=epochs))
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(
-        [str(folder), os.environ.get('PYTHONPATH', '')]), 'KILLS': str(kills),
+    environment = {
+        **os.environ, 'KILLS': str(kills),
+        'PYTHONPATH': os.pathsep.join([str(folder), os.environ.get('PYTHONPATH', '')]),
+        # The tool calls `python`, which need not be the one that runs this.
+        'PATH': os.pathsep.join([os.path.dirname(sys.executable), os.environ.get('PATH', '')]),
         # Two to spare: on a busy machine another program may take a port that torch has chosen.
         'MAX_RESTARTS': str(kills + 2), 'PORT': str(_free_port()), 'CUDA_VISIBLE_DEVICES': '-1'}
     start = time.perf_counter()
