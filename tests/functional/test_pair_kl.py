@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Categorical, kl_divergence
+from torch.distributions import Bernoulli, Categorical, Independent, kl_divergence
 
 from mmips.functional import pair_kl
 
@@ -12,9 +12,11 @@ VALID = torch.tensor([True, False, True, False])
 
 
 def reference(query, partner, temperature=4.0, scale_by_t2=True, detach='none', symmetric=True,
-              valid=None):
+              valid=None, activation='softmax'):
     """Eq. 2 of the paper, pair by pair."""
-    q, p = (Categorical(logits=(z.detach() if detach == side else z) / temperature)
+    kinds = dict(softmax=lambda z: Categorical(logits=z),
+                 sigmoid=lambda z: Independent(Bernoulli(logits=z), 1))
+    q, p = (kinds[activation]((z.detach() if detach == side else z) / temperature)
             for z, side in ((query, 'query'), (partner, 'partner')))
     each = kl_divergence(p, q)
     each = (each + kl_divergence(q, p)) / 2 if symmetric else each
@@ -41,11 +43,13 @@ def check(pair, **options):
     return found
 
 
-@pytest.mark.parametrize(('temperature', 'scale_by_t2', 'detach', 'symmetric'), itertools.product(
-    [4.0, 0.5], [True, False], ['none', 'query', 'partner'], [True, False]))
-def test_value_and_gradient(temperature, scale_by_t2, detach, symmetric):
+@pytest.mark.parametrize(
+    ('temperature', 'scale_by_t2', 'detach', 'symmetric', 'activation'), itertools.product(
+        [4.0, 0.5], [True, False], ['none', 'query', 'partner'], [True, False],
+        ['softmax', 'sigmoid']))
+def test_value_and_gradient(temperature, scale_by_t2, detach, symmetric, activation):
     loss, *gradients = check(logits(5, 7), temperature=temperature, scale_by_t2=scale_by_t2,
-                             detach=detach, symmetric=symmetric)
+                             detach=detach, symmetric=symmetric, activation=activation)
     assert loss.dtype == torch.float64 and loss.shape == ()
     assert [bool(gradient.any()) for gradient in gradients] == [
         detach != side for side in ('query', 'partner')]
@@ -61,8 +65,42 @@ def test_one_sided_form_is_cs_kd_s_and_defaults_are_the_paper_s():
 
 
 @pytest.mark.parametrize('symmetric', [True, False])
-def test_mean_over_the_valid_pairs(symmetric):
-    for gradient in check(logits(4, 5), symmetric=symmetric, valid=VALID)[1:]:
+def test_sigmoid_is_the_kl_of_the_product_and_softmax_that_of_one_true_class(symmetric):
+    """Over all 2^4 label vectors: with sigmoid of all of them, with softmax of the one-hot ones."""
+    labels = torch.tensor(list(itertools.product([0., 1.], repeat=4)), dtype=torch.float64)
+    one_hot = labels.sum(1) == 1
+
+    def over_vectors(query, partner, only, temperature=4.0, symmetric=True):
+        q, p = (((2 * labels - 1) * z[:, None] / temperature).sigmoid().prod(2)[:, only]
+                for z in (query, partner))
+        q, p = q / q.sum(1, keepdim=True), p / p.sum(1, keepdim=True)
+        each = (p * (p / q).log()).sum(1)
+        each = (each + (q * (q / p).log()).sum(1)) / 2 if symmetric else each
+        return each.mean() * temperature**2
+
+    pair = logits(5, 4)
+    for activation, only in (('sigmoid', slice(None)), ('softmax', one_hot)):
+        options = dict(activation=activation, symmetric=symmetric)
+        torch.testing.assert_close(
+            value_and_gradients(pair_kl, pair, **options),
+            value_and_gradients(over_vectors, pair, only=only, symmetric=symmetric))
+
+
+@pytest.mark.parametrize('symmetric', [True, False])
+def test_two_classes_of_a_softmax_are_one_sigmoid_of_their_difference(symmetric):
+    pair = logits(5, 2)
+    options = dict(temperature=3.0, symmetric=symmetric)
+    torch.testing.assert_close(
+        value_and_gradients(pair_kl, pair, **options),
+        value_and_gradients(lambda *both, **kw: pair_kl(
+            *(z[:, :1] - z[:, 1:] for z in both), activation='sigmoid', **kw), pair, **options))
+
+
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
+@pytest.mark.parametrize('symmetric', [True, False])
+def test_mean_over_the_valid_pairs(symmetric, activation):
+    for gradient in check(logits(4, 5), symmetric=symmetric, valid=VALID,
+                          activation=activation)[1:]:
         assert gradient[VALID].any() and not gradient[~VALID].any()
 
 
@@ -100,7 +138,9 @@ def test_half_precision_is_computed_in_float32(dtype):
 
 def test_large_half_logits_do_not_overflow():
     query = torch.tensor([[60000., 0.], [0., 0.]], dtype=torch.float16, requires_grad=True)
-    found = value_and_gradients(pair_kl, [query, torch.zeros_like(query, requires_grad=True)])
+    pair = [query, torch.zeros_like(query, requires_grad=True)]
+    found = [part for activation in ('softmax', 'sigmoid')
+             for part in value_and_gradients(pair_kl, pair, activation=activation)]
     assert all(part.isfinite().all() for part in found)
 
 
@@ -110,6 +150,7 @@ Z = torch.zeros(3, 4)
 @pytest.mark.parametrize('partner, options, message', [
     (torch.zeros(3, 5), {}, r'one shape \(P, K\), but got \(3, 4\) and \(3, 5\)'),
     (Z, dict(detach='both'), "'none', 'query', 'partner'.*got 'both'"),
+    (Z, dict(activation='relu'), "'softmax', 'sigmoid'.*got 'relu'"),
     (Z, dict(valid=torch.ones(3, dtype=torch.int64)), r'bool tensor.*got torch.int64 \(3,\)'),
     *((Z, dict(temperature=value), f'positive and finite, but got {value}')
       for value in (0, -1.0, math.nan, math.inf)),

@@ -20,7 +20,8 @@ def pair():
 
 
 @pytest.mark.parametrize('options', [
-    {}, dict(temperature=3.), dict(scale_by_t2=False), dict(detach='query'), dict(symmetric=False)])
+    {}, dict(temperature=3.), dict(scale_by_t2=False), dict(detach='query'), dict(symmetric=False),
+    dict(activation='sigmoid')])
 def test_every_option_reaches_the_function(pair, options):
     results = []
     for function in (lambda q, p: PairKLLoss(**options)(step_of(q, p)),
