@@ -116,7 +116,8 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
          'train_dataloader.sampler', loader.get('sampler'),
          f'mmips.{needed}, whose batches hold what mmips.{loss} learns from',
          f"train_dataloader = dict(sampler=dict(_delete_=True, type='mmips.{needed}', ...))"),
-        (facts.is_distill and facts.is_ordinary and loss not in _SAMPLER_OF,
+        (facts.is_distill and facts.is_ordinary and loss not in _SAMPLER_OF
+         and not facts.model.get('allow_mismatch'),
          'train_dataloader.sampler', loader.get('sampler'),
          'a sampler that yields pairs of one class, to be distilled', _SAMPLER),
         ((facts.is_distill or facts.is_paired) and size != even, 'train_dataloader.batch_size',

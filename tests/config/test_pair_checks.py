@@ -118,7 +118,10 @@ def test_what_is_no_part_at_all_is_named(key, value):
         check_config(make(**{key: value}))
 
 
-@pytest.mark.parametrize('changes', [{}, dict(model__train_cfg=dict(augments=[NESTED]))])
+@pytest.mark.parametrize('changes', [
+    {}, dict(model__train_cfg=dict(augments=[NESTED])),
+    # Pairs that are made of an ordinary batch.
+    dict(model__allow_mismatch=True, train_dataloader__sampler=dict(type='DefaultSampler'))])
 def test_sound_configs_pass_without_a_word(changes):
     assert check_config(make(**changes)) == []
 
