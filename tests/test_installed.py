@@ -99,3 +99,51 @@ def test_an_installed_mmips_trains_from_a_config_that_inherits_one_of_its_own(si
     run(sys.executable, package / '.mim/tools/train.py', 'mine.py', '--no-validate', cwd=tmp_path,
         PYTHONPATH=str(site))
     assert (tmp_path / 'work_dirs/mine/epoch_1.pth').is_file()
+
+
+# What a user may write, and from `mmips.cfg(50)` on what is wrong.
+TYPED = textwrap.dedent("""\
+    import torch
+    from typing_extensions import assert_type
+
+    import mmips
+    from mmips.datasets.samplers import PairedClassSampler
+    from mmips.functional import pair_kl, swap_patches
+    from mmips.structures import Step
+
+    images, mask = torch.zeros(4, 3, 8, 8), torch.ones(2, 2, 2, dtype=torch.bool)
+    step = Step(logits=torch.zeros(4, 3), target=torch.arange(4))
+    assert_type(mmips.cfg('ips/resnet50_ips_in1k.py'), str)
+    assert_type(pair_kl(*step.pairs, temperature=2.0), torch.Tensor)
+    assert_type(swap_patches(images, mask, inplace=True), torch.Tensor)
+    assert_type(step.sample_idx, torch.Tensor | None)
+    assert_type(list(PairedClassSampler([0, 0], partner='self')), list[int])
+
+    mmips.cfg(50)
+    pair_kl(step.logits, step.target, temperature='4')
+    swap_patches(images)
+    Step(step.logits)
+    PairedClassSampler(2)
+    step.epoch = 1
+""")
+# All of the real one takes mypy 15 seconds to read.
+TORCH = textwrap.dedent("""\
+    from typing import Any
+    class Tensor: ...
+    def __getattr__(name: str) -> Any: ...
+""")
+
+
+def test_mypy_sees_the_types_of_an_installed_mmips(site, tmp_path):
+    (tmp_path / 'stubs/torch').mkdir(parents=True)
+    (tmp_path / 'stubs/torch/__init__.pyi').write_text(TORCH)
+    (tmp_path / 'mypy.ini').write_text('[mypy]\nstrict = true\nfollow_imports = skip\n'
+                                       '[mypy-mmips.*]\nfollow_imports = silent\n')
+    (tmp_path / 'user.py').write_text(TYPED)
+    done = subprocess.run([sys.executable, '-m', 'mypy', 'user.py'], cwd=tmp_path, text=True,
+                          capture_output=True,
+                          env=dict(os.environ, PYTHONPATH=str(site), MYPYPATH='stubs'))
+    first = TYPED[:TYPED.index('mmips.cfg(50)')].count('\n') + 1
+    assert re.findall(r'^user.py:(\d+): error.*\[([\w-]+)\]$', done.stdout, re.MULTILINE) == [
+        (str(first + line), kind) for line, kind in enumerate(
+            ('arg-type', 'arg-type', 'call-arg', 'call-arg', 'arg-type', 'misc'))], done.stdout
