@@ -2,7 +2,8 @@
 # Make one of the two environments: install.sh demo|test. Called by the Makefile.
 #
 # Safe to interrupt: an environment without its stamp is made again from the start,
-# from pip's cache, except the wheel of mmcv with compiled ops, which is kept.
+# from pip's cache, except the wheel of mmcv with compiled ops, which is kept. MMCV_WHEELS names
+# a page or folder of such wheels; unasked, none is fetched: we have no checksums of them.
 set -euo pipefail
 
 NAME=$1
@@ -14,18 +15,29 @@ step() { echo "[$NAME] $1"; }
 fail() { echo "[$NAME] $1" >&2; exit 1; }
 pip() { "$VENV/bin/python" -m pip --disable-pip-version-check "$@"; }
 install() { pip install -q -c requirements/constraints.txt "$@"; }
+need_compiler() {
+    command -v "${CXX:-c++}" > /dev/null || command -v g++ > /dev/null ||
+        fail "mmcv's ops need a C++ compiler: install one (Debian, Ubuntu: apt-get install g++)"
+    "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+        fail "mmcv's ops need Python.h: install Python's headers (Debian, Ubuntu: apt-get install python3-dev)"
+}
+# A ready wheel fits one Python, one torch and one platform: pip chooses by the first and the last,
+# and loading the compiled part shows the second.
+ready_wheel() {
+    [ -n "${MMCV_WHEELS:-}" ] &&
+        pip download -q --no-index --find-links "$MMCV_WHEELS" --only-binary :all: --no-deps \
+            --retries 0 --timeout 5 -d "$1" "$MMCV" 2> /dev/null &&
+        pip install -q --no-deps --force-reinstall "$1"/*.whl &&
+        "$VENV/bin/python" -c 'import sys, sysconfig, torch; sys.path.insert(0, sysconfig.get_path("platlib") + "/mmcv"); import _ext' \
+            2> /dev/null
+}
 
 command -v "$PYTHON" > /dev/null || fail "no '$PYTHON' here: install Python 3.10 to 3.13, or name it: make $NAME PYTHON=..."
 "$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
     fail "$("$PYTHON" --version 2>&1) does not fit: name a Python from 3.10 to 3.13: make $NAME PYTHON=python3.11"
 "$PYTHON" -c 'import ensurepip, venv' 2> /dev/null ||
     fail "this Python cannot make environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)"
-if [ "$NAME" = test ]; then
-    command -v "${CXX:-c++}" > /dev/null || command -v g++ > /dev/null ||
-        fail "mmcv's ops need a C++ compiler: install one (Debian, Ubuntu: apt-get install g++)"
-    "$PYTHON" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
-        fail "mmcv's ops need Python.h: install Python's headers (Debian, Ubuntu: apt-get install python3-dev)"
-fi
+[ "$NAME" = demo ] || [ -n "${MMCV_WHEELS:-}" ] || need_compiler
 
 # The marker stays behind when an install is interrupted: then half of a package may
 # lie there and pip may take it for whole, so that only a new start is safe.
@@ -54,15 +66,21 @@ else
     TAG=$("$VENV/bin/python" -c 'import sys, torch; print(f"{sys.version_info[0]}{sys.version_info[1]}-{torch.__version__}")')
     WHEELS=$VENVS/mmcv-ops-$TAG
     if ! ls "$WHEELS"/*.whl > /dev/null 2>&1; then
-        step "building mmcv's compiled ops (6 minutes on two cores)"
         rm -rf "$WHEELS.part"
-        pip wheel -q --no-cache-dir --no-deps --no-build-isolation -w "$WHEELS.part" "$MMCV"
+        if ready_wheel "$WHEELS.part"; then
+            step "mmcv's compiled ops: a ready wheel from $MMCV_WHEELS"
+        else
+            step "mmcv's compiled ops: ${MMCV_WHEELS:+no ready wheel that fits in $MMCV_WHEELS, }building them (6 minutes on two cores)"
+            need_compiler
+            rm -rf "$WHEELS.part"
+            pip wheel -q --no-cache-dir --no-deps --no-build-isolation -w "$WHEELS.part" "$MMCV"
+        fi
         mv "$WHEELS.part" "$WHEELS"
     fi
     pip install -q --no-deps --force-reinstall "$WHEELS"/*.whl
     step "installing mmpretrain, mmseg, mmdet, the test tools and mmips (1 to 2 minutes)"
     install -e '.[cls,seg,det,eval,dev]'
-    "$VENV/bin/python" -c 'import mmcv.ops' || fail "mmcv was built without its ops: run make clean, then make test"
+    "$VENV/bin/python" -c 'import mmcv.ops' || fail "mmcv came without its ops: remove $WHEELS, then run make test"
 fi
 
 # mmcv asks for opencv-python, which needs libGL and an X library; a server has

@@ -1,27 +1,10 @@
-"""What an installed mmips holds, by installing it; and the files around the package."""
-import re
+"""The files around the package: how environments are made, and of what versions."""
 import shutil
 import subprocess
-import sys
-import tarfile
 import textwrap
-from pathlib import Path
 
 import pytest
-from helpers.configs import ROOT, names
-
-import mmips
-
-CONFIG = names('ips')[0]
-PARSE = textwrap.dedent("""
-    import sys, mmips
-    from mmengine.config import Config
-    print(mmips.__file__)
-    with open('base.py', 'w') as file:
-        file.write(f"_base_ = 'mmips::{sys.argv[1]}'")
-    print(Config.fromfile('base.py').filename)
-    print(mmips.cfg(sys.argv[1]))
-""")
+from helpers.configs import ROOT
 
 
 def run(*command, **options) -> str:
@@ -29,54 +12,6 @@ def run(*command, **options) -> str:
                           **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@pytest.fixture(scope='module')
-def source(tmp_path_factory) -> Path:
-    """A copy of the repository as git would give it, so that no build touches ours."""
-    target = tmp_path_factory.mktemp('source') / 'mmips'
-    skip = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', 'build', 'work_dirs', 'data')
-    shutil.copytree(ROOT, target, ignore=skip)
-    return target
-
-
-@pytest.mark.slow
-def test_install_from_an_sdist_carries_configs_and_tools(source, tmp_path):
-    run(sys.executable, '-c', 'import sys; from setuptools import build_meta as b; '
-        'print(b.build_sdist(sys.argv[1]))', tmp_path, cwd=source)
-    archive, = tmp_path.glob('mmips-*.tar.gz')
-    with tarfile.open(archive) as file:
-        file.extractall(tmp_path)
-    tree = tmp_path / archive.name.removesuffix('.tar.gz')
-    metadata = (tree / 'PKG-INFO').read_text()
-    assert 'Requires-Python: >=3.10' in metadata and f'Version: {mmips.__version__}\n' in metadata
-    # Whoever has another line of MM distributions gets none of ours on top.
-    assert re.findall(r'^Requires-Dist: ([^;\n]+)$', metadata, re.MULTILINE) == [
-        'numpy', 'packaging>=22']
-    # Left by an earlier build.
-    for name in ('build/lib/mmips/deleted_long_ago.py', 'configs/__pycache__/left.cpython-311.pyc'):
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).touch()
-    site = tmp_path / 'site'
-    run(sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '-q', '--no-deps',
-        '--no-build-isolation', '--target', site, tree)
-    mim = site / 'mmips' / '.mim'
-    assert not (site / 'mmips' / 'deleted_long_ago.py').exists()
-    for folder in ('configs', 'tools'):
-        ours = {path.relative_to(ROOT) for path in (ROOT / folder).rglob('*')
-                if path.suffix in {'.py', '.sh', '.yml', '.md'}}
-        assert ours and not {path for path in ours if not (mim / path).is_file()}
-        assert not (mim / folder).is_symlink()
-        assert not list((mim / folder).rglob('left*.pyc'))
-    assert (mim / 'model-index.yml').is_file()
-    assert (site / 'mmips' / 'py.typed').is_file()
-    assert not (site / 'tests').exists() and not (site / 'configs').exists()
-    # In a Python that finds this installation first, bases and cfg lead into its .mim.
-    (tmp_path / 'elsewhere').mkdir()
-    out = run(sys.executable, '-c', f'import sys; sys.path.insert(0, {str(site)!r})\n' + PARSE,
-              CONFIG, cwd=tmp_path / 'elsewhere').splitlines()
-    assert Path(out[0]).parent.resolve() == (site / 'mmips').resolve()
-    assert Path(out[2]).parent.parent == mim / 'configs'
 
 
 def test_versions_named_by_the_check_are_the_ones_installed_for_tests():
@@ -107,7 +42,7 @@ def installer(tmp_path):
         echo "$*" >> {log}
         case "$*" in
             "-m venv"*) rm -rf "$4"; mkdir -p "$4/bin" && cp "$0" "$4/bin/python";;
-            *" wheel "*) mkdir -p {tmp_path}/venvs/mmcv-ops-tag.part &&
+            *" wheel "*|*" download "*) mkdir -p {tmp_path}/venvs/mmcv-ops-tag.part &&
                          touch {tmp_path}/venvs/mmcv-ops-tag.part/mmcv.whl;;
             *torch.__version__*) echo tag;;
         esac
@@ -142,6 +77,26 @@ def test_an_install_leaves_a_stamp_unless_interrupted_and_is_not_done_anew(insta
     # built once, with the torch that is there.
     assert '--no-cache-dir' in line and ('--no-build-isolation' in line) == (name == 'test')
     assert ' wheel -q' not in whole and ('import mmcv.ops' in whole) == (name == 'test')
+
+
+@pytest.mark.parametrize('fails, said, built', [
+    ('', "a ready wheel from 'shelf'", False),
+    (' download ', "no ready wheel that fits in 'shelf', building them", True),
+    ('import _ext', "no ready wheel that fits in 'shelf', building them", True)])
+def test_a_ready_wheel_of_mmcv_is_taken_where_one_is_named_and_fits(installer, fails, said, built):
+    done, log = installer('test', MMCV_WHEELS="'shelf'", FAIL_ON=fails or 'nothing at all')
+    assert done.returncode == 0 and f"mmcv's compiled ops: {said}" in done.stdout, done.stderr
+    assert (' wheel -q' in log) == built
+    # One version, from there alone, and soon given up.
+    fetch = next(line for line in log.splitlines() if ' download ' in line)
+    for option in ("--find-links 'shelf'", '--no-index', '--only-binary :all:', '--retries 0',
+                   'onedl-mmcv=='):
+        assert option in fetch
+
+
+def test_no_wheel_of_mmcv_is_fetched_unasked(installer):
+    done, log = installer('test')
+    assert ' download ' not in log and "mmcv's compiled ops: building them" in done.stdout
 
 
 def test_python_that_does_not_fit_is_refused_with_advice(installer, tmp_path):
