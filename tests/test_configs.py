@@ -62,7 +62,7 @@ def gpus(name):
 
 def twin(name):
     """The config without IPS that an IPS config is to be compared with."""
-    return re.sub(r'_ips(-mmpretrain)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
+    return re.sub(r'_ips(-mmpretrain|-finetune)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
 
 
 def mixing(name):
@@ -134,7 +134,9 @@ def test_config_builds_takes_two_steps_and_validates(name, tmp_path):
 
 
 def test_each_part_of_any_config_is_in_one_that_is_trained():
-    assert untrained([*TRAINED, *(name for name, _ in METHODS.values())], CONFIGS) == {}
+    # By test_finetune_configs.py.
+    others = [name for name in CONFIGS if re.search('_ips-finetune|resnet50_hard-finetune', name)]
+    assert untrained([*TRAINED, *others, *(name for name, _ in METHODS.values())], CONFIGS) == {}
 
 
 @functools.cache
@@ -185,15 +187,16 @@ def test_ips_config_has_every_part_of_the_method(name):
         assert pairwise.type == 'mmips.PairwiseBatchAugment'
         assert [pairwise.augment] == load(twin(name)).model.train_cfg.augments
         assert mix in pairwise.augment.type.lower()
-    coarse = re.search('resnet50_ips_in1k|mobilenet-v2|mvitv2|digits', name)
+    coarse = re.search('resnet50_ips_in1k|mobilenet-v2|mvitv2|digits|deit', name)
     assert augment == dict(type='mmips.IntraClassPatchSwap', grid_size=2 if coarse else 4,
                            prob=MIXING.get(mix, 0.5))
     sampler = cfg.train_dataloader.sampler
     assert (cfg.default_scope, cfg.model.type, sampler.type, sampler.epoch) == (
         'mmpretrain', 'mmips.SelfDistillClassifier', 'mmips.PairedClassSampler',
-        'images' if '-eqcost' in name else 'queries')
+        'images' if re.search('-eqcost|-finetune', name) else 'queries')
     assert [hook.type for hook in cfg.custom_hooks] == [
-        'mmips.EpochSeedHook', 'mmips.SelfDistillMonitor',
+        'mmips.EpochSeedHook', *['mmips.CheckPretrained'] * ('-finetune' in name),
+        'mmips.SelfDistillMonitor',
         *['mmips.PatchSwapSchedule'] * ('-prog' in name),
         *['mmips.FastStepHook'] * ('-device' in name)]
 
