@@ -66,7 +66,9 @@ def test_config_builds_takes_two_steps_and_validates(name, tmp_path):
 
 
 def test_each_part_of_any_config_is_in_one_that_is_trained():
-    assert untrained([*TRAINED, *(name for name, _ in METHODS.values())], CONFIGS) == {}
+    # By test_finetune_configs.py.
+    others = [name for name in CONFIGS if re.search('_ips-finetune|resnet50_hard-finetune', name)]
+    assert untrained([*TRAINED, *others, *(name for name, _ in METHODS.values())], CONFIGS) == {}
 
 
 @functools.cache
@@ -123,9 +125,10 @@ def test_ips_config_has_every_part_of_the_method(name):
     sampler = cfg.train_dataloader.sampler
     assert (cfg.default_scope, cfg.model.type, sampler.type, sampler.epoch) == (
         'mmpretrain', 'mmips.SelfDistillClassifier', 'mmips.PairedClassSampler',
-        'images' if '-eqcost' in name else 'queries')
+        'images' if re.search('-eqcost|-finetune', name) else 'queries')
     assert [hook.type for hook in cfg.custom_hooks] == [
-        'mmips.EpochSeedHook', 'mmips.SelfDistillMonitor',
+        'mmips.EpochSeedHook', *['mmips.CheckPretrained'] * ('-finetune' in name),
+        'mmips.SelfDistillMonitor',
         *['mmips.PatchSwapSchedule'] * ('-prog' in name),
         *['mmips.FastStepHook'] * ('-device' in name)]
 

@@ -16,6 +16,7 @@ from helpers import trees
 from helpers.checkpoints import write_resnet
 from helpers.configs import ROOT, load, names, narrow, untrained
 from helpers.two_steps import Notes
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 from mmips.config.pair_checks import check_config
@@ -25,7 +26,7 @@ from mmips.runs import publish
 from mmips.runs.runner import build_runner
 
 pytest.importorskip('mmseg')
-pytest.importorskip('mmdet')
+CocoDataset = pytest.importorskip('mmdet.datasets').CocoDataset
 pytest.importorskip('mmcv._ext')
 
 CONFIGS = names('seg', 'det')
@@ -34,16 +35,21 @@ IPS = [name for name in CONFIGS if '_ips_' in name]
 TRAINED = ['det/ssd300_r18-w16_ips_bccd.py', 'det/ssd300_r50_ips_voc0712.py',
            'seg/deeplabv3plus_r18-w16_ips_camvid.py', 'seg/deeplabv3plus_r50_ips_cityscapes.py',
            'seg/deeplabv3plus_r50_ips_voc12aug.py', 'seg/fcn_r50_ips_cityscapes.py',
-           'seg/fcn_r50_ips_voc12aug.py', 'seg/pspnet-fcn_r50_ips_rugd.py']
+           'seg/fcn_r50_ips_voc12aug.py', 'seg/pspnet-fcn_r50_ips_rugd.py',
+           'det/mask-rcnn_r50_ips_coco-rsb.py', 'seg/upernet_r50_ips_ade20k-80k.py']
 # Networks of which tests/test_rugd_configs.py trains one step, at their real width.
 STEPPED = [name for name in CONFIGS if name.endswith('_ips_rugd.py') and name not in TRAINED]
 # Of each toolbox and each kind of loop.
-RESUMED = [TRAINED[0], TRAINED[2], TRAINED[-1]]
+RESUMED = [TRAINED[0], TRAINED[2], 'seg/pspnet-fcn_r50_ips_rugd.py']
 FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# The toolbox's config whose recipe a config says that it has.
+RECIPES = {name: f'{found[1]}::{found[2]}' for name in IPS if (found := re.search(
+    r"recipe is that of (mmseg|mmdet)'s\s+(\S+\.py)", (ROOT / 'configs' / name).read_text()))}
+ZOO = [name for name in RECIPES if re.search('80k|coco', name)]
 
 
 def data_of(name):
-    return name.removesuffix('.py').rpartition('_')[2]
+    return re.search('_([^_-]+)(-[^_]+)?.py$', name)[1]
 
 
 @pytest.fixture(scope='module')
@@ -58,6 +64,8 @@ def prepared(tmp_path_factory):
         'cityscapes': [trees.write_cityscapes(data / 'cityscapes', images=2)['train']],
         'camvid': [trees.write_camvid(data / 'camvid')['train']],
         'bccd': [trees.write_bccd(data / 'bccd')['train']],
+        'ade20k': [trees.write_ade20k(data / 'ade/ADEChallengeData2016')['training']],
+        'coco': [trees.write_coco(data / 'coco', CocoDataset.METAINFO['classes'])['train']],
         'rugd': [trees.write_rugd(data / 'rugd', images=1, videos=SPLITS)['train']],
     }
     converter = runpy.run_path(str(ROOT / 'tools/dataset_converters/rugd.py'))
@@ -79,13 +87,14 @@ def small(size):
 
 
 def shrink(cfg, name, work_dir):
-    """Two images a step, without workers, narrow, 64 pixels for segmentation."""
+    """Two images a step, without workers, narrow, 64 pixels but for SSD."""
     narrow(cfg.model)
     for field in FIELDS:
         cfg[field].update(batch_size=2 if field == 'train_dataloader' else 1, num_workers=0,
                           persistent_workers=False)
     if cfg.default_scope == 'mmseg':
         cfg.model.data_preprocessor.size = small(cfg.model.data_preprocessor.size)
+    if 'ssd' not in name:
         for _, data in (item for field in FIELDS for item in iter_datasets(cfg[field].dataset, '')):
             for step in data.pipeline:
                 step.update({key: small(step[key]) for key in ('scale', 'crop_size')
@@ -127,9 +136,11 @@ def check_schedule(runner, steps, planned):
 @pytest.mark.parametrize('name', TRAINED)
 def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, images):
     cfg = shrink(load(name), name, tmp_path)
+    if 'rcnn' in name:  # So early it is sure of nothing.
+        cfg.model.test_cfg.rcnn.score_thr = 0.
     steps = math.ceil(images[data_of(name)] / 2)
     saved = 'epoch_1.pth' if 'max_epochs' in cfg.train_cfg else f'iter_{steps}.pth'
-    metric = 'mIoU' if cfg.default_scope == 'mmseg' else 'pascal_voc/mAP'
+    metric = cfg.default_hooks.checkpoint.save_best
 
     runner, weights = train(copy.deepcopy(cfg), steps, 1)
     assert runner.iter == steps
@@ -141,15 +152,47 @@ def test_config_trains_an_epoch_validates_saves_and_resumes(name, tmp_path, imag
     assert runner.message_hub.get_scalar(f'val/{metric}').current() >= 0
     check_schedule(runner, steps, cfg.param_scheduler[0])
     assert (tmp_path / saved).is_file() and list(tmp_path.glob('best_*.pth'))
-    learned = runner.model.state_dict()['backbone.conv1.weight']
+    key = 'backbone.layer3.0.conv1.weight'  # mmdet freezes the first stage.
+    learned = runner.model.state_dict()[key]
     assert torch.isfinite(learned).all()
-    assert not torch.equal(learned, weights['backbone.conv1.weight'])
+    assert not torch.equal(learned, weights[key])
     if name in RESUMED:
         cfg.merge_from_dict(dict(resume=True, experiment_name=f'{cfg.experiment_name}_resumed'))
         resumed, weights = train(cfg, steps, 2)
         assert resumed.iter == 2 * steps
         # Not from the pretrained checkpoint once more.
-        assert torch.equal(weights['backbone.conv1.weight'], learned)
+        assert torch.equal(weights[key], learned)
+
+
+@pytest.mark.parametrize('name', [name for name in ZOO if name not in TRAINED])
+def test_recipe_of_a_model_zoo_takes_two_steps(name, tmp_path, images):
+    cfg = shrink(load(name), name, tmp_path)
+    cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    cfg.default_hooks.checkpoint = None
+    cfg.train_cfg.update({'max_iters' if 'max_iters' in cfg.train_cfg else 'max_epochs': 2})
+    runner = build_runner(cfg, FIELDS[:1])
+    runner.register_hook(notes := Notes())
+    runner.train()
+    assert runner.iter == 2
+    assert all(math.isfinite(value) and value > 0 for losses in notes.losses
+               for key, value in losses.items() if 'loss' in key), notes.losses
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_recipe_is_the_toolboxes_own_but_for_the_backbone(name):
+    ours, theirs = load(name), Config.fromstring(
+        f"_base_ = [__import__('mmips').base('{RECIPES[name]}')]", '.py')
+    for cfg in (ours, theirs):
+        cfg.model.pop('pretrained', None)
+        for key in ('type', 'init_cfg'):
+            cfg.model.backbone.pop(key, None)
+        for key in ('persistent_workers', 'worker_init_fn'):
+            cfg.train_dataloader.pop(key, None)
+    # Which is mmseg's default.
+    theirs.model.backbone.setdefault('frozen_stages', -1)
+    for key in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'train_dataloader',
+                'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'):
+        assert ours[key] == theirs[key], key
 
 
 @pytest.mark.slow
@@ -169,8 +212,7 @@ def test_a_backbone_that_was_trained_with_exits_is_taken_too(name, tmp_path, ima
     assert len(taken) > 60 and all(torch.equal(source[key], weights[key]) for key in taken)
 
 
-# Those of FCN are mmseg's own recipe.
-@pytest.mark.parametrize('name', [name for name in TRAINED if '/fcn' not in name])
+@pytest.mark.parametrize('name', [name for name in TRAINED if name not in RECIPES])
 def test_augmented_tests_see_what_a_test_sees_and_more(name, images):
     """First of all, and unmirrored: mmseg and mmdet evaluate with the annotations of the first."""
     cfg = load(name)
@@ -196,7 +238,7 @@ def test_augmented_tests_see_what_a_test_sees_and_more(name, images):
 
 
 def test_each_part_of_any_config_is_in_one_that_is_trained():
-    assert untrained([*TRAINED, *STEPPED], IPS) == {}
+    assert untrained([*TRAINED, *STEPPED, *ZOO], IPS) == {}
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -224,15 +266,18 @@ def test_decay_is_as_long_as_published(name):
     # Epochs or, where the papers count them, steps of the whole decay; SSD warms up for two.
     lengths = {'r50_ips_voc12aug': 50, 'r50_ips_cityscapes': 200, 'r50_ips_camvid': 50,
                'r18-w16_ips_camvid': 20}
-    steps = {'voc12aug': 20_000, 'cityscapes': 40_000, 'rugd': 176_000}
+    steps = {'voc12aug': 20_000, 'cityscapes': 40_000, 'rugd': 176_000, '80k': 80_000}
     cfg = load(name)
     first = cfg.param_scheduler[0]
-    if name.startswith('det'):
+    if 'coco' in name:
+        assert (first.end, cfg.param_scheduler[1].milestones) == (500, [8, 11])
+    elif name.startswith('det'):
         assert (first.end, first.convert_to_iter_based) == (2, True) and first.start_factor < 1e-3
     elif 'max_epochs' in cfg.train_cfg:
         assert first.end == cfg.train_cfg.max_epochs == lengths[Path(name).stem.split('_', 1)[1]]
     else:
-        assert first.end == cfg.train_cfg.max_iters == steps[data_of(name)]
+        assert first.end == cfg.train_cfg.max_iters == steps[
+            re.split('[_-]', Path(name).stem)[-1]]
 
 
 def test_every_ips_config_has_a_twin_that_differs_in_the_checkpoint_alone():

@@ -159,7 +159,9 @@ def test_resnet_v1c_can_be_allowed_by_name(train):
 def test_whole_backbone_learns_and_the_config_says_so(name):
     backbone = load(name).model.backbone
     assert backbone.type == 'ResNet' and backbone.norm_cfg.requires_grad is True
-    assert backbone.frozen_stages == -1 and backbone.norm_eval is False
+    # But for COCO, where the recipe is mmdet's.
+    assert (backbone.frozen_stages, backbone.norm_eval) == (
+        (1, True) if 'coco' in name else (-1, False))
     # And not a word is said of it.
     assert check_config(load(name)) == []
 

@@ -5,22 +5,18 @@ Data, checkpoint and classes as described there. Not an experiment of the paper.
 Command: MMIPS_DATA=path/to/images python tools/train.py configs/ips/resnet50_hard_custom.py
 Cost: 100 epochs x N images, 32 a step on one GPU.
 """
-import os
-
 _base_ = [
     'mmpretrain::_base_/models/resnet50.py',
     '../_base_/datasets/custom.py',
     '../_base_/schedules/custom_100e.py',
+    '../_base_/published_checkpoint.py',
     '../_base_/seeded_runtime.py',
 ]
 
-checkpoint = os.environ.get('MMIPS_CKPT') or 'none'
-prefix = os.environ.get('MMIPS_CKPT_PREFIX') or 'backbone.'
-
 model = dict(head=dict(num_classes=_base_.data_preprocessor.num_classes, topk=(1, )))
-if checkpoint != 'none':
+if _base_.checkpoint:
     model['backbone'] = dict(init_cfg=dict(
-        type='Pretrained', checkpoint=checkpoint, prefix=None if prefix == 'none' else prefix))
+        type='Pretrained', checkpoint=_base_.checkpoint, prefix=_base_.prefix))
     # mmengine itself only warns where a checkpoint does not fit.
     custom_hooks = _base_.custom_hooks + [dict(type='mmips.CheckPretrained')]
 default_hooks = dict(

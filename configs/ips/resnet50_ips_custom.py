@@ -7,11 +7,10 @@ variable because --cfg-options come after the config is read.
 
 Command: MMIPS_DATA=path/to/images python tools/train.py configs/ips/resnet50_ips_custom.py
 Cost: 100 epochs x 2N images, 64 (32 pairs) a step on one GPU.
-From a checkpoint: MMIPS_CKPT=file-or-URL takes the backbone from any mmpretrain or mmips
-classification checkpoint of a ResNet-50 (MMIPS_CKPT_PREFIX=none for a bare backbone,
-such as MMIPS_CKPT=torchvision://resnet50). A file that does not fill the whole backbone
-ends the run before its first step. For a gentler start add
---cfg-options optim_wrapper.optimizer.lr=0.005
+From a checkpoint: MMIPS_CKPT=file-or-URL takes the backbone of a ResNet-50 from any
+checkpoint of mmpretrain, mmips, torchvision (torchvision://resnet50) or timm. A file that
+does not fill the whole backbone ends the run before its first step. With a schedule for it:
+resnet50_ips-finetune_custom.py.
 Several GPUs, or another batch size: add --auto-scale-lr.
 In mmpretrain's own tools (train.py, test.py): the same commands; let this file's path come
 from python -c "import mmips; print(mmips.cfg('ips/resnet50_ips_custom.py'))".

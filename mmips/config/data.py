@@ -133,7 +133,7 @@ def _inspect_dataset(key: str, cfg: dict, split: Split, workers: int, decode: bo
         folder = dataset.ann_file or (dataset.data_prefix or {}).get('img_path')
         split.add([('empty', f'{key}: none in {folder or dataset.data_root}'
                     + (f' ends in {suffix!r} (img_suffix)' if suffix else ''))])
-    elif 'seg_map_path' in records[0]:
+    elif records[0].get('seg_map_path'):
         split.kind = 'pixels'
         # Label images are read as the pipeline reads them.
         look.loader = TRANSFORMS.build(next(

@@ -53,7 +53,7 @@ class Inspector:
                         size = image.size[::-1] if turned else image.size
                 except Exception as error:  # Pillow's decoders fail in many ways
                     yield 'unreadable image', f'{path}: {reason(error)}'
-        if 'seg_map_path' in record:
+        if record.get('seg_map_path'):  # None in COCO's boxes.
             yield from self._label_image(record, size)
         elif 'instances' in record:
             yield from self._boxes(record, size)

@@ -39,9 +39,22 @@ def build_runner(cfg: Any, fields: tuple[str, ...]) -> Any:
         loaders.build_loops(runner, fields)
     if hasattr(runner, 'strategy'):  # FlexibleRunner builds the model only when it runs.
         runner.strategy.prepare = explained('The run cannot be built')(runner.strategy.prepare)
+    else:
+        runner.build_optim_wrapper = functools.partial(_build_optimizer, runner.build_optim_wrapper)
     _register_checks(runner)
     runner.load_or_resume = functools.partial(_load, runner, runner.load_or_resume)
     return runner
+
+
+def _build_optimizer(build: Callable, *args: Any) -> Any:
+    """Say what mmpretrain's layer-wise learning rates ask of a backbone, which it does not say."""
+    try:
+        return build(*args)
+    except NotImplementedError as error:
+        raise UserError('optim_wrapper.constructor: the layers of this backbone are not numbered '
+                        'in mmpretrain; docs/finetune.md says of which they are. For one '
+                        'learning rate: --cfg-options optim_wrapper.constructor='
+                        'DefaultOptimWrapperConstructor') from error
 
 
 def _load(runner: Any, load: Callable) -> None:

@@ -41,6 +41,9 @@ def trusted() -> bool:
 def load_file(filename: str, map_location: Any = None) -> Any:
     """What ``torch.load`` makes of a file on this machine, weights that are numbers.
 
+    Files of safetensors are read too, and what torchvision's and others' training scripts call
+    ``model`` is a ``state_dict``.
+
     Raises:
         UserError: For anything but a checkpoint, and for NaN or infinity in its weights.
     """
@@ -52,17 +55,25 @@ def load_file(filename: str, map_location: Any = None) -> Any:
         if zipfile.is_zipfile(path) and (part := zipfile.ZipFile(path).testzip()):
             raise ValueError(f'it is damaged, in {part}')
         with _allowed() as options:
-            content = torch.load(path, map_location=map_location, **(
-                dict(weights_only=False) if trusted() else options))
+            content = _read_safetensors(path) if path.endswith('.safetensors') else torch.load(
+                path, map_location=map_location,
+                **(dict(weights_only=False) if trusted() else options))
     except Exception as error:  # Whatever a file that is no checkpoint makes of itself.
         kind = MissingFileError if isinstance(error, FileNotFoundError) else UserError
         raise kind(f'{filename} {_what_is_wrong(path, error)}') from error
     if not isinstance(content, Mapping):
         raise UserError(f'{filename} is no checkpoint, but holds a {type(content).__name__}. '
                         f'{ADVICE}')
+    if 'state_dict' not in content and isinstance(content.get('model'), Mapping):
+        content = {**content, 'state_dict': content['model']}
     for state in (content.get('state_dict', content), content.get('ema_state_dict') or {}):
         _check_finite(filename, state)
     return content
+
+
+def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file as read  # Which timm brings, an extra of ours.
+    return read(path)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import mmseg
 import numpy as np
 import pytest
 from helpers import trees
+from mmdet.datasets import CocoDataset
 from mmengine.registry import DefaultScope
 from PIL import Image
 
@@ -23,6 +24,8 @@ BASES = {
     'camvid': ('mmseg', mmips.cfg('_base_/datasets/camvid.py')),
     'rugd': ('mmseg', mmips.cfg('_base_/datasets/rugd_coarse_300x375.py')),
     'voc0712': ('mmdet', mmips.base('mmdet::_base_/datasets/voc0712.py')),
+    'ade20k': ('mmseg', mmips.base('mmseg::_base_/datasets/ade20k.py')),
+    'coco': ('mmdet', mmips.base('mmdet::_base_/datasets/coco_instance.py')),
     'cifar100': ('mmpretrain', mmips.base('mmpretrain::_base_/datasets/cifar100_bs16.py')),
 }
 BCCD = """
@@ -80,6 +83,10 @@ def problems(split):
 @pytest.mark.parametrize('name, expected', [
     ('voc12aug', ['data/VOCdevkit/VOC2012/SegmentationClassAug', 'VOCtrainval_11-May-2012.tar',
                   'tools/dataset_converters/voc_aug.py data/VOCdevkit data/VOCdevkit/VOCaug']),
+    ('ade20k', ['data/ade/ADEChallengeData2016/annotations/training',
+                'ADEChallengeData2016.zip (923 MB)', 'unpack it in data/ade;']),
+    ('coco', ['data/coco/annotations/instances_train2017.json', 'data/coco/train2017',
+              'zips/train2017.zip (18 GB)', 'unpack all three in data/coco:']),
     ('cifar100', ['cifar-100-python.tar.gz', 'training downloads it by itself'])])
 def test_an_empty_folder_says_what_to_get(name, expected, config, check, monkeypatch):
     # A missing data set must not be built, it might download.
@@ -122,6 +129,17 @@ def test_voc_segmentation(config, check):
     assert re.search(rf'\ncat +{share} +2 +0.00 % +0\n', out)
     assert out.count('val = test') >= 2
     assert 'warning in train: 8 classes without a single example\n    horse, motorbike' in out
+
+
+def test_ade20k_and_coco(config, check):
+    counts = trees.write_ade20k('data/ade/ADEChallengeData2016')['training']
+    right, out, splits = check(config('ade20k'), decode=True)
+    assert right and splits['train']['images'] == 2
+    assert sorted(splits['train']['counts'].values()) == sorted(counts.pixels.values())
+    assert splits['train']['notes']['ignored'] == counts.ignored > 0
+    counts = trees.write_coco('data/coco', CocoDataset.METAINFO['classes'])['train']
+    right, out, splits = check(config('coco'), decode=True)
+    assert right and +Counter(splits['train']['counts']) == counts.boxes
 
 
 def test_voc_detection(config, check):

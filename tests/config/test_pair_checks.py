@@ -119,8 +119,8 @@ def test_what_is_no_part_at_all_is_named(key, value):
 
 
 @pytest.mark.parametrize('changes', [
-    # The last has pairs that are made of an ordinary batch.
-    {}, *(dict(model__train_cfg=dict(augments=augments)) for augments in ([NESTED], [NESTED, SWAP])),
+    {}, *(dict(model__train_cfg=dict(augments=each)) for each in ([NESTED], [NESTED, SWAP])),
+    # Pairs that are made of an ordinary batch.
     dict(model__allow_mismatch=True, train_dataloader__sampler=dict(type='DefaultSampler'))])
 def test_sound_configs_pass_without_a_word(changes):
     assert check_config(make(**changes)) == []

@@ -16,8 +16,8 @@ def write_resnet(path, depth=50, width=8):
     state = MODELS.build(dict(type='ResNet', depth=depth, stem_channels=width,
                               base_channels=width)).state_dict()
     for key, value in state.items():
-        if 'running' in key:
-            value.uniform_(0.5, 1.5)
+        if 'running' in key:  # Means below 0 leave something to a network that keeps them.
+            value.uniform_(*(0.5, 1.5) if 'var' in key else (-0.5, 0.1))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(meta=dict(epoch=1), state_dict={
         **{f'backbone.{key}': value for key, value in state.items()},

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mmips
+from mmips.config.sources import iter_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 # The augmentations of the paper's Table 13, and its best probability of the swap beside each.
@@ -34,7 +35,7 @@ RECIPES = [name for name in names('ips')
 
 def twin(name):
     """The config without IPS that an IPS config is to be compared with."""
-    return re.sub(r'_ips(-mmpretrain)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
+    return re.sub(r'_ips(-mmpretrain|-finetune)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
 
 
 def mixing(name):
@@ -81,14 +82,23 @@ def untrained(trained, every):
     return {part: name for name in every for part in parts(name) - seen}
 
 
+#: What of a network's parts is as wide as its backbone.
+WIDTHS = ('in_channels', 'channels', 'c1_in_channels', 'c1_channels', 'out_channels',
+          'feat_channels', 'conv_out_channels', 'fc_out_channels')
+
+
 def narrow(model):
     """Make a config with a ResNet-50 an eighth as wide, for tests in a tenth of the time."""
     if model.backbone.depth != 50:
         return
     model.backbone.update(stem_channels=8, base_channels=8)
-    for part in ('decode_head', 'auxiliary_head', 'neck', 'bbox_head'):
-        for key in ('in_channels', 'channels', 'c1_in_channels', 'c1_channels', 'out_channels'):
-            width = (model.get(part) or {}).get(key)
-            if width:
-                model[part][key] = ([each // 8 for each in width]
-                                    if isinstance(width, (list, tuple)) else width // 8)
+    _divide_widths(model)
+
+
+def _divide_widths(node):
+    for key, value in iter_parts(node):
+        if key in WIDTHS:
+            node[key] = [each // 8 for each in value] if isinstance(
+                value, (list, tuple)) else value // 8
+        else:
+            _divide_widths(value)

@@ -4,6 +4,7 @@ Every function writes below a folder, the same bytes each time, and returns for 
 was written: images, and boxes or pixels of each class. An object is a rectangle in a colour of
 its class over grey noise, so that a network can learn it.
 """
+import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -260,4 +261,40 @@ def write_camvid(root, images=4, size=SIZE):
             _save(_colour_image(name, label, _class_colours(void, [(0, 0, 0)])),
                   Path(root) / 'images' / split / f'{name}.jpg', quality=95)
             _save(label, Path(root) / 'labels' / split / f'{name}.png')
+    return counts
+
+
+def write_ade20k(root, images=2, size=SIZE):
+    """``images/<split>`` and ``annotations/<split>``: 150 classes from 1 and 0, the ignored."""
+    colours = _class_colours(150, [(0, 0, 0)])
+    counts = {'training': Counts(), 'validation': Counts()}
+    for split in counts:
+        for number in range(images):
+            name, label = f'ADE_{split}_{number:08d}', _tiles(number, range(151), size)
+            counts[split].count(name, label, range(-1, 150), ignored=0)
+            _save(_colour_image(name, label, colours),
+                  Path(root) / 'images' / split / f'{name}.jpg', quality=95)
+            _save(label, Path(root) / 'annotations' / split / f'{name}.png')
+    return counts
+
+
+def write_coco(root, classes, images=2, size=SIZE):
+    """COCO of 2017 with ``classes``, its own: a large and a small box, and their masks."""
+    root, counts, colours = Path(root), {}, _class_colours(len(classes))
+    for split in ('train', 'val'):
+        counts[split], boxes = Counts([f'{number:012d}.jpg' for number in range(images)]), []
+        for number, name in enumerate(counts[split].names):
+            image = _noise(f'{split}{number}', size)
+            for kind, (left, top, right, bottom), _ in _voc_scene('', number, size)[2]:
+                image[top:bottom, left:right] = colours[kind]
+                counts[split].boxes[classes[kind]] += 1
+                boxes.append(dict(
+                    id=len(boxes) + 1, image_id=number, category_id=kind + 1, iscrowd=0,
+                    bbox=[left, top, right - left, bottom - top], area=1,
+                    segmentation=[[left, top, right, top, right, bottom, left, bottom]]))
+            _save(image, root / f'{split}2017' / name, quality=95)
+        _write_list(root / f'annotations/instances_{split}2017.json', [json.dumps(dict(
+            images=[dict(id=number, file_name=name, width=size[0], height=size[1])
+                    for number, name in enumerate(counts[split].names)], annotations=boxes,
+            categories=[dict(id=number, name=kind) for number, kind in enumerate(classes, 1)]))])
     return counts

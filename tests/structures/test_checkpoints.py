@@ -3,16 +3,19 @@ import os
 import pickle
 import subprocess
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
+from safetensors.torch import save_file
 
 from mmips.errors import MissingFileError, UserError
 from mmips.structures import checkpoints
 from mmips.structures.checkpoints import as_data, load_any, load_file
+from mmips.structures.state_dicts import read_checkpoint
 
 STATE = dict(state_dict=dict(a=torch.ones(300)))
 
@@ -157,3 +160,17 @@ def test_what_is_no_checkpoint_ends_in_one_sentence(tmp_path, content, words):
 def test_a_mask_may_hold_infinity(tmp_path):
     torch.save({'attn_mask': torch.tensor([0, -float('inf')])}, tmp_path / 'x.pth')
     assert load_file(str(tmp_path / 'x.pth'))['attn_mask'][0] == 0
+
+
+def test_layouts_of_other_libraries(tmp_path):
+    """timm's files, and what torchvision's training scripts leave."""
+    state, paths = dict(a=torch.randn(3)), [str(tmp_path / name) for name in (
+        'a.safetensors', 'b.pth')]
+    save_file(state, paths[0])
+    torch.save(dict(model=state, optimizer={}, epoch=3), paths[1])
+    for path in paths:
+        read, = read_checkpoint(path)['state_dict'].items()
+        assert read[0] == 'a' and torch.equal(read[1], state['a'])
+    Path(paths[0]).write_bytes(b'PK')
+    with pytest.raises(UserError, match='a.safetensors is cut off'):
+        load_file(paths[0])

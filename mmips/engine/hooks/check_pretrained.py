@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
+import copy
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from mmips.registry import HOOKS
 from mmips.structures.state_dicts import compare, read_checkpoint
 
 from .monitor import ModelHook, bare_model, is_rehearsal, whole_weights
+
+#: The prefix of an ``init_cfg`` that shall be found in the file.
+AUTO = 'auto'
 
 
 @HOOKS.register_module()
@@ -23,14 +27,17 @@ class CheckPretrained(ModelHook):
     inside the backbone's own parts, as a deeper network has, do. A run that resumes, or starts
     from ``load_from``, is not compared.
 
+    With ``prefix='auto'`` in that ``init_cfg``, which mmengine does not know, the hook sets the
+    prefix under which the file holds the backbone: none, ``backbone.`` or any other.
+
     Args:
         allow (Sequence[str]): Tensors that need not come from the file, by their names in the
             backbone; ``*`` stands for anything: ``('stem.*', )``. Defaults to ().
 
     Raises:
         UserError: Before the first step, if the model has no such ``init_cfg``, if a tensor
-            is missing, too many, of another shape or of another value, or if a name of
-            ``allow`` is that of no tensor.
+            is missing, too many, of another shape or of another value, if a name of
+            ``allow`` is that of no tensor, or if several prefixes fit equally well.
     """
 
     # Before anything else may change a weight.
@@ -48,10 +55,15 @@ class CheckPretrained(ModelHook):
             return  # A test or a validation: the loop for training stays a config.
         backbone = getattr(bare_model(runner), 'backbone', nn.Module())
         config = _pretrained(backbone)
-        path, prefix = config['checkpoint'], config.get('prefix')
+        path = config['checkpoint']
         with whole_weights(runner):
             tensors, state = read_checkpoint(path)['state_dict'], _floats(backbone.state_dict())
+        if config.get('prefix') == AUTO:
+            config['prefix'] = _find_prefix(path, set(state), tensors)
+        prefix = config.get('prefix')
         self._source = _floats(_select(tensors, prefix))
+        if self._source and compare(state, self._source):
+            self._source = _floats(_as_loaded(backbone, self._source))
         for name in self.allow:
             if not fnmatch.filter([*state, *self._source], name):
                 raise UserError(f'CheckPretrained(allow=...): {name!r} is the name of no tensor '
@@ -92,12 +104,12 @@ class CheckPretrained(ModelHook):
         return [key for key in state if key in allowed]
 
 
-def _pretrained(backbone: nn.Module) -> dict:
+def _pretrained(backbone: nn.Module) -> MutableMapping:
     """The backbone's ``init_cfg`` that names a checkpoint."""
     config = getattr(backbone, 'init_cfg', None) or []
-    for part in [config] if isinstance(config, Mapping) else config:
+    for part in [config] if isinstance(config, MutableMapping) else config:
         if part.get('type') in ('Pretrained', 'PretrainedInit') and part.get('checkpoint'):
-            return dict(part)
+            return part
     raise UserError(
         "CheckPretrained found no init_cfg=dict(type='Pretrained', checkpoint=...) in "
         f'model.backbone, but init_cfg={config!r}. Set it, or remove the hook.')
@@ -108,7 +120,7 @@ def _floats(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if value.is_floating_point()}
 
 
-def _select(tensors: dict[str, Tensor], prefix: str | None) -> dict[str, Tensor]:
+def _select(tensors: Mapping[str, Tensor], prefix: str | None) -> dict[str, Tensor]:
     """The file as mmengine's ``PretrainedInit`` reads it, prefix taken off."""
     # Without a prefix mmengine takes off what DistributedDataParallel puts on.
     start = 'module.' if prefix is None else f'{prefix.rstrip(".")}.'
@@ -116,12 +128,42 @@ def _select(tensors: dict[str, Tensor], prefix: str | None) -> dict[str, Tensor]
             if prefix is None or key.startswith(start)}
 
 
+def _as_loaded(backbone: nn.Module, source: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file as the backbone's own loading takes it, which may know older names and sizes."""
+    twin = copy.deepcopy(backbone)
+    try:
+        names = twin.load_state_dict(source, strict=False)
+    except RuntimeError:  # Another shape, which is said where it is compared.
+        return source
+    taken = {key: value for key, value in twin.state_dict().items()
+             if key not in names.missing_keys}
+    return {**taken, **{key: source[key] for key in names.unexpected_keys}}
+
+
+def _by_prefix(keys: set[str], tensors: Mapping[str, Tensor]) -> dict[str | None, set[str]]:
+    """What a file holds of the backbone's keys below each prefix that its names suggest."""
+    prefixes = dict.fromkeys([None, *(
+        '.'.join(words[:cut]) + '.' for words in (key.split('.') for key in tensors)
+        for cut in range(1, len(words)) if '.'.join(words[cut:]) in keys)])
+    prefixes.pop('module.', None)  # The same as None.
+    return {name: keys & _select(tensors, name).keys() for name in prefixes}
+
+
+def _find_prefix(path: str, keys: set[str], tensors: Mapping[str, Tensor]) -> str | None:
+    """The one prefix below which a file holds most of the backbone."""
+    found = _by_prefix(keys, tensors)
+    most = max(map(len, found.values()))
+    best = [name for name, held in found.items() if len(held) == most]
+    if len(best) > 1:
+        raise UserError(f'{path} holds the backbone below each of {best}: set one of them as '
+                        'prefix in model.backbone.init_cfg (MMIPS_CKPT_PREFIX for configs that '
+                        'read it).')
+    return best[0]
+
+
 def _guess_cause(keys: set[str], tensors: dict[str, Tensor], prefix: str | None) -> str:
     """What to change: another prefix, if it finds more of the backbone's keys."""
-    prefixes = [prefix, None, *(
-        '.'.join(words[:cut]) + '.' for words in (key.split('.') for key in tensors)
-        for cut in range(1, len(words)) if '.'.join(words[cut:]) in keys)]
-    found = {name: keys & _select(tensors, name).keys() for name in dict.fromkeys(prefixes)}
+    found = {prefix: keys & _select(tensors, prefix).keys(), **_by_prefix(keys, tensors)}
     best = max(found, key=lambda name: len(found[name]))
     if best != prefix:
         return (f'Likely the wrong prefix: set prefix={best!r} in model.backbone.init_cfg '

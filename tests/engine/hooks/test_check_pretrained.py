@@ -1,10 +1,11 @@
 import logging
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.runner import EpochBasedTrainLoop
-from mmpretrain.models import ResNet_CIFAR
+from mmpretrain.models import ResNet_CIFAR, SwinTransformer
 
 from mmips.engine.hooks import CheckPretrained
 from mmips.errors import UserError
@@ -34,9 +35,9 @@ def published(tmp_path):
 def check(caplog):
     """Function: what the hook says of a tiny backbone that starts from a file."""
 
-    def start(path, prefix='backbone.', allow=(), load=True):
+    def start(path='', prefix='backbone.', allow=(), load=True, backbone=None):
         torch.manual_seed(0)
-        backbone = ResNet_CIFAR(**TINY, init_cfg=dict(
+        backbone = backbone or ResNet_CIFAR(**TINY, init_cfg=dict(
             type='Pretrained', checkpoint=path, prefix=prefix))
         runner = SimpleNamespace(
             model=SimpleNamespace(backbone=backbone), iter=0, logger=logging.getLogger('hook'),
@@ -55,6 +56,8 @@ def check(caplog):
 @pytest.mark.parametrize('there, prefix, options', [
     ('backbone.', 'backbone.', {}), ('backbone.', 'backbone', {}), ('', None, {}),
     ('module.', None, {}),
+    ('backbone.', 'auto', {}), ('', 'auto', {}), ('module.', 'auto', {}),
+    ('module.backbone.', 'auto', {}), ('backbone.', 'auto', FOUR_STAGES),
     # A stage that the backbone leaves out.
     ('backbone.', 'backbone.', FOUR_STAGES)])
 def test_says_in_one_line_that_all_is_well(published, check, there, prefix, options):
@@ -68,6 +71,7 @@ def test_says_in_one_line_that_all_is_well(published, check, there, prefix, opti
      r"set prefix='backbone\.'.*MMIPS_CKPT_PREFIX=backbone\. "),
     ('', 'backbone.', {}, r"\(prefix='backbone\.'\).*\d+ missing.*prefix=None.*PREFIX=none "),
     ('model.', 'head.', {}, r"missing in the file.*set prefix='model\.'"),
+    ('backbone.', 'auto', dict(depth=34), r"prefix='backbone\.'.*another network or depth"),
     ('backbone.', 'backbone.', dict(depth=34),
      r'unknown to the backbone: layer1\.2\.conv1\..*another network or depth'),
     ('backbone.', 'backbone.', dict(depth=50), r'unknown.*: layer1\.0\.conv3\.weight.*of another '
@@ -75,6 +79,36 @@ def test_says_in_one_line_that_all_is_well(published, check, there, prefix, opti
 def test_wrong_prefix_or_network(published, check, there, prefix, options, message):
     with pytest.raises(UserError, match=f'(?s){message}'):
         check(published(there, **options), prefix, load=prefix != 'head.')
+
+
+def test_a_file_that_holds_the_backbone_twice_wants_a_prefix(published, check):
+    content = torch.load(path := published('encoder.'))
+    content['state_dict'] |= {f'momentum_{key}': value
+                              for key, value in content['state_dict'].items()}
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"below each of \['encoder\.', 'momentum_encoder\.'\]: set "
+                       r'one of them as prefix in model\.backbone\.init_cfg \(MMIPS_CKPT_PREFIX'):
+        check(path, 'auto')
+    assert check(path, 'momentum_encoder.')
+
+
+def test_older_names_that_the_backbone_itself_knows(tmp_path, check):
+    """As mmpretrain's published Swin transformers have them."""
+    swin = dict(embed_dims=8, depths=[2, 1, 1, 1], num_heads=[1, 1, 1, 1])
+    torch.manual_seed(1)
+    state = SwinTransformer(swin, img_size=56).state_dict()
+    old = {f'backbone.{re.sub(r"^norm3", "norm", key)}': value
+           for key, value in state.items()}
+    assert 'backbone.norm.weight' in old
+    old['backbone.stages.0.blocks.1.attn.attn_mask'] = torch.zeros(4, 49, 49)
+    torch.save(dict(state_dict=old), path := str(tmp_path / 'swin.pth'))
+    backbone = SwinTransformer(swin, img_size=56, init_cfg=dict(
+        type='Pretrained', checkpoint=path, prefix='auto'))
+    assert re.match(r'CheckPretrained: all 80 tensors of the backbone', check(backbone=backbone)[0])
+    del old['backbone.norm.weight']
+    torch.save(dict(state_dict=old), path)
+    with pytest.raises(UserError, match=r'1 missing in the file: norm3\.weight'):
+        check(backbone=backbone)
 
 
 def test_exceptions_are_named_and_counted(published, check):
