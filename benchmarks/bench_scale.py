@@ -75,7 +75,7 @@ def check_pairs(data: Any, world: int, mode: str) -> int:
         RuntimeError: Unless every pair is on one rank alone, but for those that are repeated so
             that all ranks have equally many, and every image a query (or in one pair) once.
     """
-    alone = PairedClassSampler(data, epoch=mode, seed=0)
+    alone = PairedClassSampler(data, epoch=mode, round_up=False, seed=0)
     for epoch in range(_EPOCH + 1):
         alone.set_epoch(epoch)
         whole = np.fromiter(alone, np.int64).reshape(-1, 2)

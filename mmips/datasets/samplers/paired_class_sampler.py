@@ -30,8 +30,11 @@ class PairedClassSampler(Sampler):
             partner, 2N images (IPS). 'images': a fresh random matching inside each class,
             every image once, N images, for comparisons at equal cost. A class of odd size
             leaves one image out of the matching; which one moves on every epoch through a
-            fixed order of the class, so nobody misses two epochs running. Here, two copies of
-            an image (RepeatDataset) may meet. Default: 'queries'.
+            fixed order of the class, so nobody misses two epochs running. With ``round_up``
+            the first pairs are then repeated (or, where many images are alone and matched with
+            themselves, the last left out), so that a rank gets as many images as of mmengine's
+            DefaultSampler, or one more where that is odd: an even batch_size makes as many
+            steps. Here, two copies of an image (RepeatDataset) may meet. Default: 'queries'.
         shuffle (bool): Random order of pairs, random partners and matchings. Otherwise
             queries keep the dataset's order and neighbours in a class are partners.
             Default: True.
@@ -142,7 +145,11 @@ class PairedClassSampler(Sampler):
     @property
     def _total(self) -> int:
         """Number of pairs over all ranks, with the repeated ones."""
-        return self.num_pairs + (-self.num_pairs % self.world_size if self.round_up else 0)
+        if not self.round_up:
+            return self.num_pairs
+        # A matching may be short of the images of odd classes, or show lone ones twice.
+        pairs = self.num_pairs if self.epoch_mode == 'queries' else -(-len(self.dataset) // 2)
+        return pairs + -pairs % self.world_size
 
     def __iter__(self) -> Iterator[int]:
         """Indices of this rank in this epoch, query and partner in turn."""

@@ -5,6 +5,7 @@ import pytest
 from helpers.labels import Labels
 from hypothesis import given
 from hypothesis import strategies as st
+from mmengine.dataset import sampler as mmengine_sampler
 from torch.utils.data import Subset
 
 from mmips.datasets.samplers import PairedClassSampler
@@ -43,7 +44,8 @@ def test_queries_epoch_holds_every_image_once_as_query(sizes, epoch, shuffle):
 @given(class_sizes, st.integers(0, 50), st.booleans())
 def test_images_epoch_matches_every_image_once(sizes, epoch, shuffle):
     labels = shuffled_labels(sizes)
-    sampler = PairedClassSampler(Labels(labels), epoch='images', shuffle=shuffle, seed=3)
+    sampler = PairedClassSampler(Labels(labels), epoch='images', shuffle=shuffle, seed=3,
+                                 round_up=False)
     query, partner = pairs(sampler, epoch)
     assert (labels[query] == labels[partner]).all()
     sizes = np.bincount(labels)
@@ -55,6 +57,21 @@ def test_images_epoch_matches_every_image_once(sizes, epoch, shuffle):
             assert counts == [2]
         else:  # one sits out of an odd class, nobody is seen twice
             assert counts == [0] * (size % 2) + [1] * (size - size % 2)
+
+
+@given(class_sizes, st.integers(1, 9), st.integers(1, 4))
+def test_images_epoch_has_as_many_steps_as_mmengines(sizes, world, pairs_a_step):
+    labels, batch = Labels(shuffled_labels(sizes)), 2 * pairs_a_step
+    for rank in range(world):
+        with pytest.MonkeyPatch.context() as patch:
+            for where in (module, mmengine_sampler):
+                patch.setattr(where, 'get_dist_info', lambda: (rank, world))
+            ours = PairedClassSampler(labels, epoch='images', seed=0)
+            theirs = mmengine_sampler.DefaultSampler(labels, seed=0)
+        assert len(ours) - len(theirs) == len(theirs) % 2
+        assert -(-len(ours) // batch) == -(-len(theirs) // batch)
+        query, partner = pairs(ours)
+        assert labels.get_gt_labels()[query].tolist() == labels.get_gt_labels()[partner].tolist()
 
 
 def test_nobody_sits_out_twice_running_and_everybody_does_in_turn():
@@ -105,17 +122,19 @@ def test_exact_order_without_shuffle():
 @pytest.mark.parametrize('world', [1, 2, 3, 4, 7])
 def test_ranks_share_out_whole_pairs(monkeypatch, world, epoch):
     labels = Labels(shuffled_labels([5, 6, 8, 3]))
-    whole = Counter(zip(*map(tuple, pairs(PairedClassSampler(labels, epoch=epoch, seed=2), 4))))
+    whole = Counter(zip(*map(tuple, pairs(
+        PairedClassSampler(labels, epoch=epoch, seed=2, round_up=False), 4))))
+    wanted = -(-len(labels) // 2) if epoch == 'images' else len(labels)
     shares, exact = Counter(), Counter()
     for rank in range(world):
         padded = on_rank(monkeypatch, rank, world, labels, epoch=epoch, seed=2)
         shares.update(zip(*map(tuple, pairs(padded, 4))))
         part = on_rank(monkeypatch, rank, world, labels, epoch=epoch, seed=2, round_up=False)
         exact.update(zip(*map(tuple, pairs(part, 4))))
-        assert len(padded) == 2 * -(-whole.total() // world)
+        assert len(padded) == 2 * -(-wanted // world)
     assert exact == whole
     assert set(shares) == set(whole)
-    assert shares.total() - whole.total() == -whole.total() % world
+    assert shares.total() - wanted == -wanted % world
 
 
 def test_self_pairs_need_no_labels():
