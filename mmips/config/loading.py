@@ -7,11 +7,11 @@ from typing import Any
 from mmips.config import paths
 from mmips.config.options import merge_options
 from mmips.config.structure import check_structure
-from mmips.errors import UserError, error_text
+from mmips.errors import MissingFileError, UserError, error_text
 
 
 def load_config(name: str, options: dict | None = None) -> Any:
-    """Read a config, by path or by name such as ``ips/x.py``, and merge ``--cfg-options``."""
+    """Read a config, found as by :func:`find_config`, and merge ``--cfg-options``."""
     from mmengine.config import Config
     path = find_config(name)
     try:
@@ -28,7 +28,13 @@ def load_config(name: str, options: dict | None = None) -> Any:
 
 
 def find_config(name: str) -> str:
-    """The path of a config given by path or by its name inside this package."""
+    """The path of a config given by path, by its name inside this package, or as ``toolbox::x``."""
+    package, _, rest = name.partition('::')
+    if package not in ('', 'mmips') and rest and not osp.isfile(name):
+        path = paths.shipped(package, f'The config {name!r}') / rest
+        if not path.is_file():
+            raise MissingFileError(f'{package} has no config {rest!r}: see {path.parents[1]}.')
+        return str(path)
     return name if osp.isfile(name) else paths.cfg(name)
 
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Where configs are: ours by name, and ``package::path`` bases of other toolboxes."""
 import difflib
+import importlib
 import os
 import re
 from pathlib import Path
@@ -45,6 +46,13 @@ def cfg(name: 'str | os.PathLike[str]') -> str:
     hint = ', '.join(repr(names[name]) for name in close) or f'any file below {root}'
     raise MissingFileError(f'There is no config file {os.fspath(name)!r}, neither in {os.getcwd()} '
                            f'nor in mmips; did you mean {hint}?')
+
+
+def shipped(package: str, why: str) -> Path:
+    """The folder of the configs that a toolbox ships; ``why`` says what needs it."""
+    require_package(package, why)
+    place = importlib.import_module(package).__file__ or ''
+    return Path(place).resolve().parent / '.mim' / 'configs'
 
 
 def base(name: str) -> str:
