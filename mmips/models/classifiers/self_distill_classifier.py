@@ -3,10 +3,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmpretrain.models import FocalLoss
 from mmpretrain.structures import DataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmips.errors import UserError
+from mmips.models.losses import PairKLLoss
 from mmips.registry import MODELS
 from mmips.structures import check_even, join_pairs, pairs_match, split_pairs
 
@@ -32,7 +34,8 @@ class SelfDistillClassifier(BaseDistillClassifier):
         alpha (float): Weight of the KL. Default: 1.
         gamma (float): Weight of the cross entropy. Default: 1.
         distill (dict): Config of the pair loss, a module that makes a scalar of a
-            :class:`mmips.structures.Step`. Default: ``mmips.PairKLLoss``, T = 4.
+            :class:`mmips.structures.Step`. Default: ``mmips.PairKLLoss``, T = 4, of the softmax or,
+            where the head's loss takes a sigmoid (binary cross entropy), of the sigmoid.
         target (dict, optional): Config of a module that makes soft labels (N, K) of a Step,
             which then take the labels' place in the cross entropy. Default: None.
         ce_on (str): Images the cross entropy covers: 'both' halves, or the 'query' half
@@ -51,6 +54,8 @@ class SelfDistillClassifier(BaseDistillClassifier):
             a loss on the partners or a joint forward.
         TypeError: For a head that does not classify by logits and a loss on them; a model without
             one gives features.
+        UserError: For a ``mmips.PairKLLoss`` of the softmax under a loss of the sigmoid, and the
+            reverse.
     """
 
     def __init__(self,
@@ -64,8 +69,8 @@ class SelfDistillClassifier(BaseDistillClassifier):
                  partner_grad: bool = True,
                  allow_mismatch: bool = False,
                  **kwargs: Any) -> None:
-        super().__init__(*args, alpha=alpha, gamma=gamma, target=target,
-                         distill=distill or dict(type='mmips.PairKLLoss'), **kwargs)
+        super().__init__(*args, alpha=alpha, gamma=gamma, target=target, distill=distill, **kwargs)
+        self._match_activations()
         if ce_on not in ('both', 'query'):
             raise ValueError(f"ce_on must be 'both' or 'query', but got {ce_on!r}.")
         if not partner_grad and (joint_forward or ce_on == 'both'):
@@ -76,6 +81,19 @@ class SelfDistillClassifier(BaseDistillClassifier):
         self.partner_grad = partner_grad
         self.allow_mismatch = allow_mismatch
         self._checked = False
+
+    def _match_activations(self) -> None:
+        """Give the KL the activation of the head's loss; refuse one that has the other."""
+        sigmoid = self.with_head and takes_sigmoid(self.head.loss_module)
+        wanted = 'sigmoid' if sigmoid else 'softmax'
+        if self.distill is None:
+            self.distill = PairKLLoss(activation=wanted)
+        if (self.with_head and isinstance(self.distill, PairKLLoss)
+                and self.distill.activation != wanted):
+            raise UserError(
+                f'model.distill.activation is {self.distill.activation!r}, but the logits of '
+                f'{type(self.head.loss_module).__name__} are trained through a {wanted}. Write '
+                f"distill=dict(type='mmips.PairKLLoss', activation={wanted!r}).")
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
         """Compute the losses of a batch of pairs (IPS, Eq. 1 to 3).
@@ -126,3 +144,10 @@ class SelfDistillClassifier(BaseDistillClassifier):
                 "train_dataloader=dict(sampler=dict(type='mmips.PairedClassSampler')), or "
                 'allow_mismatch=True if the pairing is meant to be like this.')
         self._checked = True
+
+
+def takes_sigmoid(loss: nn.Module) -> bool:
+    """Whether a head's loss takes the logits of each class through a sigmoid, such as BCE does."""
+    inner = getattr(loss, 'ce', loss)  # LabelSmoothLoss's own.
+    # mmpretrain's focal loss knows nothing else, and does not say so.
+    return isinstance(inner, FocalLoss) or bool(getattr(inner, 'use_sigmoid', False))

@@ -112,6 +112,19 @@ def test_soft_labels_and_settings_of_the_loss():
     assert torch.allclose(losses['loss_kd'], pair_kl(model.table[0::2], model.table[1::2], 2.))
 
 
+@pytest.mark.parametrize('loss, activation', [
+    (dict(type='CrossEntropyLoss'), 'softmax'),
+    (dict(type='CrossEntropyLoss', use_sigmoid=True), 'sigmoid'),
+    (dict(type='LabelSmoothLoss', label_smooth_val=0.1, use_sigmoid=True), 'sigmoid')])
+def test_the_kl_is_that_of_the_heads_own_probabilities(loss, activation):
+    head = dict(PLAIN['head'], loss=loss)
+    assert build(head=head).distill.activation == activation
+    other = dict(softmax='sigmoid', sigmoid='softmax')[activation]
+    with pytest.raises(UserError, match=f"activation is '{other}', but .* trained through a "
+                       f"{activation}. Write .*activation='{activation}'"):
+        build(head=head, distill=dict(type='mmips.PairKLLoss', activation=other))
+
+
 def test_joint_and_separate_forward_differ_by_batch_statistics_alone():
     joint, separate = build(), build(joint_forward=False)
     inputs = batch()
