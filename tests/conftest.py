@@ -1,4 +1,5 @@
 """What every test shares."""
+import copy
 import functools
 import os
 import re
@@ -16,11 +17,12 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from helpers.two_steps import tiny_runner  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from mmengine.config import utils as config_utils  # noqa: E402
 from mmengine.dataset import base_dataset  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.logging import MessageHub, MMLogger  # noqa: E402
-from mmengine.registry import DefaultScope  # noqa: E402
+from mmengine.registry import DefaultScope, init_default_scope  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
 from yapf.yapflib import yapf_api  # noqa: E402
 
@@ -30,10 +32,16 @@ settings.register_profile('shared', deadline=None, derandomize='CI' in os.enviro
 settings.load_profile('shared')
 torch.set_num_threads(1)
 
-# What mmengine spends most of a short run on: it reads all of a toolbox's metafiles anew for each
-# `_base_ = 'toolbox::...'`, lays the config out four times with yapf, and collects garbage for each
-# data set.
+# What mmengine spends most of a short run on: it reads all of a toolbox's metafiles and its bases
+# anew for each `_base_ = 'toolbox::...'`, lays the config out four times with yapf, and collects
+# garbage for each data set.
 config_utils.load = functools.cache(config_utils.load)
+read_config = Config._file2dict
+read_base = functools.cache(read_config)
+Config._file2dict = staticmethod(lambda filename, *args, **kwargs: (
+    copy.deepcopy(read_base(os.path.normpath(filename), *args, **kwargs))
+    if re.search(r'/mm(pretrain|seg|det)/\.mim/configs/_base_/', os.path.normpath(filename))
+    else read_config(filename, *args, **kwargs)))
 yapf_api.FormatCode = lambda text, **_: (text, True)
 base_dataset.gc = SimpleNamespace(collect=int)
 
@@ -70,6 +78,22 @@ def three_lines():
     """The config that the README prints below its marker."""
     text = (Path(__file__).parents[1] / 'README.md').read_text(encoding='utf-8')
     return re.search(r'<!-- three-lines -->\s*```python\n(.*?)```', text, re.DOTALL).group(1)
+
+
+@pytest.fixture(scope='session')
+def data_root(tmp_path_factory):
+    """A folder with every data set that the configs name, four training images in each."""
+    from helpers.published import write_all
+    return write_all(tmp_path_factory.mktemp('configs'))
+
+
+@pytest.fixture
+def in_data_root(data_root, monkeypatch):
+    """Be there, with none of our variables set."""
+    monkeypatch.chdir(data_root)
+    for name in [name for name in os.environ if name.startswith('MMIPS_')]:
+        monkeypatch.delenv(name)
+    init_default_scope('mmpretrain')
 
 
 class StopAt(Hook):

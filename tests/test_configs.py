@@ -1,35 +1,33 @@
-"""Every config builds, its parts train, twins differ in the method alone, three lines will do.
+"""Every config builds, its parts train, twins differ in the method alone.
 
 Tiny data sets in each published format lie below ``data/`` of a temporary folder that the tests
 run in, so the paths in the configs are used as they are. CIFAR-100 alone is replaced by arrays,
 because mmpretrain checks the checksums of its files.
 """
 import functools
-import os
 import re
 from pathlib import Path
 from unittest import mock
 
-import cv2
-import mat4py
-import mmpretrain
 import numpy as np
 import pytest
 import torch
 from helpers.checkpoints import write_resnet
-from helpers.configs import ROOT, load, names, untrained
+from helpers.configs import MIXING, RECIPES, ROOT, load, mixing, names, twin, untrained
 from helpers.labels import Labels
 from helpers.methods import METHODS
+from helpers.published import write_images
 from helpers.two_steps import check_two_steps, shrink, use_small_network, write_npz
 from mmengine.config import Config
-from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
+from mmengine.registry import DATA_SAMPLERS, MODELS
 from mmengine.runner import Runner
 
 from mmips.config.metric_checks import metric_mistakes
 from mmips.config.type_checks import name_warnings, part_mistakes
 
-MMPRETRAIN = Path(mmpretrain.__file__).parent / '.mim/configs'
-CONFIGS = names('ips')
+pytestmark = pytest.mark.usefixtures('in_data_root')
+# Those over a recipe of mmpretrain's are in test_equal_cost.py.
+CONFIGS = [name for name in names('ips') if name not in RECIPES]
 BASELINES = names('baselines/*')
 IPS = [name for name in CONFIGS if '_ips' in name]
 # Those of the paper's CIFAR-100, whose labels may be noisy.
@@ -39,7 +37,8 @@ TRAINED = [f'ips/{stem}.py' for stem in (
     'mobilenet-v2_ips_in1k', 'mvitv2-tiny_hard_in1k', 'mvitv2-tiny_ips-mmpretrain_in1k',
     'resnet50_ips_in1k', 'resnet-s_hard_digits',
     'resnet-s_hard_npz-noise', 'resnet-s_ips-prog_npz', 'resnet18-w16_hard_npz',
-    'resnet50_ips_custom', 'resnet18_hard_cub', 'resnet18_ips_dogs', 'resnet18_ls_cifar100-noise',
+    'resnet50_ips-eqcost_custom', 'resnet18_hard_cub', 'resnet18_ips_dogs',
+    'resnet18_ls_cifar100-noise',
     'resnet50_cutmix_cifar100', 'resnet50_cutout_cifar100', 'resnet50_mixup_cifar100',
     'resnet50_ips-cutmix_cifar100', 'resnet50_ips-cutout_cifar100', 'resnet50_ips-mixup_cifar100',
     'resnet50_swap-only_cifar100', 'shufflenet-v1_ips-eqcost_cifar100',
@@ -52,76 +51,9 @@ PARAMETERS = {
     'resnet18': 11.22, 'resnet34': 21.33, 'resnet50': 23.71, 'resnet101': 42.70,
     'vgg13bn': 9.46, 'vgg16bn': 14.77, 'shufflenet-v1': 0.949, 'shufflenet-v2': 1.356,
 }
-# The augmentations of the paper's Table 13, and its best probability of the swap beside each.
-MIXING = {'cutmix': 0.1, 'mixup': 0.5, 'cutout': 0.3}
-
 
 def gpus(name):
     return GPUS.get(name.removesuffix('.py').rpartition('_')[2], 1)
-
-
-def twin(name):
-    """The config without IPS that an IPS config is to be compared with."""
-    return re.sub(r'_ips(-mmpretrain)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
-
-
-def mixing(name):
-    """The augmentation beside IPS that a config is named for, or None."""
-    found = re.search('|'.join(MIXING), name)
-    return found and found.group()
-
-
-def write_images(folder, files):
-    image = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-    for name in files:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / name), image)
-
-
-def write_imagenet(root):
-    # mmpretrain wants all thousand folders; images in two of them will do.
-    for split in ('train', 'val'):
-        for label in range(1000):
-            (root / split / f'n{label:08d}').mkdir(parents=True)
-        write_images(root / split, [f'n{i % 2:08d}/{i}.JPEG' for i in range(4)])
-
-
-def write_cub(root):
-    files = [f'{i % 2 + 1:03d}.Bird/{i}.jpg' for i in range(8)]
-    write_images(root / 'images', files)
-    for file, column in dict(images=files, image_class_labels=[1, 2] * 4,
-                             train_test_split=[1] * 4 + [0] * 4).items():
-        (root / f'{file}.txt').write_text(
-            ''.join(f'{i} {value}\n' for i, value in enumerate(column, 1)))
-
-
-def write_dogs(root):
-    for split in ('train', 'test'):
-        files = [f'n0{i % 2}-Dog_{i % 2}/{split}{i}.jpg' for i in range(4)]
-        write_images(root / 'Images', files)
-        mat4py.savemat(str(root / f'{split}_list.mat'), dict(file_list=files, labels=[1, 2] * 2))
-
-
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    """A folder with every data set that the configs name, four training images in each."""
-    root = tmp_path_factory.mktemp('configs')
-    data = root / 'data'
-    write_imagenet(data / 'imagenet')
-    write_cub(data / 'CUB_200_2011')
-    write_dogs(data / 'stanford_dogs')
-    write_images(data / 'custom', [f'{split}/{name}/{i}.png' for split in ('train', 'val')
-                                   for name in 'ab' for i in range(2)])
-    write_npz(data / 'cifar100.npz')
-    return root
-
-
-@pytest.fixture(autouse=True)
-def in_data_root(data_root, monkeypatch):
-    monkeypatch.chdir(data_root)
-    for name in [name for name in os.environ if name.startswith('MMIPS_')]:
-        monkeypatch.delenv(name)
-    init_default_scope('mmpretrain')
 
 
 @pytest.mark.slow
@@ -185,7 +117,7 @@ def test_ips_config_has_every_part_of_the_method(name):
         assert pairwise.type == 'mmips.PairwiseBatchAugment'
         assert [pairwise.augment] == load(twin(name)).model.train_cfg.augments
         assert mix in pairwise.augment.type.lower()
-    coarse = re.search('resnet50_ips_in1k|mobilenet-v2|mvitv2|digits', name)
+    coarse = re.search('resnet50_ips(-eqcost)?_in1k|mobilenet-v2|mvitv2|digits', name)
     assert augment == dict(type='mmips.IntraClassPatchSwap', grid_size=2 if coarse else 4,
                            prob=MIXING.get(mix, 0.5))
     sampler = cfg.train_dataloader.sampler
@@ -414,29 +346,3 @@ def test_custom_starts_from_a_published_checkpoint(prefix, monkeypatch, tmp_path
     backbone.init_weights()
     loaded = backbone.state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in source.items())
-
-
-@pytest.mark.slow
-def test_three_lines_parse_over_every_shipped_network(tmp_path, three_lines):
-    """Over mmpretrain's configs for ImageNet, CIFAR and CUB: the first of each folder and set."""
-    text, found, paths = f'{three_lines}base_model = _base_.model\n', 0, {}
-    for path in sorted(MMPRETRAIN.glob('[!_]*/*.py')):
-        data = re.search(r'_(in1k|cifar10|cifar100|cub)\b', path.stem)
-        # A few inherit from a file of another kind, or have nothing to train on.
-        if data and not re.search('replknet|zeroshot', path.stem):
-            paths.setdefault((path.parent, data.group()), path)
-    for path in paths.values():
-        (tmp_path / 'x.py').write_text(re.sub("_base_ = '.*?'", f"_base_ = '{path}'", text))
-        cfg = Config.fromfile(tmp_path / 'x.py')
-        if cfg.base_model.type != 'ImageClassifier' or 'dataset' not in cfg.train_dataloader:
-            continue
-        found += 1
-        assert cfg.model.type == 'mmips.SelfDistillClassifier', path
-        assert [augment.type for augment in cfg.model.train_cfg.augments] == [
-            'mmips.IntraClassPatchSwap'], path
-        sampler = cfg.train_dataloader.sampler
-        assert sampler.type == 'mmips.PairedClassSampler', path
-        assert set(sampler) <= {'type', 'shuffle', 'partner', 'epoch'}, path
-        assert cfg.train_dataloader.batch_size % 2 == 0, path
-        assert cfg.model.backbone == cfg.base_model.backbone, path
-    assert found >= 57

@@ -45,7 +45,9 @@ class _Facts:
         given = augments.get('augments')
         self.augments = list(_iter_augments(given, f'{self.augments_key}.augments'))
         self.swaps = [(key, aug) for key, aug, _ in self.augments if type_name(aug) == SWAP]
-        self.count = len(given) if isinstance(given, (list, tuple)) else 1
+        # Of the choices that mmpretrain makes one of, those without a swap.
+        self.unswapped = sum(all(type_name(augment) != SWAP for _, augment, _ in _iter_augments(
+            choice, '')) for choice in (given if isinstance(given, (list, tuple)) else ()))
 
 
 def find_preprocessor(cfg: Any) -> Any:
@@ -195,10 +197,10 @@ def _doubts(facts: _Facts) -> list[tuple]:
         (facts.is_distill and not facts.swaps,
          f'model.train_cfg.augments has no {SWAP}: pairs are distilled, but not swapped. Right for '
          f'the "no swap" ablation; for IPS write {_AUGMENT}.'),
-        (facts.swaps and facts.count > 1,
-         f'{facts.augments_key}.augments has {facts.count} entries, of which mmpretrain picks one '
-         "for each batch. To apply all, write augments=[dict(type='mmips.SequentialBatchAugment', "
-         'augments=[...])].'),
+        (facts.swaps and facts.unswapped,
+         f'{facts.augments_key}.augments has {facts.unswapped} entries without {SWAP}, and '
+         'mmpretrain picks one entry for each batch. To apply all, write '
+         "augments=[dict(type='mmips.SequentialBatchAugment', augments=[...])]."),
     ]
 
 

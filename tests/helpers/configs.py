@@ -3,6 +3,7 @@ import copy
 import functools
 import json
 import os
+import re
 from pathlib import Path
 
 from mmengine.config import Config
@@ -10,12 +11,36 @@ from mmengine.config import Config
 import mmips
 
 ROOT = Path(__file__).resolve().parents[2]
+# The augmentations of the paper's Table 13, and its best probability of the swap beside each.
+MIXING = {'cutmix': 0.1, 'mixup': 0.5, 'cutout': 0.3}
 
 
 def names(*folders):
     """The configs of some folders of ``configs/``, as ``mmips.cfg`` takes them."""
     return sorted(path.relative_to(ROOT / 'configs').as_posix()
                   for folder in folders for path in (ROOT / 'configs').glob(f'{folder}/*.py'))
+
+
+def base_of(name):
+    """The base that one of our configs names; of several the first."""
+    text = (ROOT / 'configs' / name).read_text(encoding='utf-8')
+    return re.search(r"^_base_ = \[?\s*'(.*?)'", text, re.MULTILINE).group(1)
+
+
+#: IPS at equal cost over one of mmpretrain's recipes, which is itself the twin.
+RECIPES = [name for name in names('ips')
+           if '_ips-eqcost' in name and base_of(name).startswith('mmpretrain::')]
+
+
+def twin(name):
+    """The config without IPS that an IPS config is to be compared with."""
+    return re.sub(r'_ips(-mmpretrain)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
+
+
+def mixing(name):
+    """The augmentation beside IPS that a config is named for, or None."""
+    found = re.search('|'.join(MIXING), name)
+    return found and found.group()
 
 
 @functools.cache

@@ -78,7 +78,7 @@ def shrink(cfg):
     cfg.default_hooks.checkpoint = None
     cfg.train_cfg.val_interval = 1
     use_teacher(cfg)
-    cfg.custom_hooks.append(dict(type=StopAfterTwoSteps))
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type=StopAfterTwoSteps)]
     return cfg
 
 

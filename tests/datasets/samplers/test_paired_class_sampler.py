@@ -65,7 +65,7 @@ def test_images_epoch_has_as_many_steps_as_mmengines(sizes, world, pairs_a_step)
     for rank in range(world):
         with pytest.MonkeyPatch.context() as patch:
             for where in (module, mmengine_sampler):
-                patch.setattr(where, 'get_dist_info', lambda: (rank, world))
+                patch.setattr(where, 'get_dist_info', lambda rank=rank: (rank, world))
             ours = PairedClassSampler(labels, epoch='images', seed=0)
             theirs = mmengine_sampler.DefaultSampler(labels, seed=0)
         assert len(ours) - len(theirs) == len(theirs) % 2
