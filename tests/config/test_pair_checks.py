@@ -133,7 +133,7 @@ def test_sound_configs_pass_without_a_word(changes):
     (dict(model__train_cfg=None), 'distilled, but not swapped'),
     (dict(train_dataloader__sampler=dict(type='SomebodysPairs')), 'SomebodysPairs, not one of'),
     (dict(model__train_cfg=dict(augments=[SWAP, dict(type='mmips.CutOut')])),
-     '1 entries without IntraClassPatchSwap'),
+     'lacks IntraClassPatchSwap in 1 of its entries, of which mmpretrain picks one'),
     (dict(load_form='x.pth'), r'load_form: nothing reads this name .*\(did you mean load_from'),
 ])
 def test_what_may_be_meant_is_only_a_warning(changes, words):
