@@ -52,7 +52,6 @@ PARAMETERS = {
     'vgg13bn': 9.46, 'vgg16bn': 14.77, 'shufflenet-v1': 0.949, 'shufflenet-v2': 1.356,
 }
 
-
 def gpus(name):
     return GPUS.get(name.removesuffix('.py').rpartition('_')[2], 1)
 
@@ -120,7 +119,7 @@ def test_ips_config_has_every_part_of_the_method(name):
         assert pairwise.type == 'mmips.PairwiseBatchAugment'
         assert [pairwise.augment] == load(twin(name)).model.train_cfg.augments
         assert mix in pairwise.augment.type.lower()
-    coarse = re.search('resnet50_ips(-eqcost)?_in1k|mobilenet-v2|mvitv2|digits|deit', name)
+    coarse = re.search('resnet50_ips(-eqcost)?_in1k|mobilenet-v2|mvitv2|digits', name)
     assert augment == dict(type='mmips.IntraClassPatchSwap', grid_size=2 if coarse else 4,
                            prob=MIXING.get(mix, 0.5))
     sampler = cfg.train_dataloader.sampler

@@ -198,8 +198,8 @@ def _doubts(facts: _Facts) -> list[tuple]:
          f'model.train_cfg.augments has no {SWAP}: pairs are distilled, but not swapped. Right for '
          f'the "no swap" ablation; for IPS write {_AUGMENT}.'),
         (facts.swaps and facts.unswapped,
-         f'{facts.augments_key}.augments has {facts.unswapped} entries without {SWAP}, and '
-         'mmpretrain picks one entry for each batch. To apply all, write '
+         f'{facts.augments_key}.augments lacks {SWAP} in {facts.unswapped} of its entries, of '
+         'which mmpretrain picks one for each batch. To apply all, write '
          "augments=[dict(type='mmips.SequentialBatchAugment', augments=[...])]."),
     ]
 
