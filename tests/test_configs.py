@@ -119,7 +119,7 @@ def test_ips_config_has_every_part_of_the_method(name):
         assert pairwise.type == 'mmips.PairwiseBatchAugment'
         assert [pairwise.augment] == load(twin(name)).model.train_cfg.augments
         assert mix in pairwise.augment.type.lower()
-    coarse = re.search('resnet50_ips(-eqcost)?_in1k|mobilenet-v2|mvitv2|digits', name)
+    coarse = re.search('resnet50_ips(-eqcost)?_in1k|mobilenet-v2|mvitv2|digits|deit', name)
     assert augment == dict(type='mmips.IntraClassPatchSwap', grid_size=2 if coarse else 4,
                            prob=MIXING.get(mix, 0.5))
     sampler = cfg.train_dataloader.sampler

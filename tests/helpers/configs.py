@@ -35,7 +35,7 @@ RECIPES = [name for name in names('ips')
 
 def twin(name):
     """The config without IPS that an IPS config is to be compared with."""
-    return re.sub(r'_ips(-mmpretrain)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
+    return re.sub(r'_ips(-mmpretrain|-finetune)?[^_]*_', rf'_{mixing(name) or "hard"}\1_', name)
 
 
 def mixing(name):
