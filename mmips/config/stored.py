@@ -8,9 +8,13 @@ class _Literals(ast.NodeTransformer):
     """Makes ``dict(a=1)`` the literal that it stands for."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if getattr(node.func, 'id', '') != 'dict' or node.args:
+        # Where a key is no name, mmengine prints dict({'a.b': 1}).
+        mapping = len(node.args) == 1 and isinstance(node.args[0], ast.Dict) and not node.keywords
+        if getattr(node.func, 'id', '') != 'dict' or node.args and not mapping:
             raise ValueError(f'it calls {ast.unparse(node)[:80]}')
         self.generic_visit(node)
+        if mapping:
+            return node.args[0]
         return ast.Dict([ast.Constant(part.arg) if part.arg else None for part in node.keywords],
                         [part.value for part in node.keywords])
 

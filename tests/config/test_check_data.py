@@ -140,6 +140,7 @@ def test_ade20k_and_coco(config, check):
     counts = trees.write_coco('data/coco', CocoDataset.METAINFO['classes'])['train']
     right, out, splits = check(config('coco'), decode=True)
     assert right and +Counter(splits['train']['counts']) == counts.boxes
+    assert splits['train']['kind'] == 'boxes'
 
 
 def test_voc_detection(config, check):

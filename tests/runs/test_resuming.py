@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
 from mmips.config.stored import flatten, read_stored
@@ -119,8 +120,11 @@ def test_stored_configs_are_literals():
     assert read_stored(text) == dict(a=dict(b=[dict(c=1)], d=(1, -2.5), e=None), f='x')
     assert flatten(read_stored(text)) == {
         'a.b.0.c': 1, 'a.d.0': 1, 'a.d.1': -2.5, 'a.e': None, 'f': 'x'}
+    named = Config(dict(keys={'.cls_token': dict(decay=0.)}))
+    assert read_stored(named.pretty_text) == named.to_dict()
     for bad in ('a = b', 'a = open("x")', 'import os', 'a = [', 'a.b = 1', 'a = dict([(1, 2)])',
-                'a = (lambda: 1)()', '(' * 5000, 7, 'del a', 'a = dict(**x)'):
+                'a = (lambda: 1)()', '(' * 5000, 7, 'del a', 'a = dict(**x)',
+                'a = dict({1: open("x")})', 'a = dict({1: 2}, b=3)', 'a = f({1: 2})'):
         with pytest.raises(ValueError, match='it '):
             read_stored(bad)
 
