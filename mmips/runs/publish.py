@@ -202,7 +202,8 @@ def _write(base: str, kept: dict, facts: dict, scope: str) -> str:
     facts.update(architecture=prove_equal(flat, facts.get('backbone') or {}, scope, library),
                  num_classes=len(flat.get('fc.weight', ())))
     if style != 'hf-safetensors':
-        return _write_hashed(base, '.pth', flat, {'.json': facts})
+        named = dict(classes=classes) if classes and len(classes) == facts['num_classes'] else {}
+        return _write_hashed(base, '.pth', flat, {'.json': {**facts, **named}})
     from safetensors.torch import save
     # A second entry would make the header's order change from run to run.
     return _write_hashed(base, '/model.safetensors', save(flat, metadata=dict(format='pt')),

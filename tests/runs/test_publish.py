@@ -227,6 +227,8 @@ def test_config_for_timm(trained):
     assert config['pretrained_cfg'].items() >= dict(
         input_size=[3, 224, 224], crop_pct=0.875, mean=[0.485, 0.456, 0.406],
         **{key: net.pretrained_cfg[key] for key in ('first_conv', 'classifier')}).items()
+    assert facts_of(publish(trained.path, 'out/', 'timm', keep_head=True)[0])['classes'] == list(
+        CLASSES)
 
 
 @pytest.mark.parametrize('out, name', [
