@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import mmips
+from mmips.config.loading import find_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +20,7 @@ def names(*folders):
 
 @functools.cache
 def _load(name, _environment):
-    return Config.fromfile(mmips.cfg(name))
+    return Config.fromfile(find_config(name))
 
 
 def load(name):

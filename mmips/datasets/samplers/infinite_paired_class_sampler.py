@@ -16,7 +16,8 @@ class InfinitePairedClassSampler(PairedClassSampler):
     >= 0.10.8 calls) without loading, or even drawing, what it skips.
 
     Args:
-        *args, **kwargs: As :class:`PairedClassSampler`.
+        *args: As :class:`PairedClassSampler`.
+        **kwargs: The same.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
