@@ -135,6 +135,10 @@ def test_configs_and_parts_in_code_exist(page):
     assert set(re.findall(r"type='mmips\.(\w+)'", code)) - known <= {'X'}
 
 
+def test_the_page_of_the_three_lines_has_those_of_the_readme(three_lines):
+    assert f'```python\n{three_lines}```' in read('docs/drop_in.md')
+
+
 def test_the_new_method_of_the_page_goes_through_every_test_of_a_method(
         make_runner, tmp_path, monkeypatch):
     page = read('docs/new_method.md')
