@@ -42,14 +42,17 @@ DEMO = [*SWEEP, 'scikit-learn>=1.2']
 SLURM = ['submitit>=1.5']
 PUBLISH = ['safetensors>=0.4', 'timm>=1.0']
 S3 = ['s3fs>=2024.10']
+# The site of docs/, whose first page is a notebook that is run; ruff lays out signatures.
+DOCS = ['ipykernel>=6', 'latex2mathml>=3.77', 'mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10',
+        'mkdocstrings[python]>=0.27', 'nbconvert>=7.16', 'ruff>=0.9']
 DEV = [
     # The server of moto[server] needs no more than flask for S3.
-    *DEMO, *SLURM, *PUBLISH, *S3, 'flask>=2.2', 'flask-cors', 'foolbox>=3.3', 'hypothesis>=6',
-    'moto[s3]>=5', 'mypy>=1.8', 'pytest>=8', 'pytest-cov>=5', 'pytest-timeout>=2',
-    'pytest-xdist>=3', 'ruff>=0.9', 'tensorboard>=2.11', 'types-PyYAML', 'wheel'
+    *DEMO, *SLURM, *PUBLISH, *S3, *DOCS, 'flask>=2.2', 'flask-cors', 'foolbox>=3.3',
+    'hypothesis>=6', 'moto[s3]>=5', 'mypy>=1.8', 'pytest>=8', 'pytest-cov>=5',
+    'pytest-timeout>=2', 'pytest-xdist>=3', 'tensorboard>=2.11', 'types-PyYAML', 'wheel'
 ]
 EXTRAS = dict(cls=CLS, seg=SEG, det=DET, eval=EVAL, demo=DEMO, slurm=SLURM, publish=PUBLISH,
-              s3=S3, dev=DEV)
+              s3=S3, docs=DOCS, dev=DEV)
 EXTRAS['all'] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 
 

@@ -4,10 +4,8 @@
 Two lines of distributions carry the same import names: the maintained one (``onedl-*``) and
 upstream OpenMMLab. mmips looks, by metadata alone, and says what is wrong and what mends it.
 """
-import functools
 import shlex
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -148,7 +146,6 @@ def _warn_untested() -> None:
 
 def extend_config_packages() -> None:
     """Let mmengine resolve ``mmips::`` and ``mmseg::`` in ``_base_``."""
-    from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE
 
     # What is no distribution mmengine takes for an import name, which it finds in an editable
@@ -157,16 +154,3 @@ def extend_config_packages() -> None:
     # The table names upstream's distribution, which the maintained line is not.
     if 'mmsegmentation' not in installed_distributions('mmseg'):
         MODULE2PACKAGE['mmseg'] = 'mmseg'
-    if not hasattr(Config._get_cfg_path, '__wrapped__'):
-        Config._get_cfg_path = staticmethod(_leave_our_scope_out(Config._get_cfg_path))
-
-
-def _leave_our_scope_out(get_cfg_path: Callable) -> Callable:
-    # mmengine marks the parts of a `package::` base with that package, which is where their types
-    # are then looked up. Ours name those of the toolbox in their `default_scope`.
-    @functools.wraps(get_cfg_path)
-    def wrapped(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        path, scope = get_cfg_path(cfg_path, filename)
-        return path, None if scope == 'mmips' else scope
-
-    return wrapped

@@ -2,6 +2,7 @@
 import ast
 import contextlib
 import functools
+import importlib
 import io
 import re
 import runpy
@@ -9,6 +10,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import test_methods
 import yaml
 from helpers.configs import ROOT
 
@@ -126,11 +128,46 @@ def test_configs_and_parts_in_code_exist(page):
         assert Path(mmips.cfg(name)).is_file()
     for block in code_blocks(text, 'python', 'py'):
         ast.parse(block)
-    known = set()
+    known = set(re.findall(r'^class (\w+)', code, re.MULTILINE))  # What the page itself makes.
     for registry in map(vars(mmips.registry).get, mmips.registry.__all__):
         registry.import_from_location()
         known |= set(registry.module_dict)
     assert set(re.findall(r"type='mmips\.(\w+)'", code)) - known <= {'X'}
+
+
+def test_the_page_of_the_three_lines_has_those_of_the_readme(three_lines):
+    assert f'```python\n{three_lines}```' in read('docs/drop_in.md')
+
+
+def test_the_new_method_of_the_page_goes_through_every_test_of_a_method(
+        make_runner, tmp_path, monkeypatch):
+    page = read('docs/new_method.md')
+    files = dict(re.findall(r'`([\w-]+\.py)`[^`]*\n\n```python\n(.*?)^```', page,
+                            re.DOTALL | re.MULTILINE))
+    line = re.search(r"`('.*: \('.*\),)`", page)[1]
+    (method, row), = ast.literal_eval(f'{{{line}}}').items()
+    assert set(files) == {'logit_match_loss.py', row[0]}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(test_methods.METHODS, method, row)
+    test_methods.test_resumes_in_the_same_bits_and_is_published_as_a_plain_network(
+        make_runner, method)
+
+
+def test_every_registered_part_is_on_a_page_of_the_api():
+    documented = {}
+    for page in (ROOT / 'docs/api').glob('*.md'):
+        for name in re.findall(r'^::: (\S+)', page.read_text('utf-8'), re.MULTILINE):
+            module = importlib.import_module(name)
+            documented[name] = getattr(module, '__all__', vars(module))
+    for registry in map(vars(mmips.registry).get, mmips.registry.__all__):
+        registry.import_from_location()
+        for part in registry.module_dict.values():
+            assert not part.__module__.startswith('mmips.') or any(
+                part.__module__.startswith(name) and part.__name__ in names
+                for name, names in documented.items()), part
 
 
 def docstring(config):

@@ -45,7 +45,7 @@ def on_device(cfg: Any) -> dict:
     unless a target, a memory or a mix makes steps differ. The result is an ordinary config. In one
     of your own::
 
-        _base_ = 'mmips::ips/resnet18_ips_cifar100.py'
+        _base_ = [__import__('mmips').cfg('ips/resnet18_ips_cifar100.py')]
         from mmips.config.device_path import on_device
         globals().update(on_device(_base_))
 

@@ -22,9 +22,20 @@ def load_config(name: str, options: dict | None = None) -> Any:
                 if 'augments' in str(error) else '')
         raise UserError(f'The config {path} cannot be used: {type(error).__name__}: '
                         f'{error_text(error)}{hint}') from error
+    _forget_our_scope(cfg._cfg_dict)
     merge_options(cfg, options or {})
     check_structure(cfg)
     return cfg
+
+
+def _forget_our_scope(node: Any) -> None:
+    """Take out the ``_scope_`` of a base ``mmips::x``, in which no type of a toolbox is found."""
+    if isinstance(node, dict):
+        if node.get('_scope_') == 'mmips':
+            del node['_scope_']
+        node = list(node.values())
+    for part in node if isinstance(node, (list, tuple)) else ():
+        _forget_our_scope(part)
 
 
 def find_config(name: str) -> str:

@@ -18,13 +18,13 @@ if has_package('mmpretrain'):
     from .digits_dataset import DigitsDataset
     from .encoded_images import EncodedImages
     from .image_folder import ImageFolder
-    from .images_on_device import ImagesOnDevice
+    from .images_on_device import ImagesOnDevice, whole_batch
     from .noisy_label_dataset import NoisyLabelDataset
     from .stanford_dogs import StanfordDogs
 
     __all__ += ['ArrayDataset', 'BaseArrayDataset', 'CIFARCDataset', 'DigitsDataset',
                 'EncodedImages', 'ImageFolder', 'ImagesOnDevice', 'NoisyLabelDataset',
-                'StanfordDogs']
+                'StanfordDogs', 'whole_batch']
 
 if has_package('mmseg'):
     from .camvid_dataset import CamVidDataset

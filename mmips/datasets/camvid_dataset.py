@@ -15,11 +15,10 @@ class CamVidDataset(BaseSegDataset):
     Label images hold the ids 0 to 10 and 11 for void, which becomes ``ignore_index`` and counts
     neither in the loss nor in the score.
 
-    Source: Brostow, Fauqueur, Cipolla, *Semantic object classes in video*, 2009.
+    The arguments are those of mmseg's ``BaseSegDataset``; ``img_suffix`` is by default '.jpg', but
+    '.png' in the original.
 
-    Args:
-        *args, **kwargs: Those of mmseg's ``BaseSegDataset``; ``img_suffix`` is by default '.jpg',
-            but '.png' in the original.
+    Source: Brostow, Fauqueur, Cipolla, *Semantic object classes in video*, 2009.
     """
 
     METAINFO = dict(

@@ -20,7 +20,8 @@ class BFloat16OptimWrapper(OptimWrapper):
     and the optimiser stay in float32.
 
     Args:
-        *args, **kwargs: As mmengine's ``OptimWrapper``.
+        *args: As mmengine's ``OptimWrapper``.
+        **kwargs: The same.
 
     Raises:
         UserError: On a CPU without AVX-512 instructions for bfloat16, which would be slower than

@@ -19,6 +19,13 @@ def test_configs_by_path_and_by_name(tmp_path):
         loading.find_config('ips/resnet50_ipz_in1k.py')
 
 
+@pytest.mark.parametrize('name', ['ips/resnet-s_ips_digits.py', 'ips/resnet50_ips_in1k.py'])
+def test_a_base_of_ours_by_name_is_the_config_itself(tmp_path, name):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'mmips::{name}'")
+    assert loading.load_config(str(path)).to_dict() == loading.load_config(name).to_dict()
+
+
 MERGED = """_base_ = './base.py'
 model = dict(train_cfg=dict(augments=dict(type='mmips.IntraClassPatchSwap')))"""
 

@@ -45,12 +45,6 @@ def test_config_root_without_configs(tmp_path, monkeypatch):
         paths.config_root()
 
 
-def test_a_base_of_ours_says_what_its_file_says(tmp_path):
-    config, name = tmp_path / 'mine.py', 'ips/resnet-s_ips_digits.py'
-    config.write_text(f"_base_ = 'mmips::{name}'\n", encoding='utf-8')
-    assert Config.fromfile(config).to_dict() == Config.fromfile(mmips.cfg(name)).to_dict()
-
-
 def test_base_mends_mmseg(tmp_path, monkeypatch):
     from mmengine.config.utils import MODULE2PACKAGE
     pytest.importorskip('mmseg')

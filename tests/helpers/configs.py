@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import mmips
+from mmips.config.loading import find_config
 from mmips.config.sources import iter_parts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def mixing(name):
 
 @functools.cache
 def _load(name, _environment):
-    return Config.fromfile(mmips.cfg(name))
+    return Config.fromfile(find_config(name))
 
 
 def load(name):

@@ -12,11 +12,12 @@ from .paired_class_sampler import PairedClassSampler
 class InfinitePairedClassSampler(PairedClassSampler):
     """The epochs of ``PairedClassSampler`` one after the other, without an end.
 
-    For iteration-based loops. A resumed run jumps to its place (:meth:`skip`, which mmengine
-    >= 0.10.8 calls) without loading, or even drawing, what it skips.
+    For iteration-based loops. A resumed run jumps to its place without loading, or even drawing,
+    what it skips (:meth:`skip`, which mmengine from 0.10.8 on calls).
 
     Args:
-        *args, **kwargs: As :class:`PairedClassSampler`.
+        *args: As :class:`PairedClassSampler`.
+        **kwargs: The same.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
