@@ -170,6 +170,18 @@ def test_every_registered_part_is_on_a_page_of_the_api():
                 for name, names in documented.items()), part
 
 
+def test_the_site_knows_all_markup_of_the_docstrings():
+    to_markdown = runpy.run_path(str(ROOT / 'docs/site_docstrings.py'))['to_markdown']
+    left = {}
+    for path in (ROOT / 'mmips').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = to_markdown(ast.get_docstring(node) or '')
+                if found := re.findall(r':\w+:`|\.\. \w+::|^>[^>].*', text, re.MULTILINE):
+                    left[str(path)] = found
+    assert left == {}
+
+
 def docstring(config):
     return ast.get_docstring(ast.parse(read(config)))
 
