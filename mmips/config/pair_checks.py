@@ -128,7 +128,8 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
         (facts.sampler == 'GroupedClassSampler' and isinstance(size, int) and size % group,
          'train_dataloader.batch_size', size,
          f'a multiple of {group}: an image and its num_partners',
-         f'train_dataloader = dict(batch_size={group * (1 + (even or 0) // group)})'),
+         f'train_dataloader = dict(batch_size={group * (1 + size // group)})'
+         if isinstance(size, int) else ''),
         # Of an odd one, as it will be when that is mended.
         (facts.is_paired and own not in (size, even), 'train_dataloader.sampler.batch_size', own,
          f'train_dataloader.batch_size, which is {even}',

@@ -74,6 +74,7 @@ UNSWAPPED = ('model.train_cfg.augments.0.*IntraClassPatchSwap.*model is ImageCla
     (ORDINARY, PAIRS),
     (dict(train_dataloader__sampler=dict(type='mmpretrain.RepeatAugSampler')), PAIRS),
     (dict(train_dataloader__batch_size=7), r'batch_size = 7\n.*an even number.*batch_size=8\)'),
+    (dict(train_dataloader__batch_size='abc'), "batch_size = 'abc'\n  expected: a whole number"),
     (dict(train_dataloader__sampler=dict(type='mmips.OverlappingBatchSampler', batch_size=16)),
      r'sampler.batch_size = 16\n.*train_dataloader.batch_size, which is 8\n.*\(batch_size=8\)'),
     (dict(HARD, train_dataloader__sampler=dict(type='mmips.GroupedClassSampler', num_partners=2)),
