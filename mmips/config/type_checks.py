@@ -214,9 +214,19 @@ def _refused_schedules(cfg: Any) -> list[Mistake]:
         builder = Builder(given, scope, where)
         end = dict(end=epochs) if epochs and given.get('by_epoch', True) else {}
         if builder.module.startswith(('torch.', 'mm')):
-            found += _try(where, given, builder.kinds[0], optimizer=optimizer, epoch_length=1000,
-                          **end)[1]
+            mistakes = _try(where, given, builder.kinds[0], optimizer=optimizer,
+                            epoch_length=1000, **end)[1]
+            found += [(*mistake[:3], _late(where, given, epochs)) for mistake in mistakes]
     return found
+
+
+def _late(where: str, schedule: Mapping, epochs: Any) -> str:
+    """What to write for a schedule that begins when the run is over, as shortened ones do."""
+    begin = schedule.get('begin')
+    if not isinstance(begin, int) or not isinstance(epochs, int) or begin < epochs:
+        return ''
+    return (f'train_cfg = dict(max_epochs=...), above {begin}, or an earlier {where}.begin, and '
+            'an earlier end of the schedule before it')
 
 
 def _try(where: str, node: Mapping, kind: Any, **defaults: Any) -> tuple[Any, list[Mistake]]:

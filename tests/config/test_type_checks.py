@@ -121,6 +121,16 @@ def test_what_a_part_refuses_is_known_before_training(shipped, key, value, place
     assert where == place and re.search(words, expected)
 
 
+@pytest.mark.parametrize('epochs, told', [(5, 'above 5, or an earlier param_scheduler.1.begin'),
+                                          (6, None)])
+def test_a_run_shorter_than_its_warm_up_is_told_what_to_shorten(shipped, epochs, told):
+    cfg = changed(shipped, 'param_scheduler', [
+        dict(type='LinearLR', end=5), dict(type='CosineAnnealingLR', begin=5)])
+    cfg.train_cfg.max_epochs = epochs
+    advice = [mistake[3] for mistake in part_mistakes(cfg)]
+    assert told in advice[0] if told else not advice
+
+
 @pytest.mark.parametrize('key, value', [
     (f'{SWAP}.grid_size', [2, 4]), ('model.alpha', 2), ('train_cfg.max_epochs', 100.0),
     ('train_dataloader.num_workers', 0), ('load_from', None), ('randomness', dict(seed=None)),
