@@ -1,43 +1,22 @@
 import os
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from pathlib import Path
 
 import mmseg
 import numpy as np
 import pytest
 from helpers import trees
+from helpers.findings import problems
 from mmdet.datasets import CocoDataset
-from mmengine.registry import DefaultScope
 from PIL import Image
 
 import mmips
 from mmips.config import sources
-from mmips.config.check_data import check_data
 from mmips.datasets.rugd_conversion import convert
 from mmips.datasets.rugd_labels import COARSE, SPLITS
 
 ROOT = Path(__file__).resolve().parents[2]
-BASES = {
-    'voc12aug': ('mmseg', mmips.base('mmseg::_base_/datasets/pascal_voc12_aug.py')),
-    'cityscapes': ('mmseg', mmips.base('mmseg::_base_/datasets/cityscapes.py')),
-    'camvid': ('mmseg', mmips.cfg('_base_/datasets/camvid.py')),
-    'rugd': ('mmseg', mmips.cfg('_base_/datasets/rugd_coarse_300x375.py')),
-    'voc0712': ('mmdet', mmips.base('mmdet::_base_/datasets/voc0712.py')),
-    'ade20k': ('mmseg', mmips.base('mmseg::_base_/datasets/ade20k.py')),
-    'coco': ('mmdet', mmips.base('mmdet::_base_/datasets/coco_instance.py')),
-    'cifar100': ('mmpretrain', mmips.base('mmpretrain::_base_/datasets/cifar100_bs16.py')),
-}
-BCCD = """
-default_scope = 'mmdet'
-def data(split):
-    return dict(dataset=dict(
-        type='VOCDataset', data_root='data/bccd/BCCD', pipeline=[],
-        ann_file=f'ImageSets/Main/{split}.txt', data_prefix=dict(sub_data_root=''),
-        metainfo=dict(classes=('RBC', 'WBC', 'Platelets'))))
-train_dataloader, val_dataloader, test_dataloader = data('train'), data('val'), data('test')
-del data
-"""
 FOLDERS = """
 default_scope = 'mmpretrain'
 data = dict(type='CustomDataset', data_root='data/folders', pipeline=[])
@@ -45,39 +24,6 @@ train_dataloader = dict(dataset=dict(type='RepeatDataset', times=3, dataset=dict
     **data, data_prefix='train')))
 val_dataloader = dict(dataset=dict(**data, data_prefix='val'))
 """
-
-
-@pytest.fixture(autouse=True)
-def config(tmp_path, monkeypatch):
-    """Write a config by name or text into an empty folder; returns its path."""
-    monkeypatch.chdir(tmp_path)
-
-    def write(what, extra=''):
-        path = tmp_path / 'config.py'
-        if what in BASES:
-            scope, base = BASES[what]
-            what = f'_base_ = {base!r}\ndefault_scope = {scope!r}\n'
-        path.write_text(what + extra)
-        return str(path)
-
-    return write
-
-
-@pytest.fixture
-def check(capsys, monkeypatch):
-    """Check; returns whether all is right, what was printed and the findings of each split."""
-
-    def run(config, **settings):
-        monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
-        right, found = check_data(config, **settings)
-        return right, capsys.readouterr().out, found['splits']
-
-    return run
-
-
-def problems(split):
-    return {kind: len(found) for kind, found in split['problems'].items()
-            if kind != 'no example'}
 
 
 @pytest.mark.parametrize('name, expected', [
@@ -200,6 +146,7 @@ def test_classification(config, check):
     assert 'train: 7 images, 21 in an epoch' in out and re.search(r'\ndog +4 +4\n', out)
 
 
+@pytest.mark.usefixtures('config')
 def test_many_classes_are_summed_up(check, monkeypatch):
     labels = np.repeat(np.arange(50), np.arange(50) + 1)
     np.savez('many.npz', images_train=np.zeros((len(labels), 8, 8, 3), np.uint8),
@@ -252,74 +199,6 @@ def test_broken_and_resized_images(config, check):
     assert f'{images[1]}: 32x32, its labels are 64x48' in out
     assert "none in data/camvid/images/test ends in '.png' (img_suffix)" in out
     assert "'x'" in splits['val']['problems']['data set'][0]
-
-
-def rewrite(name, *objects, size=trees.SIZE):
-    Path(f'data/bccd/BCCD/Annotations/{name}.xml').write_text(
-        trees.voc_xml(name, size, objects))
-
-
-def test_boxes(config, check):
-    trees.write_bccd('data/bccd', images=6)
-    rewrite('BloodImage_00000', ('RBC ', (1, 1, 9, 9), False), ('rbc', (1, 1, 9, 9), False),
-            ('WBC', (1, 1, 9, 9), True))
-    rewrite('BloodImage_00001', ('RBC', (5, 5, 5, 9), False), ('RBC', (70, 5, 80, 9), False))
-    rewrite('BloodImage_00002', ('RBC', (0, 1, 9, 9), False), ('RBC', (60, 40, 66, 48), False))
-    rewrite('BloodImage_00003')
-    rewrite('BloodImage_00004', ('RBC', (1, 1, 9, 9), False), size=(48, 64))
-    Path('data/bccd/BCCD/Annotations/BloodImage_00006.xml').unlink()
-    Path('data/bccd/BCCD/Annotations/BloodImage_00007.xml').write_text('<annotation>')
-    right, out, splits = check(config(BCCD), decode=True)
-    assert not right
-    train = splits['train']
-    assert problems(train) == {'class name': 2, 'box without area': 1, 'box outside': 1,
-                               'box across the border': 2, 'size': 1}
-    assert train['counts'] == dict(RBC=5, WBC=2, Platelets=1)
-    assert train['images_with'] == dict(RBC=3, WBC=2, Platelets=1)
-    assert train['notes'] == {'difficult': 1, 'ignored': 1, 'without boxes': 1, 'left out': 0}
-    assert "BloodImage_00000.xml: 'RBC '" in out and "BloodImage_00000.xml: 'rbc'" in out
-    assert 'BloodImage_00001.xml: RBC [4, 4, 4, 8] in 64x48' in out
-    assert 'BloodImage_00004.jpg: 64x48, its annotation says 48x64' in out
-    assert 'filter_cfg.bbox_min_size=1' in out
-    assert problems(splits['val']) == {'missing annotation': 1, 'unreadable annotation': 1}
-    _, out, splits = check(config(BCCD, "train_dataloader['dataset']['filter_cfg'] = "
-                                  'dict(filter_empty_gt=True)\n'))
-    assert splits['train']['images'] == 5 and splits['train']['notes']['left out'] == 1
-    assert '1 images left out by filter_cfg' in out
-
-
-@pytest.mark.parametrize('size, wrong', [((48, 64), {}), ((64, 48), {'size': 1})])
-def test_images_are_turned_by_their_exif_data(size, wrong, config, check):
-    trees.write_bccd('data/bccd')
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.new('RGB', size).save('data/bccd/BCCD/JPEGImages/BloodImage_00000.jpg', exif=turned)
-    assert problems(check(config(BCCD), decode=True)[2]['train']) == wrong
-
-
-def test_boxes_beyond_the_classes_of_the_model(config, check):
-    trees.write_bccd('data/bccd')
-    right, out, _ = check(config(BCCD, 'model = dict(bbox_head=dict(num_classes=2))\n'))
-    assert not right and '.xml: 2 (2 classes)' in out
-
-
-def test_boxes_that_are_only_a_warning(config, check):
-    trees.write_bccd('data/bccd')
-    for name in ('BloodImage_00002', 'BloodImage_00006'):
-        rewrite(name, ('RBC', (5, 5, 5, 9), False), ('RBC', (5, 5, 9, 9), False))
-    lists = Path('data/bccd/BCCD/ImageSets/Main')
-    os.symlink('BloodImage_00004.jpg', 'data/bccd/BCCD/JPEGImages/copy.jpg')
-    rewrite('copy')
-    (lists / 'test.txt').write_text('BloodImage_00003\ncopy\n')
-    right, out, splits = check(config(BCCD, (
-        "train_dataloader['dataset']['filter_cfg'] = dict(bbox_min_size=1)\n"
-        "val_dataloader['dataset']['test_mode'] = True\n")))
-    # Nothing learns these.
-    assert problems(splits['train']) == problems(splits['val']) == {'empty box': 1}
-    assert right and 'no prediction can match' in out
-    assert [os.path.basename(path) for path in splits['test']['problems']['duplicate']] == [
-        'BloodImage_00003.jpg', 'BloodImage_00004.jpg']
-    assert 'warning in test: 2 images that are both in train and in val or test' in out
 
 
 def test_folds_of_one_set_are_no_duplicates(config, check):
@@ -375,7 +254,3 @@ train_dataloader = dict(dataset=dict(type='mmips.ImageFolder', data_root='data',
     assert not right and re.search(words, out)
 
 
-def test_workers_find_the_same(config, check):
-    trees.write_bccd('data/bccd', images=70)
-    rewrite('BloodImage_00003', ('rbc', (1, 1, 9, 9), False))
-    assert check(config(BCCD), workers=0) == check(config(BCCD), workers=2)

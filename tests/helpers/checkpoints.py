@@ -2,7 +2,11 @@
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+import mmips
 
 
 def write_resnet(path, depth=50, width=8):
@@ -38,3 +42,17 @@ def check_frozen(source, states, head):
     assert learned
     for key in learned:
         assert not torch.equal(states[0][key], states[1][key]), key
+
+
+def build_resnet(name='ips/resnet50_hard_in1k.py', depth=18, **backbone):
+    """A classifier of 5 classes whose normalisation does something, and its config."""
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(mmips.cfg(name))
+    cfg.model.backbone.update(depth=depth, **backbone)
+    cfg.model.head.update(num_classes=5, topk=(1, ), in_channels=512 if depth < 50 else 2048)
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)).eval()
+    for key, value in model.state_dict().items():
+        if value.ndim == 1 and 'backbone' in key:
+            value.uniform_(.5, 1.)
+    nn.init.normal_(model.head.fc.weight)
+    return model, cfg

@@ -1,4 +1,4 @@
-"""Two processes on two nodes, or killed and started again: the weights of an unbroken run."""
+"""Two processes on two nodes, killed and started again: the weights of an unbroken run."""
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -62,19 +62,6 @@ def scores(folder):
             if 'accuracy/top1' in line]
 
 
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('whole')
-    train_nodes(folder, 1)
-    return folder
-
-
-def check_same(folder, whole):
-    found = weights(folder)
-    assert all(torch.equal(value, found[key]) for key, value in weights(whole).items())
-    assert scores(folder) == scores(whole) and len(scores(whole)) == 3
-
-
 def train_nodes(folder, number, **environment):
     """The same over so many nodes of this machine; returns what the first says."""
     port = str(free_port())
@@ -87,17 +74,14 @@ def train_nodes(folder, number, **environment):
     return ''.join(said)
 
 
-def test_two_nodes_are_one_with_two_processes(whole, tmp_path):
-    """They share the folder, in which the first process alone writes."""
-    train_nodes(tmp_path, 2)
-    check_same(tmp_path, whole)
-    assert not (tmp_path / 'others.txt').exists()
-
-
-def test_what_is_killed_is_started_again_and_resumes(whole, tmp_path):
-    """On both nodes, though the process that held the folder's lock is dead."""
+def test_two_nodes_killed_and_started_again_are_one_with_two_processes(tmp_path):
+    """They share the folder, in which the first process alone writes; its lock dies with it."""
+    (tmp_path / 'whole').mkdir()
+    train_nodes(tmp_path / 'whole', 1)
     said = train_nodes(tmp_path, 2, MAX_RESTARTS='1', MMIPS_KILL='0')
     assert 'has no checkpoint to resume from: the run starts anew' in said
     assert 'epoch_1.pth, the newest whole checkpoint' in said
-    check_same(tmp_path, whole)
+    whole, found = weights(tmp_path / 'whole'), weights(tmp_path)
+    assert all(torch.equal(value, found[key]) for key, value in whole.items())
+    assert scores(tmp_path) == scores(tmp_path / 'whole') and len(scores(tmp_path)) == 3
     assert not (tmp_path / 'others.txt').exists()

@@ -6,16 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import torchvision
+from helpers.checkpoints import build_resnet
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
-from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
 
 import mmips
 from mmips.errors import UserError
-from mmips.runs.publish import flatten, prove_equal, publish, select
+from mmips.runs.publish import publish, select
 
 FORMATS = ('mmpretrain', 'torchvision', 'timm', 'hf-safetensors')
 CLASSES = ('a', 'b', 'c', 'd', 'e')
@@ -24,21 +23,6 @@ CLASSES = ('a', 'b', 'c', 'd', 'e')
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def build(name='ips/resnet50_hard_in1k.py', depth=18, **backbone):
-    """A classifier of 5 classes whose normalisation does something, and its config."""
-    from mmpretrain.registry import MODELS
-    init_default_scope('mmpretrain')
-    cfg = Config.fromfile(mmips.cfg(name))
-    cfg.model.backbone.update(depth=depth, **backbone)
-    cfg.model.head.update(num_classes=5, topk=(1, ), in_channels=512 if depth < 50 else 2048)
-    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)).eval()
-    for key, value in model.state_dict().items():
-        if value.ndim == 1 and 'backbone' in key:
-            value.uniform_(.5, 1.)
-    nn.init.normal_(model.head.fc.weight)
-    return model, cfg
 
 
 def save(model, cfg, path='epoch_3.pth'):
@@ -58,7 +42,7 @@ def save(model, cfg, path='epoch_3.pth'):
 def trained(tmp_path_factory):
     """A saved classifier, an image, its last stage, pooled features and logits."""
     torch.manual_seed(0)
-    model, cfg = build()
+    model, cfg = build_resnet()
     path = save(model, cfg, tmp_path_factory.mktemp('r18') / 'epoch_3.pth')
     image = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -91,63 +75,6 @@ def facts_of(path):
     return json.loads(beside.read_text()) if beside.exists() else torch.load(path)['meta']
 
 
-def test_selected_tensors_share_nothing():
-    whole = torch.arange(24.).reshape(2, 3, 2, 2)
-    state = {'backbone.view': whole[1].half(), 'backbone.wide': torch.ones(1).expand(4),
-             'backbone.last': whole.to(memory_format=torch.channels_last),
-             'neck.x': whole, 'head.fc.weight': whole, 'data_preprocessor.mean': whole}
-    kept = select(state, keep_head=True)
-    assert list(kept) == [*list(select(state)), 'neck.x', 'head.fc.weight'] == list(state)[:-1]
-    for key, value in kept.items():
-        assert torch.equal(value, state[key]) and value.dtype == state[key].dtype
-        assert value.is_contiguous()
-        assert value.untyped_storage().nbytes() == value.numel() * value.element_size()
-        assert value.untyped_storage().data_ptr() != state[key].untyped_storage().data_ptr()
-
-
-@pytest.mark.parametrize('state, words', [
-    ({'conv1.weight': 0}, r"starts with 'backbone\.'; its first keys are \['conv1.w.*bare"),
-    ({'backbone.x': 0, 'decode_head.y': 0}, r"starts with 'head\.'.*--keep-head is for"),
-    ({'backbone.x': torch.ones(1), 'head.layers.0.fc.weight': torch.ones(1)},
-     'one linear layer.*head.layers.0.fc.weight')])
-def test_missing_parts_are_named(state, words):
-    with pytest.raises(UserError, match=words):
-        flatten(select(state, keep_head=True))
-
-
-@pytest.mark.parametrize('library', ['torchvision', 'timm'])
-@pytest.mark.parametrize('depth', [18, 34, 50, 101, 152])
-def test_networks_of_every_depth_are_found(depth, library):
-    pytest.importorskip(library, reason='its network is built')
-    with torch.device('meta'):
-        flat = getattr(torchvision.models, f'resnet{depth}')(num_classes=5).state_dict()
-    # Counters that old versions did not have are not asked for.
-    flat = {key: value for key, value in flat.items() if 'num_batches' not in key}
-    assert prove_equal(flat, {}, 'mmpretrain', library) == f'resnet{depth}'
-
-
-def test_settings_that_change_nothing_are_let_through():
-    model, cfg = build(depth=50, out_indices=(0, 1), frozen_stages=1, norm_eval=True, with_cp=True,
-                       norm_cfg=dict(type='SyncBN'), drop_path_rate=0.2)
-    flat = flatten(select(model.half().state_dict(), keep_head=True))
-    assert prove_equal(flat, cfg.model.backbone, 'mmpretrain', 'torchvision') == 'resnet50'
-
-
-@pytest.mark.parametrize('depth, change, words', [
-    (50, dict(style='caffe'), "of its resnet50 .*differ by up to .*'style': 'caffe'"),
-    (18, dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)), "differ by.*'dilations': "),
-    (18, dict(norm_cfg=dict(type='BN', eps=1e-3)), "differ by up to .*'eps': 0.001"),
-    (18, dict(conv_cfg=dict(type='ConvWS')), "differ by up to .*'ConvWS'"),
-    (18, dict(dcn=dict(type='DCNv2')), 'config does not build .*\n  TypeError: .*dcn'),
-    (18, dict(depth=50), 'config does not build .*\n.*Missing.*layer1.0.conv3.weight'),
-])
-def test_networks_that_compute_something_else_are_refused(depth, change, words):
-    model, cfg = build(depth=depth)
-    flat = flatten(select(model.state_dict()))
-    with pytest.raises(UserError, match=f'(?s){words}.*Use --format mmpretrain'):
-        prove_equal(flat, {**cfg.model.backbone, **change}, 'mmpretrain', 'torchvision')
-
-
 @pytest.mark.parametrize('keep_head', [False, True])
 @pytest.mark.parametrize('style', FORMATS[1:])
 def test_the_printed_line_loads_what_computes_the_same(trained, style, keep_head):
@@ -162,11 +89,11 @@ def test_mmpretrain_loads_by_init_cfg_and_by_load_from(trained):
     bare, _ = publish(trained.path, 'out/')
     assert {key.partition('.')[0] for key in read(bare)} == {'backbone'}
     assert set(CheckpointLoader.load_checkpoint(bare)) == {'state_dict', 'meta'}
-    net, _ = build(init_cfg=dict(type='Pretrained', checkpoint=bare, prefix='backbone.'))
+    net, _ = build_resnet(init_cfg=dict(type='Pretrained', checkpoint=bare, prefix='backbone.'))
     net.init_weights()
     close(net.backbone, trained.image, trained.stage)
     whole, _ = publish(trained.path, 'out/', keep_head=True)
-    content = load_checkpoint(build()[0], whole, strict=True)
+    content = load_checkpoint(build_resnet()[0], whole, strict=True)
     assert content['meta']['dataset_meta']['classes'] == list(CLASSES)
 
 
@@ -286,11 +213,11 @@ def test_what_is_no_checkpoint_or_diverged_is_refused(content, words):
 
 
 def test_networks_that_others_lack_are_refused_and_kept_for_mmpretrain(trained):
-    cfg = build()[1]
+    cfg = build_resnet()[1]
     cfg.data_preprocessor.to_rgb = False
     with pytest.raises(UserError, match='in BGR order .*torchvision reads RGB'):
         publish(save(trained.model, cfg), 'out/', 'torchvision')
-    model, cfg = build('ips/resnet18_hard_cifar100.py')
+    model, cfg = build_resnet('ips/resnet18_hard_cifar100.py')
     save(model, cfg)
     with pytest.raises(UserError, match=r'its resnet18, .*\n.*conv1.weight \(64, 3, 3, 3\) '):
         publish('epoch_3.pth', 'out/', 'torchvision')
