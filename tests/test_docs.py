@@ -7,12 +7,14 @@ import io
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 import test_methods
 import yaml
 from helpers.configs import ROOT
+from helpers.tools import run
 
 import mmips
 import mmips.registry
@@ -75,6 +77,15 @@ def test_links_lead_somewhere(page):
     local = [link.partition('#')[0] for link in links if '://' not in link]
     assert [link for link in local if link and not (ROOT / page).parent.joinpath(link).exists()] \
         == []
+
+
+@pytest.mark.parametrize(
+    'page', [page for page in PAGES if re.search('pytest .* -k ', read(page))])
+def test_tests_that_are_chosen_by_a_word_exist(page):
+    for line in re.findall(r'pytest (.* -k (?:\'.*?\'|\w+))', read(page)):
+        words = [ROOT / word if '/' in word else word for word in shlex.split(line)]
+        done = run(sys.executable, '-m', 'pytest', '--collect-only', '-q', *words)
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize('page', PAGES)
