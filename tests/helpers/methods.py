@@ -8,9 +8,6 @@ IPS, HARD = 'ips/resnet-s_ips_npz.py', 'ips/resnet-s_hard_npz.py'
 #: What a network of four stages needs beside the tiny runner's options.
 FOUR = {'model.head.in_channels': 32}
 
-#: Of a tiny network of four stages.
-FOUR = {'model.head.in_channels': 32}
-
 
 @MODELS.register_module()
 class ClassMeans(Memory):
@@ -46,13 +43,13 @@ METHODS = {
     'label smoothing over the others': ('baselines/ls/resnet18-s_ls_npz.py', FOUR),
     'DisturbLabel': ('baselines/disturb/resnet18-s_disturb_npz.py', FOUR),
     'TF-KD': ('baselines/tfkd/resnet18-s_tfkd_npz.py', FOUR),
-    'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', {'model.head.in_channels': 32}),
-    'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', {'model.head.in_channels': 32}),
-    'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', {'model.head.in_channels': 32}),
+    'CS-KD': ('baselines/cs-kd/resnet18-s_cs-kd_npz.py', FOUR),
+    'R-Drop': ('baselines/r-drop/resnet18-s_r-drop_npz.py', FOUR),
+    'DDGSD': ('baselines/ddgsd/resnet18-s_ddgsd_npz.py', FOUR),
     'OLS': ('baselines/ols/resnet18-s_ols_npz.py', FOUR),
     'PS-KD': ('baselines/pskd/resnet18-s_pskd_npz.py', FOUR),
     'DLB': ('baselines/dlb/resnet18-s_dlb_npz.py', {
-        'model.head.in_channels': 32, 'train_dataloader.batch_size': 16,
+        **FOUR, 'train_dataloader.batch_size': 16,
         'train_dataloader.sampler.batch_size': 16}),
     'KD': ('baselines/kd/resnet18-s_kd_npz.py', FOUR),
     'AT': ('baselines/at/resnet18-s_at_npz.py', FOUR),
@@ -63,10 +60,10 @@ METHODS = {
     'Zipf': ('baselines/zipf/resnet18-s_zipf_npz.py', FOUR),
     'FER': ('baselines/fer/resnet18-s_fer_npz.py', FOUR),
     'USKD': ('baselines/uskd/resnet18-s_uskd_npz.py', {**FOUR, 'model.distill.in_channels': 16}),
-    'MixSKD': ('baselines/mixskd/resnet18-s_mixskd_npz.py', {'model.head.in_channels': 32}),
-    'BYOT': ('baselines/byot/resnet18-s_byot_npz.py', {'model.head.in_channels': 32}),
+    'MixSKD': ('baselines/mixskd/resnet18-s_mixskd_npz.py', FOUR),
+    'BYOT': ('baselines/byot/resnet18-s_byot_npz.py', FOUR),
     'BAKE': ('baselines/bake/resnet18-s_bake_npz.py', {
-        'model.head.in_channels': 32, 'train_dataloader.batch_size': 32}),
+        **FOUR, 'train_dataloader.batch_size': 32}),
     'DRG and DSR': ('baselines/drg-dsr/resnet18-s_drg-dsr_npz.py', {
-        'model.head.in_channels': 32, 'model.distill.in_channels': 8}),
+        **FOUR, 'model.distill.in_channels': 8}),
 }
