@@ -44,10 +44,19 @@ class _Facts:
         self.augments_key, augments = find_augments(cfg)
         given = augments.get('augments')
         self.augments = list(_iter_augments(given, f'{self.augments_key}.augments'))
-        self.swaps = [(key, aug) for key, aug, _ in self.augments if type_name(aug) == SWAP]
+        self.swaps = [(key, augment) for key, augment, _ in self.augments if _is_swap(augment)]
         # Of the choices that mmpretrain makes one of, those without a swap.
-        self.unswapped = sum(all(type_name(augment) != SWAP for _, augment, _ in _iter_augments(
+        self.unswapped = sum(not any(_is_swap(augment) for _, augment, _ in _iter_augments(
             choice, '')) for choice in (given if isinstance(given, (list, tuple)) else ()))
+
+
+def _is_swap(augment: Any) -> bool:
+    """Whether it is the patch swap, or somebody's own kind of it."""
+    from mmips.models.batch_augments import IntraClassPatchSwap
+    from mmips.registry import BATCH_AUGMENTS
+    kind = augment.get('type')
+    kind = BATCH_AUGMENTS.get(kind) if isinstance(kind, str) else kind
+    return inspect.isclass(kind) and issubclass(kind, IntraClassPatchSwap)
 
 
 def find_preprocessor(cfg: Any) -> Any:
@@ -182,7 +191,8 @@ def _augment_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
 
 def _foreign_keys(augment: Any) -> list[str]:
     from mmips.models.batch_augments import IntraClassPatchSwap
-    return sorted(augment.keys() - inspect.signature(IntraClassPatchSwap).parameters - {'type'})
+    own = inspect.signature(IntraClassPatchSwap).parameters
+    return sorted(augment.keys() - own - {'type'}) if type_name(augment) == SWAP else []
 
 
 def _doubts(facts: _Facts) -> list[tuple]:

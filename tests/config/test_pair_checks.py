@@ -11,6 +11,8 @@ from torch.utils.data import Sampler
 import mmips
 from mmips.config.pair_checks import check_config
 from mmips.errors import UserError
+from mmips.models.batch_augments import IntraClassPatchSwap
+from mmips.registry import BATCH_AUGMENTS
 
 SWAP = dict(type='mmips.IntraClassPatchSwap', grid_size=2)
 MIXUP = dict(type='Mixup', alpha=0.8)
@@ -42,7 +44,13 @@ class SomebodysPairs(Sampler):
     """A pairing that mmips does not know."""
 
 
+class SomebodysSwap(IntraClassPatchSwap):
+    """A swap of a user's own."""
+
+
 DATA_SAMPLERS.register_module(module=SomebodysPairs, force=True)
+BATCH_AUGMENTS.register_module(module=SomebodysSwap, force=True)
+OWN_SWAP = dict(type='mmips.SomebodysSwap')
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +94,8 @@ UNSWAPPED = ('model.train_cfg.augments.0.*IntraClassPatchSwap.*model is ImageCla
     (dict(train_dataloader__batch_size=0), r'batch_size = 0\n.*an even number.*batch_size=2\)'),
     (dict(HARD, **ORDINARY), UNSWAPPED),
     (dict(HARD, **ORDINARY, model__train_cfg=dict(augments=[NESTED])), UNSWAPPED),
+    (dict(HARD, **ORDINARY, model__train_cfg=dict(augments=[OWN_SWAP])),
+     'augments.0.*pairs of one'),
     (dict(model__train_cfg=dict(augments=dict(MIXUP, **SWAP))),
      r'model.train_cfg.augments = .*alpha came from the augment of the base.*augments=\[dict'),
     (dict(model__train_cfg=dict(augments=[TORN])), r'augments.0.augments.0 = .*mixes single '
@@ -121,6 +131,7 @@ def test_what_is_no_part_at_all_is_named(key, value):
 
 @pytest.mark.parametrize('changes', [
     {}, dict(model__train_cfg=dict(augments=[NESTED])),
+    dict(model__train_cfg=dict(augments=[OWN_SWAP])),
     dict(model__train_cfg=dict(augments=[NESTED, SWAP])),
     # Pairs that are made of an ordinary batch.
     dict(model__allow_mismatch=True, train_dataloader__sampler=dict(type='DefaultSampler'))])
