@@ -82,7 +82,9 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize(
     'page', [page for page in PAGES if re.search('pytest .* -k ', read(page))])
 def test_tests_that_are_chosen_by_a_word_exist(page):
-    for line in re.findall(r'pytest (.* -k (?:\'.*?\'|\w+))', read(page)):
+    lines = re.findall(r'pytest (.* -k (?:\'.*?\'|\w+))', read(page))
+    assert lines
+    for line in lines:
         words = [ROOT / word if '/' in word else word for word in shlex.split(line)]
         done = run(sys.executable, '-m', 'pytest', '--collect-only', '-q', *words)
         assert done.returncode == 0, done.stdout
