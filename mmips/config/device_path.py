@@ -42,7 +42,8 @@ def on_device(cfg: Any) -> dict:
     Images in memory go into ``mmips.ImagesOnDevice``, image files into ``mmips.EncodedImages``;
     crops and flips move from the pipeline to ``mmips.BatchDataPreprocessor`` and
     ``mmips.DecodeDataPreprocessor``; on a GPU a step becomes one CUDA graph,
-    unless a target, a memory or a mix makes steps differ. The result is an ordinary config. In one
+    unless a target, a memory or a mix makes steps differ, gradients are clipped or the optimizer
+    is another than SGD. The result is an ordinary config. In one
     of your own::
 
         _base_ = [__import__('mmips').cfg('ips/resnet18_ips_cifar100.py')]
@@ -77,14 +78,19 @@ def on_device(cfg: Any) -> dict:
         **(dict(model=dict(data_preprocessor=options)) if own else
            dict(data_preprocessor=options)),
         custom_hooks=[*(cfg.get('custom_hooks') or []), dict(
-            type='mmips.FastStepHook', **({} if _fits_a_graph(cfg.model) else dict(
+            type='mmips.FastStepHook', **({} if _fits_a_graph(cfg) else dict(
                 cuda_graph=False)))],
         default_hooks=dict(runtime_info=dict(type='mmips.LazyRuntimeInfoHook')),
         env_cfg=dict(cudnn_benchmark=True))
 
 
-def _fits_a_graph(model: Any) -> bool:
+def _fits_a_graph(cfg: Any) -> bool:
     """Whether a step is the same kernels each time, as FastStepHook demands of it."""
+    model, wrapper = cfg.model, cfg.get('optim_wrapper') or {}
+    optimizer = wrapper.get('optimizer') or {}
+    if wrapper.get('clip_grad') or not (type_name(optimizer) == 'SGD'
+                                        or optimizer.get('capturable')):
+        return False
     return type_name(model) == 'ImageClassifier' or (
         type_name(model) == 'SelfDistillClassifier' and not model.get('target')
         and type_name(model.get('distill')) in ('', 'PairKLLoss'))

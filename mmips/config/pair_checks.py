@@ -5,7 +5,7 @@ A half-configured IPS run either trains wrongly in silence (ordinary batches und
 or stops in its first step. For configs of mmseg and mmdet see ``transfer_checks``.
 """
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmips.config.metric_checks import metric_mistakes
@@ -67,6 +67,8 @@ def find_preprocessor(cfg: Any) -> Any:
 def find_augments(cfg: Any) -> tuple[str, Any]:
     """Key and config of the batch augments: the preprocessor's win over ``train_cfg``'s."""
     own = find_preprocessor(cfg).get('batch_augments')
+    if isinstance(own, Sequence):  # mmdet's are of other kinds.
+        return 'data_preprocessor.batch_augments', {}
     if own:
         return 'model.data_preprocessor.batch_augments', own
     return 'model.train_cfg', (cfg.get('model') or {}).get('train_cfg') or {}
@@ -118,7 +120,9 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
     hooks = [type_name(hook) for hook in cfg.get('custom_hooks') or []]
     samplers = {field: (cfg.get(field) or {}).get('sampler')
                 for field in ('val_dataloader', 'test_dataloader')}
-    loss = type_name(facts.model.get('distill'))
+    distill, train = facts.model.get('distill') or {}, cfg.get('train_cfg') or {}
+    loss, losses = type_name(distill), [distill, *(distill.get('losses') or ())]
+    by_steps = train.get('by_epoch') is False or type_name(train) == 'IterBasedTrainLoop'
     needed = _SAMPLER_OF.get(loss, facts.sampler)
     return [
         # One of the user's own is let through.
@@ -131,6 +135,10 @@ def _loader_mistakes(cfg: Any, facts: _Facts) -> list[tuple]:
          and not facts.model.get('allow_mismatch'),
          'train_dataloader.sampler', loader.get('sampler'),
          'a sampler that yields pairs of one class, to be distilled', _SAMPLER),
+        *((by_steps and part.get('start', 0.1) != part.get('end', 0.2), 'train_cfg', train,
+           'epochs, from one to the next of which mmips.MaxSupLoss rises',
+           'train_cfg = dict(by_epoch=True, max_epochs=...), or start and end of the loss alike')
+          for part in losses if type_name(part) == 'MaxSupLoss'),
         ((facts.is_distill or facts.is_paired) and size != even, 'train_dataloader.batch_size',
          size, 'an even number: it counts images, and a pair has two',
          f'train_dataloader = dict(batch_size={even})'),

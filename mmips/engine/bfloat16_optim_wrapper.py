@@ -31,7 +31,8 @@ class BFloat16OptimWrapper(OptimWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        able = (torch.cuda.is_bf16_supported() if self.device == 'cuda' else
+        # torch calls it supported where it is emulated, too.
+        able = (torch.cuda.get_device_capability() >= (8, 0) if self.device == 'cuda' else
                 # torch 2.1 cannot tell.
                 getattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)())
         if not able:

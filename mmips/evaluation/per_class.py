@@ -67,10 +67,10 @@ def _voc(metric: Any, size: int) -> tuple[str, Any, dict]:
 def _coco(metric: Any, size: int) -> tuple[str, Any, dict]:
     # Another kind would overwrite the classes' scores, which have no kind in their names.
     metric.metrics, metric.metric_items, metric.classwise = ['bbox'], None, True
-    scores = metric.evaluate(size)
-    prefix = f'{metric.prefix}/' if metric.prefix else ''
-    return 'AP', [scores[f'{prefix}{name}_precision'] for name in metric.dataset_meta['classes']
-                  ], {'mAP': scores[f'{prefix}bbox_mAP']}
+    # Not `evaluate`, in which all processes would have to take part.
+    scores = metric.compute_metrics(metric.results[:size])
+    return 'AP', [scores[f'{name}_precision'] for name in metric.dataset_meta['classes']], {
+        'mAP': scores['bbox_mAP']}
 
 
 def write_comparison(scores: pd.DataFrame, baseline: str, folder: str | Path) -> str:

@@ -1,5 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,13 +16,14 @@ class Memory(nn.Module):
 
     ``mmips.MemoryHook`` makes room for what is remembered, calls :meth:`update` after every step
     and :meth:`end_epoch` after every epoch, makes all ranks remember the same, and keeps it in
-    training checkpoints under a key of its own. ``forward`` only reads. The buffers follow the
-    model to its device and are not persistent: the ``state_dict`` stays that of a plain
-    classifier.
+    training checkpoints under a key of its own. ``forward`` only reads. What is remembered
+    follows the model to its device, and is no buffer of it: the ``state_dict`` stays that of a
+    plain classifier, and an average of the weights leaves it alone.
     """
     #: Whether all ranks remember the same: at the end of an epoch what each has changed is added
     #: up. Otherwise each keeps its own, such as its last batch.
     shared = True
+    _planned: tuple[str, ...] = ()
 
     def plan(self, num_images: int, num_classes: int, batch_size: int) -> dict[str, Tensor]:
         """What will be remembered: names, and tensors on the meta device; all start at zero.
@@ -52,17 +55,23 @@ class Memory(nn.Module):
         return step.sample_idx
 
     def allocate(self, planned: dict[str, Tensor], device: torch.device) -> None:
-        """Make the buffers of :meth:`plan`."""
+        """Make room for what :meth:`plan` names, as attributes of these names."""
+        self._planned = tuple(planned)
         for name, tensor in planned.items():
-            self.register_buffer(name, torch.zeros_like(tensor, device=device), persistent=False)
+            setattr(self, name, torch.zeros_like(tensor, device=device))
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> Memory:
+        super()._apply(fn, recurse)
+        for name, tensor in self.remembered().items():
+            setattr(self, name, fn(tensor))
+        return self
 
     def know(self, dataset: Any) -> None:
         """What there is to know of the training data before the first step; by default nothing."""
 
     def remembered(self) -> dict[str, Tensor]:
-        """The non-persistent buffers of this module alone, by name."""
-        return {name: buffer for name, buffer in self._buffers.items()
-                if buffer is not None and name in self._non_persistent_buffers_set}
+        """What this module alone remembers, by name; nothing before there is room."""
+        return {name: getattr(self, name) for name in self._planned}
 
     def __call__(self, step: Step) -> Tensor:
         """``forward``, once there is room to remember."""

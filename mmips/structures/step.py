@@ -72,6 +72,10 @@ class Step:
         return self.teacher
 
     def detach(self) -> Step:
-        """Without gradients, and without all that would hold memory to the next step."""
-        return replace(self, logits=self.logits.detach(), features=(), maps=(), classify=None,
-                       teacher=None)
+        """Without gradients, and without what would hold much memory to the next step.
+
+        Of the features the last ones are left, which the head takes.
+        """
+        last = self.features[-1:]
+        return replace(self, logits=self.logits.detach(), maps=(), classify=None, teacher=None,
+                       features=tuple(part.detach() for part in last if isinstance(part, Tensor)))

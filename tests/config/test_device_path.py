@@ -43,17 +43,20 @@ def test_crop_and_flip_move_to_the_preprocessor():
     assert [hook.type for hook in cfg.custom_hooks] == ['Own', 'mmips.FastStepHook']
 
 
+@pytest.mark.parametrize('optimizer, clip, captured', [
+    (dict(type='SGD'), None, True), (dict(type='AdamW', capturable=True), None, True),
+    (dict(type='AdamW'), None, False), (dict(type='SGD'), dict(max_norm=5), False)])
 @pytest.mark.parametrize('repeats, model', [
     (True, dict(type='ImageClassifier')), (True, dict(type='mmips.SelfDistillClassifier')),
     (True, dict(type='mmips.SelfDistillClassifier', distill=dict(type='mmips.PairKLLoss'))),
     (False, dict(type='mmips.SelfDistillClassifier', distill=dict(type='mmips.DDGSDLoss'))),
     (False, dict(type='mmips.SelfDistillClassifier', target=dict(type='mmips.X'))),
     (False, dict(type='mmips.MixSelfDistillClassifier'))])
-def test_only_steps_that_repeat_become_a_graph(repeats, model):
+def test_only_steps_that_repeat_become_a_graph(repeats, model, optimizer, clip, captured):
     cfg = config([PACK])
-    cfg.model = model
+    cfg.model, cfg.optim_wrapper = model, dict(optimizer=optimizer, clip_grad=clip)
     assert on_device(cfg)['custom_hooks'][-1] == dict(
-        type='mmips.FastStepHook', **({} if repeats else dict(cuda_graph=False)))
+        type='mmips.FastStepHook', **({} if repeats and captured else dict(cuda_graph=False)))
 
 
 def test_image_files_are_decoded_there():

@@ -91,6 +91,9 @@ UNSWAPPED = ('model.train_cfg.augments.0.*IntraClassPatchSwap.*model is ImageCla
      r'sampler.*mmips.GroupedClassSampler, whose batches hold what mmips.BAKELoss learns from'),
     (dict(model__distill=dict(type='mmips.LastBatchLoss')),
      r'mmips.OverlappingBatchSampler, whose batches.*\n.*_delete_=True'),
+    (dict(train_cfg=dict(by_epoch=False, max_iters=9), model__distill=dict(
+        type='mmips.SumLoss', losses=[dict(type='mmips.MaxSupLoss')])),
+     'train_cfg = .*from one to the next of which mmips.MaxSupLoss rises\n.*by_epoch=True'),
     (dict(train_dataloader__batch_size=0), r'batch_size = 0\n.*an even number.*batch_size=2\)'),
     (dict(HARD, **ORDINARY), UNSWAPPED),
     (dict(HARD, **ORDINARY, model__train_cfg=dict(augments=[NESTED])), UNSWAPPED),

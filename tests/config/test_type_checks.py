@@ -9,6 +9,7 @@ from helpers.configs import load
 from mmengine.config import Config, ConfigDict
 
 from mmips.config.metric_checks import metric_mistakes
+from mmips.config.pair_checks import check_config
 from mmips.config.type_checks import name_warnings, part_mistakes
 
 
@@ -186,3 +187,4 @@ def test_nothing_is_found_wrong_with_the_toolboxes_own_configs(package):
     for path in paths[::40]:
         cfg = Config.fromfile(path)
         assert [*part_mistakes(cfg), *metric_mistakes(cfg), *name_warnings(cfg)] == [], path
+        assert check_config(cfg) == [], path

@@ -44,7 +44,8 @@ def remember(_folder, memory):
     hook = MemoryHook()
     runner = SimpleNamespace(
         model=model, hooks=[hook], logger=SimpleNamespace(info=str),
-        train_dataloader=SimpleNamespace(dataset=Numbered(), batch_size=4))
+        train_dataloader=SimpleNamespace(
+            dataset=Numbered(), batch_sampler=SimpleNamespace(batch_size=4)))
     hook.before_run(runner)
     hook.before_train(runner)
     found = []

@@ -6,6 +6,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.optim import SGD
 
 from mmips.engine.hooks.monitor import ModelHook, bare_model
 from mmips.errors import UserError
@@ -31,8 +32,9 @@ class FastStepHook(ModelHook):
         cuda_graph (bool): Capture the step. Default: True.
 
     Raises:
-        UserError: At the start of training, for what a captured step would leave out: accumulated
-            gradients, a loss scaler, a ``target``, or a monitor of gradients.
+        UserError: At the start of training, for what a captured step would leave out or wait
+            for: accumulated or clipped gradients, a loss scaler, an optimizer that counts its steps
+            in Python, a ``target``, or a monitor of gradients.
     """
 
     # After all hooks that look at the model or its optimiser before training.
@@ -61,14 +63,20 @@ class FastStepHook(ModelHook):
 
 def _check(runner: Runner, inner: Any) -> None:
     wrapper = runner.optim_wrapper
+    optimizer = getattr(wrapper, 'optimizer', None)
+    groups = getattr(optimizer, 'param_groups', [])
     # What a replay repeats without Python: no sample number or epoch of the Step is new in it.
     reasons = {
         'one optimizer, without accumulated gradients':
             getattr(wrapper, '_accumulative_counts', 0) != 1,
+        'gradients that are not clipped, since mmengine waits for their norm':
+            getattr(wrapper, 'clip_grad_kwargs', None),
+        'SGD, or an optimizer with capturable=True, such as torch.optim.AdamW':
+            not isinstance(optimizer, SGD) and not all(group.get('capturable') for group in groups),
         'mixed precision without a loss scaler, which is mmips.BFloat16OptimWrapper':
             hasattr(wrapper, 'loss_scaler'),
         'no hook that watches the optimizer, such as GradientMonitor':
-            getattr(getattr(wrapper, 'optimizer', None), '_optimizer_step_pre_hooks', None),
+            getattr(optimizer, '_optimizer_step_pre_hooks', None),
         'an ordinary classifier, or pairs with mmips.PairKLLoss and no target':
             getattr(inner, 'target', None) is not None
             or type(getattr(inner, 'distill', None)) not in (type(None), PairKLLoss)
@@ -101,8 +109,9 @@ class GraphedStep:
 
     Args:
         model (ImageClassifier): With a ``mmips.BatchDataPreprocessor``.
-        warm_up (int): Ordinary steps before the capture, and after each change of a learning
-            rate, which a graph holds as a constant. Default: 3.
+        warm_up (int): Ordinary steps before the capture, and after each change of the learning
+            rate or another number of the optimizer's, which a graph holds as constants.
+            Default: 3.
     """
 
     def __init__(self, model: Any, warm_up: int = 3) -> None:
@@ -119,13 +128,14 @@ class GraphedStep:
         """Take a step; what it logs stays on the device."""
         if not isinstance(data['data_samples'], BatchSamples):
             return self._eager(data, optim_wrapper)
-        rates = tuple(group['lr'] for group in optim_wrapper.optimizer.param_groups)
-        self._key = self._key or (data['inputs'].shape, rates)
+        numbers = [value for group in optim_wrapper.optimizer.param_groups
+                   for value in group.values() if isinstance(value, (int, float, tuple))]
+        self._key = self._key or (data['inputs'].shape, numbers)
         shape, old = self._key
         if data['inputs'].shape != shape:
             return self._eager(data, optim_wrapper)
-        if rates != old:
-            self._key, self._seen, self._graph = (shape, rates), 0, None
+        if numbers != old:
+            self._key, self._seen, self._graph = (shape, numbers), 0, None
         batch = self.model.data_preprocessor(data, True)
         if self._graph is None:
             if self._seen < self.warm_up:

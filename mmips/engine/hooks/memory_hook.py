@@ -58,7 +58,9 @@ class MemoryHook(ModelHook):
                             'is iteration-based: write train_cfg=dict(by_epoch=True, '
                             'max_epochs=...).')
         number = count_numbers(loader.dataset)
-        planned = {name: memory.plan(number, model.head.num_classes, loader.batch_size)
+        # That of a loader that was given a batch sampler is None.
+        size = loader.batch_sampler.batch_size
+        planned = {name: memory.plan(number, model.head.num_classes, size)
                    for name, memory in self._memories.items()}
         sizes = ', '.join(f'{name}.{key} {tuple(tensor.shape)}' for name, plan in planned.items()
                           for key, tensor in plan.items())

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mmips.errors import UserError
 from mmips.models.batch_augments import find_patch_swaps
+from mmips.models.classifiers import SelfDistillClassifier
+from mmips.models.memory import find_memories
 from mmips.registry import HOOKS
 from mmips.structures import Step, split_pairs
 
@@ -25,9 +27,10 @@ class SelfDistillMonitor(Monitor):
       difference in "event difficulty" of IPS, Section 3.2; between 0 and 1.
     - ``kd_grad``: L1 norm of the gradient of the pair loss with respect to the pair's 2K logits,
       times the number of pairs of one label, since a pair loss is their mean; averaged over
-      these pairs of the sampled steps: Figure 5. By autograd, for any ``distill``; without
-      ``alpha``. The paper's formula, in the confidences in the target, did not survive in its
-      text; this is the whole gradient.
+      these pairs of the sampled steps: Figure 5. By autograd, for any ``distill`` on logits and
+      the last features; without ``alpha``. Left out for one that remembers, since it would not be
+      asked the same a second time. The paper's formula, in the confidences in the target, did not
+      survive in its text; this is the whole gradient.
     - ``conf_gap_swapped``, ``kd_grad_swapped``, ``conf_gap_raw``, ``kd_grad_raw``: the same of
       the pairs in which patches were swapped, and of the others; each only where there are any.
     - ``swap_rate``: share of pairs in which patches were swapped.
@@ -54,10 +57,15 @@ class SelfDistillMonitor(Monitor):
         """Find what to read, and how often."""
         super().before_train(runner)
         model = bare_model(runner)
-        if not hasattr(model, 'distill') or not hasattr(model, 'last_step'):
+        if not isinstance(model, SelfDistillClassifier):
             raise UserError('SelfDistillMonitor reads mmips.SelfDistillClassifier, but the model '
                             f'is {type(model).__name__}. Remove the hook or set model.type.')
         self._model = model
+        self._distill = model.distill
+        if any(find_memories(model.distill)):
+            self._distill = None
+            runner.logger.info(f'SelfDistillMonitor logs no kd_grad: {type(model.distill).__name__}'
+                               ' remembers what it has seen.')
         self._swaps = find_patch_swaps(model)
         self._warned = False
         self._counts: Tensor | None = None
@@ -72,7 +80,7 @@ class SelfDistillMonitor(Monitor):
         step = self._model.last_step
         if step is not None:
             masks = [swap.last_mask for swap in self._swaps if swap.last_mask is not None]
-            distill = self._model.distill if batch_idx % self._every == 0 else None
+            distill = self._distill if batch_idx % self._every == 0 else None
             counts = count_pairs(step, masks, distill)
             self._counts = counts if self._counts is None else self._counts.add_(counts)
         if not self.is_due(runner, batch_idx):

@@ -89,8 +89,14 @@ def _are_counts(values: Any) -> bool:
 
 
 def find_patch_swaps(model: torch.nn.Module) -> list[IntraClassPatchSwap]:
-    """All patch swaps in a model's data preprocessor, in sequences and choices of augments too."""
-    found: list[Any] = [getattr(part, 'batch_augments', None) for part in model.modules()]
-    for augment in found:
-        found += getattr(augment, 'augments', [])
-    return [augment for augment in found if isinstance(augment, IntraClassPatchSwap)]
+    """All patch swaps in a model's data preprocessor."""
+    return [swap for part in model.modules()
+            for swap in swaps_in(getattr(part, 'batch_augments', None))]
+
+
+def swaps_in(augment: Any) -> list[IntraClassPatchSwap]:
+    """All patch swaps in an augment, in sequences and choices of augments too."""
+    found = [augment]
+    for each in found:
+        found += getattr(each, 'augments', [])
+    return [each for each in found if isinstance(each, IntraClassPatchSwap)]

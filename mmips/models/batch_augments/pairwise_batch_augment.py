@@ -7,7 +7,7 @@ from torch import Tensor
 from mmips.registry import BATCH_AUGMENTS
 from mmips.structures import fold_pairs, unfold_pairs
 
-from .intra_class_patch_swap import IntraClassPatchSwap
+from .intra_class_patch_swap import swaps_in
 
 
 @BATCH_AUGMENTS.register_module()
@@ -25,12 +25,12 @@ class PairwiseBatchAugment:
 
     Raises:
         TypeError: For what is neither a config nor callable.
-        ValueError: For the patch swap, which works on pairs by itself.
+        ValueError: For a patch swap in it, which works on pairs by itself.
     """
 
     def __init__(self, augment: dict | Callable) -> None:
         self.augment = augment if callable(augment) else BATCH_AUGMENTS.build(augment)
-        if isinstance(self.augment, IntraClassPatchSwap):
+        if swaps_in(self.augment):
             raise ValueError(
                 'PairwiseBatchAugment would swap patches between different pairs, not inside them. '
                 'Put mmips.IntraClassPatchSwap beside it in augments=[...] of '

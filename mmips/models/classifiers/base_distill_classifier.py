@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -135,10 +136,12 @@ class BaseDistillClassifier(ImageClassifier):
 
 @torch.compiler.disable
 def sample_numbers(data_samples: Sequence[DataSample]) -> Tensor | None:
-    """The data set's own number of every image, int64 (N,) on the CPU; None where it has none."""
+    """The data set's own number of every image, int64 (N,) on the CPU; None where it has none,
+    or names in place of numbers.
+    """
     numbers = (data_samples.sample_idx if isinstance(data_samples, BatchSamples) else
                [sample.get('sample_idx') for sample in data_samples])
-    return None if None in numbers else torch.tensor(numbers)
+    return torch.tensor(numbers) if all(isinstance(each, Integral) for each in numbers) else None
 
 
 def pooled_features(model: ImageClassifier, maps: tuple) -> tuple:

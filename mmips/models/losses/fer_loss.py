@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmips.errors import UserError
 from mmips.models.memory import Memory
 from mmips.registry import MODELS
 from mmips.structures import Step
@@ -35,7 +34,6 @@ class FERLoss(Memory):
 
     Raises:
         ValueError: For values that cannot be.
-        UserError: In the first step, of a run that counts no epochs.
     """
 
     soft: Tensor
@@ -66,9 +64,6 @@ class FERLoss(Memory):
 
     def forward(self, step: Step) -> Tensor:
         """The loss of a batch, a scalar."""
-        if not step.max_epochs:
-            raise UserError('FERLoss counts epochs, but this run has none: use '
-                            'train_cfg=dict(by_epoch=True, max_epochs=...).')
         logits = step.logits.to(torch.promote_types(step.logits.dtype, torch.float32))
         ce = F.cross_entropy(logits, step.scores.to(logits.dtype), reduction='none')
         if step.epoch == 0:

@@ -2,7 +2,6 @@
 import torch
 from torch import Tensor, nn
 
-from mmips.errors import UserError
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -22,7 +21,7 @@ class MaxSupLoss(nn.Module):
 
     Raises:
         ValueError: If one of them is negative.
-        UserError: In the first step, of a run that counts no epochs, unless both are equal.
+        UserError: Before training, for a run by iterations, unless both are equal.
     """
 
     def __init__(self, start: float = 0.1, end: float = 0.2) -> None:
@@ -34,9 +33,6 @@ class MaxSupLoss(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """The term of a batch, a scalar."""
-        if not step.max_epochs and self.start != self.end:
-            raise UserError('MaxSupLoss counts epochs, but this run has none: use train_cfg='
-                            'dict(by_epoch=True, max_epochs=...), or start and end alike.')
         logits = step.logits.to(torch.promote_types(step.logits.dtype, torch.float32))
         weight = self.start + (self.end - self.start) * step.epoch / max(step.max_epochs, 1)
         return weight * (logits.amax(1) - logits.mean(1)).mean()

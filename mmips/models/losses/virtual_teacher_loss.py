@@ -55,13 +55,13 @@ class VirtualTeacherLoss(nn.Module):
     def forward(self, step: Step) -> Tensor:
         """The term of a batch, a scalar; the labels alone say what the teacher gives."""
         logits = step.logits.to(torch.promote_types(step.logits.dtype, torch.float32))
-        log_u = F.log_softmax(self.teacher(logits.shape[1], logits), dim=1)[step.labels]
+        log_u = F.log_softmax(self.teacher(logits, step.labels), dim=1)
         log_p = F.log_softmax(logits / (self.temperature if self.soften_student else 1), dim=1)
         kl = (log_u.exp() * (log_u - log_p)).sum(1)
         return self.multiplier * kl.mean() / (logits.shape[1] if self.reduction == 'mean' else 1)
 
-    def teacher(self, classes: int, like: Tensor) -> Tensor:
-        """What the softmax is taken of, for every label, (C, C) of the type of ``like``."""
-        u = like.new_full((classes, classes), (1 - self.correct_prob) / max(classes - 1, 1))
-        u.fill_diagonal_(self.correct_prob)
+    def teacher(self, like: Tensor, labels: Tensor) -> Tensor:
+        """What the softmax is taken of, for labels (N,): (N, C), of shape and type of ``like``."""
+        u = torch.full_like(like, (1 - self.correct_prob) / max(like.shape[1] - 1, 1))
+        u.scatter_(1, labels[:, None], self.correct_prob)
         return (u.log() if self.soften == 'logits' else u) / self.temperature

@@ -2,7 +2,6 @@
 import torch
 from torch import Tensor
 
-from mmips.errors import UserError
 from mmips.models.memory import Memory
 from mmips.registry import MODELS
 from mmips.structures import Step
@@ -27,7 +26,6 @@ class ProgressiveTarget(Memory):
 
     Raises:
         ValueError: If ``alpha`` is not in [0, 1].
-        UserError: In the first step, of a run that counts no epochs.
     """
 
     predicted: Tensor
@@ -53,9 +51,6 @@ class ProgressiveTarget(Memory):
 
     def forward(self, step: Step) -> Tensor:
         """Targets (N, C), float32, that sum to 1."""
-        if not step.max_epochs:
-            raise UserError('ProgressiveTarget counts epochs, but this run has none: use '
-                            'train_cfg=dict(by_epoch=True, max_epochs=...).')
         if step.epoch == 0:
             return step.scores
         weight = self.alpha * (step.epoch + 1) / step.max_epochs

@@ -71,6 +71,9 @@ def test_graphed_steps_train_as_ordinary_ones(make_runner, npz, monkeypatch):
 
 @pytest.mark.parametrize('options, message', [
     ({'optim_wrapper.accumulative_counts': 2}, 'without accumulated gradients'),
+    ({'optim_wrapper.clip_grad': dict(max_norm=5.)}, 'gradients that are not clipped'),
+    ({'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=0.1)},
+     'SGD, or an optimizer with capturable=True'),
     ({'model.target': dict(type='mmips.ClassMeans')},
      'and no target'),
     ({}, 'without a loss scaler, which is mmips.BFloat16OptimWrapper. Change that or write')])

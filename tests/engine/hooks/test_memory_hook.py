@@ -21,7 +21,9 @@ def start(hook, *parts, images=6):
     model.last_step = Step(torch.eye(4), torch.arange(4), sample_idx=torch.tensor([0, 1, 2, 5]))
     runner = SimpleNamespace(
         model=model, _resume=True, hooks=[hook], logger=SimpleNamespace(info=print),
-        train_dataloader=SimpleNamespace(dataset=Numbered(images), batch_size=4))
+        train_dataloader=SimpleNamespace(
+            dataset=Numbered(images), batch_size=None,  # as a loader has it with a batch sampler
+            batch_sampler=SimpleNamespace(batch_size=4)))
     hook.before_run(runner)
     return hook, runner, *parts
 
@@ -157,3 +159,16 @@ def test_refuses_a_model_that_remembers_nothing():
             work()
     with pytest.raises(UserError, match='ClassMeans remembers, but nothing keeps its memory'):
         ClassMeans()(None)
+
+
+@pytest.mark.parametrize('ema_first', [True, False])
+def test_an_average_of_the_weights_leaves_it_alone(make_runner, ema_first):
+    name, settings = METHODS['a target that remembers']
+    average = dict(type='EMAHook', momentum=0.5, update_buffers=True)
+    hooks = [dict(type='mmips.EpochSeedHook'), dict(type='mmips.MemoryHook')]
+    runner = make_runner(name, **{**settings, 'train_cfg.max_epochs': 1, 'custom_hooks': [
+        average, *hooks] if ema_first else [*hooks, average]})
+    runner.train()
+    checkpoint = torch.load(f'{runner.work_dir}/epoch_1.pth', weights_only=False)
+    assert checkpoint['mmips_memory']['target.seen'].sum() == 48
+    assert not any('target' in key for key in checkpoint['ema_state_dict'])

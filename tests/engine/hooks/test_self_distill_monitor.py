@@ -152,3 +152,14 @@ def test_refuses():
         SelfDistillMonitor(interval=0)
     with pytest.raises(UserError, match='the model is Linear. Remove the hook'):
         SelfDistillMonitor().before_train(SimpleNamespace(model=nn.Linear(1, 1), hooks=[]))
+
+
+def test_losses_on_features_are_sampled_and_those_that_remember_are_not(make_runner, npz):
+    lines = run(make_runner, 0.5, **{'model.distill': dict(type='mmips.DDGSDLoss')})
+    assert all(line['kd_grad'] > 0 for line in lines)
+    last = dict(_delete_=True, type='mmips.OverlappingBatchSampler', batch_size=8)
+    lines = run(make_runner, 0.5, work_dir='last', **{
+        'model.distill': dict(type='mmips.LastBatchLoss'), 'model.allow_mismatch': True,
+        'train_dataloader.sampler': last, 'custom_hooks': [
+            dict(type='mmips.MemoryHook'), dict(type='mmips.SelfDistillMonitor')]})
+    assert all('kd_grad' not in line for line in lines) and 'conf_gap' in lines[-1]

@@ -75,5 +75,8 @@ def test_refuses(batch):
         PairwiseBatchAugment(AUGMENTS['Mixup'])(batch[0][:7], batch[1][:7])
     with pytest.raises(ValueError, match='between different pairs.*SequentialBatchAugment'):
         PairwiseBatchAugment(dict(type='mmips.IntraClassPatchSwap'))
+    with pytest.raises(ValueError, match='between different pairs.*SequentialBatchAugment'):
+        PairwiseBatchAugment(dict(type='mmips.SequentialBatchAugment', augments=[
+            dict(type='mmips.IntraClassPatchSwap'), AUGMENTS['CutMix']]))
     with pytest.raises(TypeError, match=r"should be a dict.* got <class 'str'>"):
         PairwiseBatchAugment('CutMix')

@@ -85,9 +85,14 @@ def test_any_loss_of_a_step_distils_and_the_step_is_left_behind():
     del model.distill  # a plain function is no child module
     model.distill = lambda step: steps.append(step) or step.logits.square().mean()
     assert model.loss(images, batch()[1])['loss_kd'] == model.table.square().mean()
-    step, = steps
+    step = steps[0]
     assert step.sample_idx.tolist() == [0, 1, 2, 3, 4, 5] and step.matched.all()
     assert torch.equal(step.features[0], torch.arange(6)[:, None])
+    named = batch()[1]
+    for sample in named:
+        sample.set_metainfo(dict(sample_idx='a.jpg'))  # a data set's own, of which none is made
+    model.loss(images, named)
+    assert steps[1].sample_idx is None
     left = model.last_step
     assert torch.equal(left.logits, step.logits) and not left.logits.requires_grad
 

@@ -136,7 +136,8 @@ def train(_folder, orders, rank=None):
     hook = MemoryHook()
     hook.before_run(runner := SimpleNamespace(
         model=model, hooks=[hook], logger=SimpleNamespace(info=str), train_dataloader=(
-            SimpleNamespace(dataset=Numbered(LABELS), batch_size=2))))
+            SimpleNamespace(dataset=Numbered(LABELS), batch_sampler=SimpleNamespace(
+                batch_size=2)))))
     model.double()
     first = {name: value.clone() for name, value in model.loss.remembered().items()}
     hook.before_train(runner)

@@ -31,7 +31,8 @@ def start(**options):
     hook = MemoryHook()
     runner = SimpleNamespace(
         model=model, _resume=True, hooks=[hook], logger=SimpleNamespace(info=print),
-        train_dataloader=SimpleNamespace(dataset=Numbered(), batch_size=SIZE))
+        train_dataloader=SimpleNamespace(
+            dataset=Numbered(), batch_sampler=SimpleNamespace(batch_size=SIZE)))
     hook.before_run(runner)
     model.distill.double()
 

@@ -41,10 +41,11 @@ def test_value_and_gradient_of_the_formula(options, same):
 
 def test_the_authors_teacher_is_almost_uniform():
     loss = VirtualTeacherLoss(20., soften='probabilities')
-    u = loss.teacher(100, torch.zeros(())).softmax(1)
+    images, labels = torch.zeros(6, 100), torch.arange(6)
+    u = loss.teacher(images, labels).softmax(1)
     assert (round(u[5, 5].item(), 4), round(u[5, 6].item(), 4)) == (0.0105, 0.0100)
     # A temperature on logits leaves more: 0.99^(1/20) over 99 times (0.01/99)^(1/20) and itself.
-    u = VirtualTeacherLoss(20.).teacher(100, torch.zeros(())).softmax(1)
+    u = VirtualTeacherLoss(20.).teacher(images, labels).softmax(1)
     assert u[5, 5].item() == pytest.approx(0.0157, abs=1e-4)
 
 

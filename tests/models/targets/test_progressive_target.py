@@ -63,8 +63,6 @@ def test_what_two_ranks_added_up_is_a_distribution_again(memory):
 def test_what_cannot_be(memory):
     with pytest.raises(ValueError, match='alpha must be in .*, but got 1.5'):
         ProgressiveTarget(1.5)
-    with pytest.raises(UserError, match='counts epochs, but this run has none'):
-        memory(Step(torch.zeros(1, CLASSES), torch.zeros(1, dtype=torch.int64)))
     with pytest.raises(UserError, match='remembers single images, but the batch has no sample_idx'):
         memory.update(Step(torch.zeros(1, CLASSES), torch.zeros(1, dtype=torch.int64)))
 
