@@ -32,8 +32,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--tasks', nargs='+', choices=sorted(transfer.TASKS),
                         default=list(transfer.TASKS))
     parser.add_argument('--seeds', nargs='+', type=cli.seed, default=[0, 1, 2])
-    parser.add_argument('--jobs', type=cli.positive, default=scheduling.cores(),
-                        help='runs at a time (default: one per core)')
+    parser.add_argument('--jobs', type=cli.positive,
+                        help='on CPUs: runs at a time (default: one per core)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_transfer'))
     parser.add_argument('--fresh', action='store_true', help='train anew, forget old runs')
     cli.add_cfg_options(parser, 'settings for the configs of the tasks')
@@ -45,9 +45,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     sweep.use_npz(args)
     roots = {task: getattr(args, task) for task in args.tasks}
-    found = transfer.transfer_sweep(args.network, roots, args.seeds, args.cfg_options or {})
+    found = transfer.transfer_sweep(args.network, roots, list(dict.fromkeys(args.seeds)),
+                                    args.cfg_options or {})
+    places = scheduling.local_places(jobs=args.jobs)
     transfer.compare_transfer(found, args.work_dir,
-                              functools.partial(scheduling.run_local, jobs=args.jobs), args.fresh)
+                              functools.partial(scheduling.run_local, **places), args.fresh)
 
 
 if __name__ == '__main__':

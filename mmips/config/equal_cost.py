@@ -144,11 +144,16 @@ def write_twin(config: str, out: str, **settings: Any) -> str:
         **settings: As :func:`equal_cost`.
 
     Raises:
-        UserError: As :func:`equal_cost`, and for an ``out`` that is there already.
+        UserError: As :func:`equal_cost`, for an ``out`` that is there already, and a config that
+            imports its types.
     """
     if osp.exists(out) or not out.endswith('.py'):
         raise UserError(f'{out!r} must be a new file whose name ends in .py: give another name.')
     path = find_config(config)
+    from mmengine.config import Config
+    if Config._is_lazy_import(path):
+        raise UserError(f'{path} imports the classes of its types, and no config of the other kind '
+                        'inherits from one that does: write the lines of docs/drop_in.md into it.')
     text = twin_text(load_config(path), _base_name(path, out), out, **settings)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(text, encoding='utf-8')

@@ -1,5 +1,6 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
 """Read a config, and fill in what the toolboxes' own tools fill in."""
+import inspect
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
@@ -22,20 +23,25 @@ def load_config(name: str, options: dict | None = None) -> Any:
                 if 'augments' in str(error) else '')
         raise UserError(f'The config {path} cannot be used: {type(error).__name__}: '
                         f'{error_text(error)}{hint}') from error
-    _forget_our_scope(cfg._cfg_dict)
+    _tidy(cfg._cfg_dict)
     merge_options(cfg, options or {})
     check_structure(cfg)
     return cfg
 
 
-def _forget_our_scope(node: Any) -> None:
-    """Take out the ``_scope_`` of a base ``mmips::x``, in which no type of a toolbox is found."""
+def _tidy(node: Any) -> None:
+    """Take out the ``_scope_`` of a base ``mmips::x``, in which no type of a toolbox is found.
+
+    And write out the classes that a config with ``read_base`` has for types, as checkpoints do.
+    """
     if isinstance(node, dict):
         if node.get('_scope_') == 'mmips':
             del node['_scope_']
+        if inspect.isclass(kind := node.get('type')):
+            node['type'] = f'{kind.__module__}.{kind.__qualname__}'
         node = list(node.values())
     for part in node if isinstance(node, (list, tuple)) else ():
-        _forget_our_scope(part)
+        _tidy(part)
 
 
 def find_config(name: str) -> str:

@@ -23,7 +23,8 @@ DATA_SOURCES: dict[str, dict] = yaml.safe_load(
 def type_name(cfg: Any) -> str:
     """The ``type`` of a config without its scope, ``''`` where there is none."""
     kind = cfg.get('type', '') if hasattr(cfg, 'get') else ''
-    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+    name = kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+    return 'Pretrained' if name == 'PretrainedInit' else name  # As its registry calls it.
 
 
 def _source_of(cfg: Any) -> dict:
@@ -176,11 +177,16 @@ def _iter_checkpoints(node: Any, key: str) -> Iterator[tuple[str, str]]:
 
 def missing_checkpoints(cfg: Any) -> list[tuple[str, str]]:
     """``(config key, path)`` of every local checkpoint that a config names and the disk lacks."""
+    return [(key, path) for key, path in local_checkpoints(cfg)
+            if not osp.isfile(osp.expanduser(path))]
+
+
+def local_checkpoints(cfg: Any) -> list[tuple[str, str]]:
+    """``(config key, path)`` of every checkpoint of this machine that a config names."""
     named = list(_iter_checkpoints(cfg.get('model') or {}, 'model'))
     if cfg.get('load_from') is not None:
         named.append(('load_from', cfg.load_from))
-    return [(key, path) for key, path in named
-            if is_local(path) and not osp.isfile(osp.expanduser(path))]
+    return [(key, path) for key, path in named if is_local(path)]
 
 
 def advise_checkpoint(key: str, path: str) -> str:

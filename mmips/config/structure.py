@@ -11,19 +11,21 @@ from mmips.errors import UserError
 Mistake = tuple[str, Any, str, str]
 
 _LOADER = r'(train|val|test)_dataloader'
+# A transform may call an argument of its own so.
+_LISTED = r'(?!.*pipeline\.\d+\.).*\.(pipeline|augments)'
 # What is built by its type; whatever is built already may stand there too.
 _TYPED = '|'.join((
     'model', r'model\.(backbone|neck|head|decode_head|auxiliary_head|bbox_head)(\.\d+)?',
     'visualizer', r'(custom|default)_hooks\.\w+',
     rf'{_LOADER}\.(sampler|batch_sampler|collate_fn|worker_init_fn)',
-    rf'{_LOADER}(\.dataset|\.datasets\.\d+)+', r'.*\.(pipeline|augments|vis_backends)\.\d+',
+    rf'{_LOADER}(\.dataset|\.datasets\.\d+)+', rf'{_LISTED}\.\d+', r'.*\.vis_backends\.\d+',
     r'(val|test)_evaluator(\.metrics)?(\.\d+)?', r'optim_wrapper\.optimizer',
     r'param_scheduler\.\d+'))
 # Necks, auxiliary heads and metrics may be several.
 _SEVERAL = r'model\..*|(val|test)_evaluator(\.metrics)?'
 _DICTS = (rf'{_LOADER}|(train|val|test)_cfg|optim_wrapper|default_hooks|env_cfg(\.\w+_cfg)?|'
           r'randomness|auto_scale_lr|(model\.)?data_preprocessor|model\.(train_cfg|test_cfg)')
-_LISTS = r'custom_hooks|.*\.pipeline|.*\.augments|param_scheduler'
+_LISTS = rf'custom_hooks|{_LISTED}|param_scheduler'
 
 
 def check_structure(cfg: Any, typed: bool = False) -> None:

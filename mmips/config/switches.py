@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from mmips.config.sources import type_name
+from mmips.config.sources import iter_datasets, type_name
 from mmips.errors import UserError
 
 
@@ -61,11 +61,17 @@ def use_tta(cfg: Any) -> None:
     if 'tta_model' not in cfg:
         raise UserError('--tta: the config has no tta_model. Write tta_model = dict(...) and '
                         'tta_pipeline = [...], or leave --tta out.')
-    pipeline = cfg.test_dataloader.dataset.pipeline
+    parts = list(iter_datasets(cfg.test_dataloader.dataset, 'test_dataloader.dataset'))
+    for key, data in parts:
+        if not data.get('pipeline'):
+            raise UserError(f'--tta: {key} ({type_name(data)}) has no pipeline of its own to make '
+                            'several views by. Leave --tta out, or test by a config with one.')
+    pipeline = parts[0][1].pipeline
     if 'tta_pipeline' not in cfg:
         # As it is first: mmseg and mmdet evaluate with the annotations of the first.
         flips = [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)]
         both = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
         cfg.tta_pipeline = [*deepcopy(pipeline[:-1]), both]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for _, data in parts:
+        data.pipeline = deepcopy(cfg.tta_pipeline)

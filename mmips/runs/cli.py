@@ -138,7 +138,8 @@ def parse_run_args(parser: argparse.ArgumentParser, argv: Sequence[str] | None
                    ) -> argparse.Namespace:
     """Read a command line with the options above; mmengine wants ``LOCAL_RANK`` set."""
     args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher in ('none', 'pytorch'):  # Slurm and MPI have their own, which it reads.
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 

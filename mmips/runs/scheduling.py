@@ -91,7 +91,9 @@ def run_local(tasks: Sequence[Task], jobs: int, devices: Sequence[str] = ()
     """
     places = jobs * ([{'CUDA_VISIBLE_DEVICES': device} for device in devices] or [{}])
     # OMP_NUM_THREADS of the user's own wins.
-    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores() // len(places))))
+    threads = str(max(1, cores() // max(1, min(len(places), len(tasks)))))
+    places = [{'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', threads), **place}
+              for place in places]
     others = set(multiprocessing.active_children())
     # A pool a place, since one whose process dies is lost with all that it runs.
     free = [(place, _pool(place)) for place in places]

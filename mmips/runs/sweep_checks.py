@@ -98,10 +98,9 @@ def _length(cfg: Any) -> int:
 
 def data_files(cfg: Any, checkpoint: Path | None = None) -> list[str]:
     """The files that a config's numbers depend on: data, teacher, and what it starts from."""
-    teacher = (cfg.model.get('teacher') or {}).get('checkpoint')
-    teacher = teacher if teacher and sources.is_local(teacher) else None
+    named = [checkpoint, *(path for _, path in sources.local_checkpoints(cfg))]
     data = [sources.present_paths((cfg.get(field) or {}).get('dataset')) for field in LOADERS]
-    return [str(path) for path in (checkpoint, teacher, *sum(data, [])) if path]
+    return list(dict.fromkeys(str(path) for path in (*named, *sum(data, [])) if path))
 
 
 def _download(cfg: Any, fields: tuple[str, ...]) -> None:

@@ -84,7 +84,8 @@ class _Loader(yaml.SafeLoader):
     """Refuses keys that stand twice, and reads 1e-3 as a number."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value
+                if not key.tag.endswith(':merge')]
         if twice := {str(key) for key in keys if keys.count(key) > 1}:
             raise ValueError(f'line {node.start_mark.line + 1}: {", ".join(sorted(twice))} twice.')
         return super().construct_mapping(node, deep)

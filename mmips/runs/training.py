@@ -97,12 +97,14 @@ def _train(cfg: Any, folder: Path, seed: int, metric: str, evaluate: Sequence[st
     with explained_first_steps(runner):
         runner.train()
     scores, loader = read_results(path), runner.train_dataloader
-    total, epochs = runner.max_epochs, runner.max_epochs
-    images = len(loader.sampler)
+    # Which they are is the loop's business: it may begin late, change its interval, or stop early.
+    ends = sorted(map(int, scores))
+    if not ends:
+        raise UserError(f'{folder}: no validation has run: see train_cfg.val_begin.')
+    epochs, images = runner.epoch, len(loader.sampler)
     if not _by_epoch(runner):
-        total, images = runner.max_iters, loader.batch_size
-        epochs = round(total * images / len(loader.dataset))
-    ends = [*range(runner.val_interval, total, runner.val_interval), total]
+        images = loader.batch_sampler.batch_size
+        epochs = round(runner.iter * images / len(loader.dataset))
     # Some classifiers mix images of their own.
     images *= getattr(bare_model(runner), 'images_per_input', 1)
     metrics = {split: _evaluate(runner, cfg, split, metric) for split in evaluate}
@@ -130,10 +132,15 @@ def _evaluate(runner: Any, cfg: Any, split: str, metric: str) -> dict[str, float
 
 
 def _with(metric: str, metrics: dict) -> dict[str, float]:
-    """Metrics among which this one is."""
-    if metric not in metrics:
-        raise UserError(f'There is no metric {metric!r} among {sorted(metrics)}.')
-    return {key: float(value) for key, value in metrics.items()}
+    """Metrics that are one number each, among which this one is."""
+    numbers = {}
+    for key, value in metrics.items():
+        # Of every class, or a matrix.
+        with contextlib.suppress(RuntimeError, TypeError, ValueError):
+            numbers[key] = float(value)
+    if metric not in numbers:
+        raise UserError(f'There is no metric {metric!r} among {sorted(numbers)}.')
+    return numbers
 
 
 def _score_keeper(path: Path, metric: str) -> Any:
@@ -149,7 +156,7 @@ def _score_keeper(path: Path, metric: str) -> Any:
             by_epoch = _by_epoch(runner)
             done = runner.epoch if by_epoch else runner.iter
             last = done == (runner.max_epochs if by_epoch else runner.max_iters)
-            due = done % runner.val_interval == 0 or last
+            due = done >= runner.val_begin and (done % runner.val_interval == 0 or last)
             if done and due and str(done) not in read_results(path):
                 runner.val_loop.run()
 

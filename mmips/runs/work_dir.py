@@ -14,7 +14,7 @@ from mmips.runs import files
 
 _LOCK = '.lock'
 # mmengine's names; whatever else lies in the folder is the user's own.
-_CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth$|best_.+\.pth$')
+_CHECKPOINT = r'(epoch|iter)_\d+\.pth|best_.+\.pth'
 
 
 @contextlib.contextmanager
@@ -61,27 +61,45 @@ def checkpoints(folder: str | os.PathLike) -> list[Path]:
     """The checkpoints that training has left in a folder, the newest first.
 
     The newest is what ``last_checkpoint`` names, by the base name alone, since the folder may be a
-    copy; or one saved after that, when a kill has come between a checkpoint and its name.
+    copy; or one saved after that, when a kill has come between a checkpoint and its name. Where the
+    folder has none they are looked for where that file says: ``CheckpointHook`` has an ``out_dir``,
+    and a ``filename_tmpl`` for other names.
     """
-    pointer, named = Path(folder, 'last_checkpoint'), ''
-    with contextlib.suppress(OSError, ValueError):
-        named = Path(pointer.read_text(encoding='utf-8').strip()).name
+    named, pointer = _named(folder), Path(folder, 'last_checkpoint')
+
+    def number(path: Path) -> int:
+        return -1 if path.name.startswith('best_') else int(
+            (re.findall(r'\d+', path.name) or [-1])[-1])
 
     def order(path: Path) -> tuple:
-        number = int(match[2]) if (match := _CHECKPOINT.match(path.name)) and match[2] else -1
-        return path.lstat().st_mtime_ns > since and number > last, path.name == named, number
+        newer = path.lstat().st_mtime_ns > since and number(path) > number(named)
+        return newer, path.name == named.name, number(path)
 
     since = pointer.stat().st_mtime_ns if pointer.is_file() else 0
-    last = int(match[2]) if (match := _CHECKPOINT.match(named)) and match[2] else -1
-    found = [path for path in Path(folder).glob('*.pth') if _CHECKPOINT.match(path.name)]
+    names = re.compile(f'{_CHECKPOINT}|' + re.sub(r'\d+', r'\\d+', re.escape(named.name)))
+    for place in (Path(folder), named.parent):
+        found = [path for path in place.glob('*') if names.fullmatch(path.name)]
+        if found or not named.name:
+            break
     return sorted(found, key=order, reverse=True)
+
+
+def _named(folder: str | os.PathLike) -> Path:
+    """What ``last_checkpoint`` names; an empty path where there is nothing to read."""
+    with contextlib.suppress(OSError, ValueError):
+        return Path(Path(folder, 'last_checkpoint').read_text(encoding='utf-8').strip())
+    return Path()
 
 
 def newest_whole(folder: str | os.PathLike) -> tuple[Path | None, list[str]]:
     """The newest checkpoint that can be resumed from, and of each newer one why it cannot."""
     from mmips.structures.checkpoints import load_file
     problems: list[str] = []
-    for path in checkpoints(folder):
+    found, named = checkpoints(folder), _named(folder)
+    if not found and named.name:
+        problems.append(f'{Path(folder, "last_checkpoint")} names {named}, which is not there: say '
+                        'where it is by --cfg-options load_from=...')
+    for path in found:
         try:
             content = load_file(str(path), 'cpu')
             if 'optimizer' in content and 'message_hub' in content:
@@ -107,7 +125,8 @@ def refuse_finished(folder: str | os.PathLike, overwrite: bool = False) -> None:
         raise UserError(f'{folder} holds the checkpoints of a run, {found[0].name} the newest. Go '
                         'on with it by --resume, give another --work-dir, or --overwrite it.')
     for path in found:
-        path.unlink()
+        if path.parent == Path(folder):  # Another one may be shared.
+            path.unlink()
     Path(folder, 'last_checkpoint').unlink(missing_ok=True)
 
 

@@ -4,7 +4,8 @@ import pytest
 from mmengine.config import Config
 
 import mmips
-from mmips.config import loading
+from mmips.config import loading, sources
+from mmips.config.equal_cost import write_twin
 from mmips.errors import MissingFileError, UserError
 
 
@@ -24,6 +25,30 @@ def test_a_base_of_ours_by_name_is_the_config_itself(tmp_path, name):
     path = tmp_path / 'mine.py'
     path.write_text(f"_base_ = 'mmips::{name}'")
     assert loading.load_config(str(path)).to_dict() == loading.load_config(name).to_dict()
+
+
+LAZY = """
+from mmengine.model import PretrainedInit
+from mmpretrain.models import ImageClassifier
+from torch.optim import SGD
+
+model = dict(type=ImageClassifier, backbone=dict(
+    type='ResNet', init_cfg=dict(type=PretrainedInit, checkpoint='nowhere.pth')))
+optim_wrapper = dict(optimizer=dict(type=SGD, lr=0.1))
+"""
+
+
+def test_classes_in_place_of_names(tmp_path):
+    pytest.importorskip('mmpretrain')
+    path = tmp_path / 'mine.py'
+    path.write_text(LAZY)
+    cfg = loading.load_config(str(path))
+    assert cfg.optim_wrapper.optimizer.type == 'torch.optim.sgd.SGD'
+    assert sources.type_name(cfg.model) == 'ImageClassifier'
+    assert sources.missing_checkpoints(cfg) == [
+        ('model.backbone.init_cfg.checkpoint', 'nowhere.pth')]
+    with pytest.raises(UserError, match='imports the classes of its types.*docs/drop_in.md'):
+        write_twin(str(path), str(tmp_path / 'twin.py'))
 
 
 MERGED = """_base_ = './base.py'

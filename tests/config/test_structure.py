@@ -17,7 +17,11 @@ SOUND = dict(
 
 
 @pytest.mark.parametrize('changes', [
-    {}, dict(val_evaluator=dict(metrics=[dict(type='A')], type='B')), dict(model=None)])
+    {}, dict(val_evaluator=dict(metrics=[dict(type='A')], type='B')), dict(model=None),
+    # An argument of a transform, which is not one.
+    dict(train_dataloader=dict(dataset=dict(type='A', pipeline=[
+        dict(type='B', pipeline='x'), dict(type='B', pipeline=[dict(name='flip')])]))),
+    dict(train_pipeline=[dict(type='B', pipeline=[dict(name='flip')])])])
 def test_sound_configs_pass(changes):
     check_structure(Config({**SOUND, **changes}), typed=True)
 

@@ -35,6 +35,9 @@ def test_amp_knows_the_wrapper_by_any_name(monkeypatch, wrapper):
     (switches.use_amp, dict(), '--amp: optim_wrapper must be .*got None'),
     (switches.auto_scale_lr, dict(auto_scale_lr=dict(enable=False)), 'base_batch_size'),
     (switches.use_tta, dict(default_scope='mmseg'), '--tta: the config has no tta_model'),
+    (switches.use_tta, dict(default_scope='mmpretrain', test_dataloader=dict(dataset=dict(
+        type='mmips.ImagesOnDevice', dataset=dict(type='CIFAR100')))),
+     r'test_dataloader.dataset.dataset \(CIFAR100\) has no pipeline of its own'),
     (lambda cfg: switches.use_pictures(cfg, 'x'), dict(default_hooks=dict()),
      'no default_hooks.visualization')])
 def test_what_cannot_be_switched_on(monkeypatch, switch, cfg, words):
@@ -66,3 +69,12 @@ def test_tta_wraps_the_model(own):
     else:
         assert [step.type for step in pipeline] == ['LoadImageFromFile', 'TestTimeAug']
         assert [flip.prob for flip in pipeline[1].transforms[0]] == [0, 1]
+
+
+def test_tta_reaches_wrapped_data_sets():
+    part = dict(type='A', pipeline=PIPELINE)
+    cfg = Config(dict(default_scope='mmpretrain', model=dict(type='Net'), test_dataloader=dict(
+        dataset=dict(type='ConcatDataset', datasets=[part, part]))))
+    switches.use_tta(cfg)
+    assert [data.pipeline[1].type for data in cfg.test_dataloader.dataset.datasets] == [
+        'TestTimeAug', 'TestTimeAug']

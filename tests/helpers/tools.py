@@ -36,7 +36,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run_here(tasks, jobs):
+def run_here(tasks, jobs, devices=()):
     """An engine of sweeps that does one task after the other, in this process."""
     return ((task, task()) for task in tasks)
 

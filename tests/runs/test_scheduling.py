@@ -49,6 +49,19 @@ def test_places(given, gpus, visible, expected, monkeypatch):
     assert (list(found['devices']), found['jobs']) == expected
 
 
+@pytest.mark.parametrize('number, own, threads', [(1, None, '8'), (4, None, '2'), (1, '3', '3')])
+def test_cores_are_shared_by_the_runs_that_there_are(tmp_path, monkeypatch, number, own, threads):
+    monkeypatch.setattr('mmips.runs.scheduling.cores', lambda: 8)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if own:
+        monkeypatch.setenv('OMP_NUM_THREADS', own)
+    asked = []
+    monkeypatch.setattr('mmips.runs.scheduling._pool', lambda place: asked.append(place))
+    with pytest.raises(AttributeError):  # There is no pool.
+        list(run_local([task(tmp_path, 'dict()')] * number, 4, ['']))
+    assert {place['OMP_NUM_THREADS'] for place in asked} == {threads}
+
+
 def test_a_result_that_cannot_be_stored_is_a_failure_that_says_so(tmp_path):
     (tmp_path / 'full/result.json').mkdir(parents=True)
     tasks = [task(tmp_path / name, 'dict(a=1)') for name in ('full', 'last')]

@@ -81,3 +81,7 @@ def test_a_recipe_is_taught_by_the_same_seed_of_another(read, tmp_path):
     assert str(checkpoint) in sweep_checks.data_files(cfg)
     cfg.model.teacher.checkpoint = 'https://x.y/z.pth'
     assert not any('z.pth' in path for path in sweep_checks.data_files(cfg))
+    # And whatever else a config starts from.
+    cfg.load_from = 'a.pth'
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='b.pth')
+    assert {'a.pth', 'b.pth'} <= set(sweep_checks.data_files(cfg))

@@ -92,6 +92,17 @@ def test_a_recipe_of_a_products_name_changes_that(read):
     assert recipes[1].axes == {'a': '2', 'b': '1'}
 
 
+def test_a_recipe_may_be_another_with_changes(read):
+    recipes = read("""
+        config: own.py
+        recipes:
+          one: &one {config: own.py, options: {x: 1}}
+          two: {<<: *one, metric: loss}
+        """).recipes
+    assert [(recipe.options, recipe.metric) for recipe in recipes] == [
+        (dict(x=1), ''), (dict(x=1), 'loss')]
+
+
 def test_values_may_be_lists_and_have_names(read):
     sweep = read("""
         config: own.py

@@ -39,6 +39,20 @@ def test_a_folder_with_another_run_is_refused(tmp_path, left):
     assert not (tmp_path / 'failure.json').exists()
 
 
+@pytest.mark.parametrize('options, ends', [
+    ({'train_cfg.val_begin': 2}, [2, 3]),
+    ({'train_cfg.dynamic_intervals': [(3, 3)], 'train_cfg.val_interval': 1}, [1, 3]),
+    ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='accuracy/top1', patience=1,
+                            min_delta=100)]}, [1, 2])])
+def test_what_was_validated_is_the_loops_business(make_runner, tmp_path, options, ends):
+    cfg = make_runner(**{'train_cfg.max_epochs': 3, **options}).cfg
+    # Some metrics have a value for every class.
+    cfg.val_evaluator = [cfg.val_evaluator, dict(type='SingleLabelMetric', average=None)]
+    found = training.train_run(cfg, tmp_path / 'it', 0, 'accuracy/top1')
+    assert found['images'] == [48 * end for end in ends] and len(found['scores']) == len(ends)
+    assert found['epochs'] == ends[-1]
+
+
 def test_visualisation_backends_learn_where_a_run_belongs():
     own = dict(type='mmengine.WandbVisBackend', init_kwargs=dict(project='mine', group='other'))
     cfg = Config(dict(visualizer=dict(vis_backends=[

@@ -36,7 +36,10 @@ def run(tmp_path):
 
 @pytest.mark.parametrize('named, names, found, damaged', [
     (None, [], None, 0),
-    ('/gone/epoch_2.pth', [], None, 0),
+    # Not there to be resumed from, which is no reason to start anew without a word.
+    ('/gone/epoch_2.pth', [], None, 1), ('s3://bucket/epoch_2.pth', [], None, 1),
+    # CheckpointHook(filename_tmpl='net{}-step.pth')
+    ('x/net10-step.pth', ['net9-step.pth', 'net10-step.pth!', 'net-a.pth'], 'net9-step.pth', 1),
     # The folder was moved, or copied in any order.
     ('/gone/epoch_2.pth', ['epoch_2.pth', 'epoch_1.pth'], 'epoch_2.pth', 0),
     # A kill between a checkpoint and its name, and in the middle of it.
@@ -72,6 +75,18 @@ def test_finished_work_is_not_overwritten_unasked(run):
     work_dir.refuse_finished(folder, overwrite=True)
     assert [path.name for path in folder.iterdir()] == ['net-12345678.pth']
     work_dir.refuse_finished(folder)
+
+
+def test_checkpoints_may_lie_in_another_folder(run, tmp_path):
+    """CheckpointHook(out_dir=...)"""
+    other, own = run(None, 'epoch_1.pth', 'epoch_2.pth'), tmp_path / 'own'
+    own.mkdir()
+    (own / 'last_checkpoint').write_text(str(other / 'epoch_2.pth'))
+    assert work_dir.newest_whole(own) == (other / 'epoch_2.pth', [])
+    with pytest.raises(UserError, match='epoch_2.pth the newest'):
+        work_dir.refuse_finished(own)
+    work_dir.refuse_finished(own, overwrite=True)
+    assert not list(own.iterdir()) and (other / 'epoch_2.pth').exists()
 
 
 HOLD = """
