@@ -90,32 +90,30 @@ class ContrastiveDistillLoss(Memory):
         labels, numbers = get_labels(dataset)
         numbers, first = np.unique(numbers, return_index=True)
         labels = labels[first]
-        #: Class of every image, -1 for one that is not trained on.
-        self._labels = torch.full((len(self.student), ), -1)
-        self._labels[torch.from_numpy(numbers)] = torch.from_numpy(labels)
-        #: Images class by class, and where each class starts and ends there.
-        self._order = torch.from_numpy(numbers[np.argsort(labels, kind='stable')])
-        self._sizes = torch.from_numpy(np.bincount(labels))
-        self._starts = self._sizes.cumsum(0) - self._sizes
+        # Class of every image, -1 for one that is not trained on.
+        known = np.full(len(self.student), -1)
+        known[numbers] = labels
+        # Images class by class, and where each class starts and ends there.
+        order, sizes = numbers[np.argsort(labels, kind='stable')], np.bincount(labels)
+        self._labels, self._order, self._sizes, self._starts = (
+            torch.from_numpy(part).to(self.student.device)
+            for part in (known, order, sizes, sizes.cumsum() - sizes))
         if len(self._order) == self._sizes.max():
             raise UserError('ContrastiveDistillLoss compares images of different classes, but all '
                             'that are trained on are of one.')
 
     def forward(self, step: Step) -> Tensor:
         """Mean over the images, of both networks' losses, a scalar."""
-        numbers = self.sample_numbers(step)
+        images = self.images(step)
         embedded = [self._embed(*pair) for pair in (
             (self.student_embedding, step.features[-1]),
             (self.teacher_embedding, step.taught.features[-1]))]
         with torch.autocast(embedded[0].device.type, enabled=False):
             scores = [ours @ theirs.T / self.temperature
                       for ours, theirs in zip(embedded, (self.teacher, self.student))]
-        device = scores[0].device
-        own = numbers.to(device, non_blocking=True)[:, None]
-        chosen, present = self._choose(numbers)
+        own, (chosen, present) = images[:, None], self._choose(images)
         # How many others there are for each image, (N, 1).
-        number = present.sum(1, keepdim=True).to(device, non_blocking=True)
-        chosen, present = (part.to(device, non_blocking=True) for part in (chosen, present))
+        number = present.sum(1, keepdim=True)
         total, estimates = scores[0].new_zeros(()), []
         for score, (known, count) in zip(scores, self.constants):
             positive, negative = score.gather(1, own), score.gather(1, chosen)
@@ -142,14 +140,16 @@ class ContrastiveDistillLoss(Memory):
         return F.normalize(embedded.to(torch.promote_types(embedded.dtype, torch.float32)))
 
     def _choose(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Others of every image, and which of them count, (N, m) each, on the CPU."""
+        """Others of every image, and which of them count, (N, m) each, on their device."""
         labels = self._labels[images][:, None]
         if self.negatives >= len(self._order):
             return (self._order.expand(len(images), -1),
                     self._labels[self._order] != labels)
         size, start = self._sizes[labels], self._starts[labels]
-        place = (torch.rand(len(images), self.negatives, dtype=torch.float64)
-                 * (len(self._order) - size)).long()
+        # An Apple GPU has no float64.
+        exact = torch.float32 if images.device.type == 'mps' else torch.float64
+        draws = torch.rand(len(images), self.negatives, dtype=exact, device=images.device)
+        place = (draws * (len(self._order) - size)).long()
         place += size * (place >= start)
         return self._order[place], torch.ones_like(place, dtype=torch.bool)
 
