@@ -22,7 +22,7 @@ from mmpretrain.structures import DataSample
 
 from mmips.config import equal_cost
 from mmips.config.loading import load_config
-from mmips.config.pair_checks import find_preprocessor
+from mmips.config.structure import find_preprocessor
 from mmips.datasets.samplers import paired_class_sampler
 from mmips.errors import UserError
 

@@ -11,7 +11,10 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmips.config.metric_checks import metric_mistakes
+from mmips.config.pair_checks import check_config
+from mmips.config.teacher_checks import teacher_mistakes
 from mmips.config.type_checks import name_warnings, part_mistakes
+from mmips.errors import UserError
 from mmips.models.memory import find_memories
 
 CONFIGS = names(*(f'baselines/{folder}' for folder in ('kd', 'at', 'sp', 'rkd', 'crd')))
@@ -39,6 +42,17 @@ def test_takes_a_step(name, npz):
     sum(losses.values()).backward()
     assert all(torch.isfinite(value) and value > 0 for value in losses.values())
     assert all(torch.isfinite(part.grad).all() for part in model.parameters())
+
+
+def test_a_teacher_of_the_other_colours_is_refused():
+    cfg = load('baselines/kd/resnet50_kd_in1k.py')
+    assert teacher_mistakes(cfg) == []
+    cfg.data_preprocessor.to_rgb = False
+    (key, _, expected, advice), = teacher_mistakes(cfg)
+    assert key == 'model.teacher.config' and 'images in BGR, as the student sees them' in expected
+    assert advice == 'data_preprocessor = dict(to_rgb=True)'
+    with pytest.raises(UserError, match='this one knows RGB'):
+        check_config(cfg)
 
 
 @pytest.mark.parametrize('name', CONFIGS)

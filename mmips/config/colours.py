@@ -6,8 +6,8 @@ arrays, such as CIFAR, are RGB and left alone.
 """
 from collections.abc import Mapping
 
-from mmips.config.pair_checks import find_preprocessor
 from mmips.config.sources import iter_datasets, type_name
+from mmips.config.structure import find_preprocessor
 
 
 def pipeline_order(cfg: Mapping, split: str) -> str:

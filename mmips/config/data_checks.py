@@ -43,7 +43,7 @@ def data_mistakes(cfg: Any) -> list[str]:
 
 def _torn_batches(cfg: Any) -> Iterator[str]:
     """Data sets that hand out whole batches, to what does not take them."""
-    from mmips.config.pair_checks import find_preprocessor
+    from mmips.config.structure import find_preprocessor
     taker = find_preprocessor(cfg)
     for field in LOADERS:
         loader = cfg.get(field) or {}

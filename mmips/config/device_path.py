@@ -2,8 +2,8 @@
 """A config whose images become whole batches on the device, made of one with a pipeline."""
 from typing import Any, NamedTuple
 
-from mmips.config.pair_checks import find_preprocessor
 from mmips.config.sources import iter_datasets, type_name
+from mmips.config.structure import find_preprocessor
 from mmips.errors import UserError
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

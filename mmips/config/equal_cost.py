@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mmips.config.loading import find_config, load_config
-from mmips.config.pair_checks import SWAP, find_augments, find_preprocessor
+from mmips.config.pair_checks import SWAP, find_augments
 from mmips.config.paths import shipped
 from mmips.config.sources import iter_datasets, type_name
-from mmips.config.structure import plain
+from mmips.config.structure import find_preprocessor, plain
 from mmips.errors import UserError, explained
 
 # Samplers whose epoch has as many images as the data set, and what takes their place.
@@ -96,7 +96,7 @@ def _listed(value: Any) -> list:
 
 def _refusals(cfg: Any, head: Any) -> Iterator[str]:
     """Why a config has no such twin, a clause each."""
-    from mmips.models.classifiers.base_distill_classifier import takes_plain_loss
+    from mmips.models.classifiers.distill_classifier import takes_plain_loss
     model, loader = cfg.get('model') or {}, cfg.get('train_dataloader') or {}
     if type_name(model) != 'ImageClassifier':
         yield f'model.type is {type_name(model) or None}, not ImageClassifier'

@@ -11,7 +11,8 @@ from typing import Any
 from mmips.config.metric_checks import metric_mistakes
 from mmips.config.sources import type_name
 from mmips.config.strategies import strategy_mistakes
-from mmips.config.structure import check_structure, plain, refuse
+from mmips.config.structure import check_structure, find_preprocessor, plain, refuse
+from mmips.config.teacher_checks import teacher_mistakes
 from mmips.config.transfer_checks import transfer_mistakes, transfer_warnings
 from mmips.config.type_checks import name_warnings, part_mistakes
 
@@ -59,11 +60,6 @@ def _is_swap(augment: Any) -> bool:
     return inspect.isclass(kind) and issubclass(kind, IntraClassPatchSwap)
 
 
-def find_preprocessor(cfg: Any) -> Any:
-    """The data preprocessor's config: the model's, or else the one the Runner hands to it."""
-    return (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-
-
 def find_augments(cfg: Any) -> tuple[str, Any]:
     """Key and config of the batch augments: the preprocessor's win over ``train_cfg``'s."""
     own = find_preprocessor(cfg).get('batch_augments')
@@ -98,7 +94,7 @@ def check_config(cfg: Any) -> list[str]:
     facts = _Facts(cfg)
     wholes = [mistake for wrong, *mistake in (
         *_loader_mistakes(cfg, facts), *_augment_mistakes(cfg, facts)) if wrong]
-    wholes += map(list, (*transfer_mistakes(cfg), *strategy_mistakes(cfg)))
+    wholes += map(list, (*transfer_mistakes(cfg), *strategy_mistakes(cfg), *teacher_mistakes(cfg)))
     # Of what is wrong as a whole the parts are left out.
     wrong = tuple(key for key, *_ in wholes)
     mistakes = [*wholes, *(mistake for mistake in (*mistakes, *metric_mistakes(cfg))

@@ -36,6 +36,11 @@ def check_structure(cfg: Any, typed: bool = False) -> None:
     refuse('This config cannot be read', _mistakes(cfg, '', typed))
 
 
+def find_preprocessor(cfg: Any) -> Any:
+    """The data preprocessor's config: the model's, or else the one the Runner hands to it."""
+    return (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+
+
 def refuse(problem: str, mistakes: Iterable[Any]) -> None:
     """Raise a UserError with all mistakes, if there are any."""
     texts = [f'\n\n{key} = {plain(value)!r}\n  expected: {expected}' + (

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmips.config import colours, loading, sources, splits
-from mmips.config.pair_checks import find_augments, find_preprocessor
+from mmips.config.pair_checks import find_augments
+from mmips.config.structure import find_preprocessor
 from mmips.errors import UserError
 from mmips.evaluation import predictions
 from mmips.runs import files

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
 from mmips.config.colours import network_order
-from mmips.config.pair_checks import find_preprocessor
 from mmips.config.sources import iter_datasets, type_name
 from mmips.config.stored import read_stored
+from mmips.config.structure import find_preprocessor
 from mmips.errors import MissingFileError, UserError
 from mmips.runs.files import plain
 from mmips.runs.logs import read_records

@@ -1,5 +1,4 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-from .base_distill_classifier import BaseDistillClassifier
 from .base_exit_classifier import BaseExitClassifier
 from .be_your_own_teacher_classifier import BeYourOwnTeacherClassifier
 from .distill_classifier import DistillClassifier
@@ -8,7 +7,6 @@ from .self_distill_classifier import SelfDistillClassifier
 from .teacher_distill_classifier import TeacherDistillClassifier
 
 __all__ = [
-    'BaseDistillClassifier', 'BaseExitClassifier', 'BeYourOwnTeacherClassifier',
-    'DistillClassifier', 'MixSelfDistillClassifier', 'SelfDistillClassifier',
-    'TeacherDistillClassifier',
+    'BaseExitClassifier', 'BeYourOwnTeacherClassifier', 'DistillClassifier',
+    'MixSelfDistillClassifier', 'SelfDistillClassifier', 'TeacherDistillClassifier',
 ]

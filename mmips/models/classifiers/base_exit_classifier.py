@@ -8,10 +8,10 @@ from torch import Tensor
 
 from mmips.models.exits import StageExit
 
-from .base_distill_classifier import BaseDistillClassifier
+from .distill_classifier import DistillClassifier
 
 
-class BaseExitClassifier(BaseDistillClassifier):
+class BaseExitClassifier(DistillClassifier):
     """A ResNet with an exit after each of its first three stages, in training alone.
 
     What is added is trained with the network, stays in training checkpoints, and is dropped when
@@ -20,7 +20,7 @@ class BaseExitClassifier(BaseDistillClassifier):
     Args:
         *args: As ``ImageClassifier``.
         **kwargs: As ``ImageClassifier``, and ``alpha`` and ``gamma`` of
-            :class:`BaseDistillClassifier`.
+            :class:`DistillClassifier`.
 
     Raises:
         ValueError: For a backbone that does not give the maps of four stages, and for ``distill``

@@ -8,6 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmips.functional.pair_kl import check_options
+from mmips.functional.precision import at_least_float32
 from mmips.models.exits import StageExit
 from mmips.registry import MODELS
 
@@ -98,12 +99,12 @@ class BeYourOwnTeacherClassifier(BaseExitClassifier):
 
     def _soft_loss(self, teacher: Tensor, student: Tensor) -> Tensor:
         """H at temperature T, in float32 at least, averaged over the images."""
-        dtype = torch.promote_types(student.dtype, torch.float32)
-        target, log_p = (z.to(dtype) / self.temperature for z in (teacher.detach(), student))
+        target, log_p = (at_least_float32(z) / self.temperature
+                         for z in (teacher.detach(), student))
         loss = -(target.softmax(1) * log_p.log_softmax(1)).sum(1).mean()
         return loss * self.temperature**2 if self.scale_by_t2 else loss
 
     def _distance(self, adapted: Tensor, deepest: Tensor) -> Tensor:
-        apart = (adapted - deepest).to(torch.promote_types(adapted.dtype, torch.float32))
+        apart = at_least_float32(adapted - deepest)
         return (apart.square().sum() / len(apart) if self.squared
                 else torch.linalg.vector_norm(apart))

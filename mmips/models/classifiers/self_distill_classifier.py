@@ -12,11 +12,11 @@ from mmips.models.losses import PairKLLoss
 from mmips.registry import MODELS
 from mmips.structures import check_even, join_pairs, pairs_match, split_pairs
 
-from .base_distill_classifier import BaseDistillClassifier, stack_targets
+from .distill_classifier import DistillClassifier, stack_targets
 
 
 @MODELS.register_module()
-class SelfDistillClassifier(BaseDistillClassifier):
+class SelfDistillClassifier(DistillClassifier):
     """An image classifier that distils between the two images of every pair.
 
     The training loss is that of IPS, Eq. 3, gamma * CE + alpha * KL: cross entropy of every

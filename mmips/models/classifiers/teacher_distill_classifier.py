@@ -14,8 +14,7 @@ from mmips.registry import MODELS
 from mmips.structures import Step
 from mmips.structures.state_dicts import choose_weights, load_checked, read_checkpoint
 
-from .base_distill_classifier import check_last_stage, pooled_features
-from .distill_classifier import DistillClassifier
+from .distill_classifier import DistillClassifier, check_last_stage, pooled_features
 
 
 @MODELS.register_module()
@@ -28,12 +27,12 @@ class TeacherDistillClassifier(DistillClassifier):
     begins, and follows the images to their device.
 
     Args:
-        *args: As :class:`BaseDistillClassifier`.
+        *args: As :class:`DistillClassifier`.
         teacher (dict): ``config``, a file or ``'mmpretrain::resnet/...py'``, of which backbone,
             neck and head are taken; ``checkpoint``, a file or an address, whose every tensor has
             to fit; optionally ``model``, what differs from the config's, such as
             ``dict(backbone=dict(out_indices=(0, 1, 2, 3)))``.
-        **kwargs: As :class:`BaseDistillClassifier`.
+        **kwargs: As :class:`DistillClassifier`.
 
     Raises:
         ValueError: For a ``teacher`` without config, or with keys that mean nothing.

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmips.errors import UserError
+from mmips.functional.precision import at_least_float32
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -57,5 +58,5 @@ class AttentionTransferLoss(nn.Module):
 
     def _attention(self, maps: Tensor) -> Tensor:
         # Squares of float16 would overflow.
-        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        maps = at_least_float32(maps)
         return F.normalize(maps.abs().pow(self.power).mean(1).flatten(1))

@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from mmips.errors import UserError
 from mmips.functional.pair_kl import check_options
+from mmips.functional.precision import at_least_float32
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -46,7 +47,7 @@ class BAKELoss(nn.Module):
                             'a batch_size that leaves no single image at the end of an epoch.')
         # Not in half precision: a system of equations is solved.
         with torch.autocast(step.logits.device.type, enabled=False):
-            logits, features = (part.to(torch.promote_types(part.dtype, torch.float32))
+            logits, features = (at_least_float32(part)
                                 for part in (step.logits, step.features[-1].flatten(1)))
             log_p = F.log_softmax(logits / self.temperature, dim=1)
             goal = self._spread(log_p.detach().exp(), features.detach())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmips.datasets.labels import get_labels
 from mmips.errors import UserError
+from mmips.functional.precision import at_least_float32
 from mmips.models.memory import Memory
 from mmips.registry import MODELS
 from mmips.structures import Step
@@ -137,7 +138,7 @@ class ContrastiveDistillLoss(Memory):
             raise UserError(f'ContrastiveDistillLoss({name}={layer.in_features}): the features are '
                             f'{tuple(features.shape)}, but it takes pooled ones, (N, {name}).')
         embedded = layer(features)
-        return F.normalize(embedded.to(torch.promote_types(embedded.dtype, torch.float32)))
+        return F.normalize(at_least_float32(embedded))
 
     def _choose(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Others of every image, and which of them count, (N, m) each, on their device."""

@@ -1,9 +1,9 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-import torch
 from torch import Tensor, nn
 
 from mmips.functional import pair_kl
 from mmips.functional.pair_kl import check_options
+from mmips.functional.precision import at_least_float32
 from mmips.registry import MODELS
 from mmips.structures import Step, split_pairs
 
@@ -53,6 +53,6 @@ class DDGSDLoss(nn.Module):
                          valid=step.matched) for views in ((first, second), (second, first)))
         # In float32 at least: the two means differ little.
         features = step.features[-1].flatten(1)
-        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        features = at_least_float32(features)
         means = [view.mean(0) for view in split_pairs(features)]
         return self.kl_weight * kl + self.mmd_weight * (means[0] - means[1]).square().sum()

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmips.functional.precision import at_least_float32
 from mmips.models.memory import Memory
 from mmips.registry import MODELS
 from mmips.structures import Step
@@ -64,7 +65,7 @@ class FERLoss(Memory):
 
     def forward(self, step: Step) -> Tensor:
         """The loss of a batch, a scalar."""
-        logits = step.logits.to(torch.promote_types(step.logits.dtype, torch.float32))
+        logits = at_least_float32(step.logits)
         ce = F.cross_entropy(logits, step.scores.to(logits.dtype), reduction='none')
         if step.epoch == 0:
             return ce.mean()

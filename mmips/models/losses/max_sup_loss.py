@@ -1,7 +1,7 @@
 # Copyright (c) mmips contributors. Licensed under the Apache License 2.0.
-import torch
 from torch import Tensor, nn
 
+from mmips.functional.precision import at_least_float32
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -33,6 +33,6 @@ class MaxSupLoss(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """The term of a batch, a scalar."""
-        logits = step.logits.to(torch.promote_types(step.logits.dtype, torch.float32))
+        logits = at_least_float32(step.logits)
         weight = self.start + (self.end - self.start) * step.epoch / max(step.max_epochs, 1)
         return weight * (logits.amax(1) - logits.mean(1)).mean()

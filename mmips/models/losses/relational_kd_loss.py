@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmips.functional.precision import at_least_float32
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -48,7 +49,7 @@ def relations(features: Tensor) -> tuple[Tensor, Tensor]:
     features = features.flatten(1)
     number = len(features)
     with torch.autocast(features.device.type, enabled=False):
-        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        features = at_least_float32(features)
         # Between i and j; neither the norm nor the cosine has a gradient where they are one.
         edges = features[None] - features[:, None]
         lengths = torch.linalg.vector_norm(edges, dim=2)

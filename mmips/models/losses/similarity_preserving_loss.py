@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmips.functional.precision import at_least_float32
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -28,5 +29,5 @@ def similarity(maps: Tensor) -> Tensor:
     """Inner products (N, N) of the images' maps, each row at length 1."""
     rows = maps.flatten(1)
     with torch.autocast(maps.device.type, enabled=False):  # Their sums overflow float16.
-        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        rows = at_least_float32(rows)
         return F.normalize(rows @ rows.T)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmips.errors import UserError
+from mmips.functional.precision import at_least_float32
 from mmips.functional.zipf import non_target_log_softmax, zipf_labels
 from mmips.registry import MODELS
 from mmips.structures import Step
@@ -52,9 +53,8 @@ class USKDLoss(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """The three terms of a batch, weighed, a scalar."""
-        dtype = torch.promote_types(step.logits.dtype, torch.float32)
-        logits, labels = step.logits.to(dtype), step.labels
-        weak = self.weak_head(self._pooled(step)).to(dtype)
+        logits, labels = at_least_float32(step.logits), step.labels
+        weak = self.weak_head(self._pooled(step)).to(logits.dtype)
         log_p = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
         square = log_p.detach().exp()**2
         own = -((square + 1 - square.mean()) * log_p).mean()

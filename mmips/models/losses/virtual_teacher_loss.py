@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmips.functional.precision import at_least_float32
 from mmips.registry import MODELS
 from mmips.structures import Step
 
@@ -54,7 +55,7 @@ class VirtualTeacherLoss(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """The term of a batch, a scalar; the labels alone say what the teacher gives."""
-        logits = step.logits.to(torch.promote_types(step.logits.dtype, torch.float32))
+        logits = at_least_float32(step.logits)
         log_u = F.log_softmax(self.teacher(logits, step.labels), dim=1)
         log_p = F.log_softmax(logits / (self.temperature if self.soften_student else 1), dim=1)
         kl = (log_u.exp() * (log_u - log_p)).sum(1)

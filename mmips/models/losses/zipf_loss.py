@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmips.errors import UserError
+from mmips.functional.precision import at_least_float32
 from mmips.functional.zipf import non_target_log_softmax, zipf_labels
 from mmips.registry import MODELS
 from mmips.structures import Step
@@ -40,7 +41,7 @@ class ZipfLoss(nn.Module):
 
     def forward(self, step: Step) -> Tensor:
         """The term of a batch, a scalar; no gradient flows through the votes."""
-        logits = step.logits.to(torch.promote_types(step.logits.dtype, torch.float32))
+        logits = at_least_float32(step.logits)
         target = zipf_labels(self.votes(step).to(logits.dtype), step.labels)
         log_p = non_target_log_softmax(logits, step.labels)
         return (torch.xlogy(target, target) - target * log_p).sum(1).mean()
