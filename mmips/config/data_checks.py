@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmips.config.sources import iter_datasets, refuse_no_text, type_name
+from mmips.config.structure import find_preprocessor
 from mmips.errors import explained
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -43,7 +44,6 @@ def data_mistakes(cfg: Any) -> list[str]:
 
 def _torn_batches(cfg: Any) -> Iterator[str]:
     """Data sets that hand out whole batches, to what does not take them."""
-    from mmips.config.structure import find_preprocessor
     taker = find_preprocessor(cfg)
     for field in LOADERS:
         loader = cfg.get(field) or {}

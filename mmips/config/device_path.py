@@ -2,11 +2,11 @@
 """A config whose images become whole batches on the device, made of one with a pipeline."""
 from typing import Any, NamedTuple
 
+from mmips.config.data_checks import LOADERS
 from mmips.config.sources import iter_datasets, type_name
 from mmips.config.structure import find_preprocessor
 from mmips.errors import UserError
 
-_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _FLIP = dict(RandomFlip=dict(prob='flip_prob'))
 
 
@@ -65,7 +65,7 @@ def on_device(cfg: Any) -> dict:
         raise UserError('The device path is for classifiers with a ClsDataPreprocessor, but '
                         f'default_scope is {cfg.get("default_scope")!r} and data_preprocessor.type '
                         f'{kind}. Train this config as it is.')
-    loaders = {name: cfg[name] for name in _LOADERS if cfg.get(name)}
+    loaders = {name: cfg[name] for name in LOADERS if cfg.get(name)}
     pipelines = {name: _pipeline(loader, name) for name, loader in loaders.items()}
     path = _FILES if any(type_name(transform) == 'LoadImageFromFile' for pipeline in
                          pipelines.values() for transform in pipeline) else _ARRAYS

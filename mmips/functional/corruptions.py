@@ -3,11 +3,10 @@
 
 https://arxiv.org/abs/1903.12261; Tables 10 and 11 of the IPS paper.
 """
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from mmips.errors import UserError
+from mmips.errors import UserError, hint
 
 #: All corruptions, also the names of CIFAR-100-C's files; the first 15 make up the mean
 #: corruption error of Hendrycks and Dietterich, the last four are meant for validation.
@@ -25,9 +24,8 @@ SEVERITIES = (1, 2, 3, 4, 5)
 def check_corruption(name: Any, known: Sequence[str] = CORRUPTIONS) -> str:
     """Return a name that is known; else the nearest one is suggested."""
     if name not in known:
-        near = ''.join(f' Did you mean {match!r}?'
-                       for match in difflib.get_close_matches(str(name), known, 1))
-        raise UserError(f'There is no corruption {name!r}.{near} Known are {", ".join(known)}.')
+        raise UserError(f'There is no corruption {name!r}{hint(name, known)}. Known are '
+                        f'{", ".join(known)}.')
     return name
 
 

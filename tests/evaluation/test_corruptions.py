@@ -255,7 +255,7 @@ def test_cifar_c_is_read(run, trained, passes, tmp_path):
 
 @pytest.mark.parametrize('change, message', [
     (dict(severities=[0]), r'from 1 \(mild\) to 5 \(strong\), got 0'),
-    (dict(corruptions=['fogg']), "Did you mean 'fog'"),
+    (dict(corruptions=['fogg']), 'did you mean fog'),
     (dict(reference='c'), r"--reference must be one of \['a', 'b'\], got 'c'"),
     (dict(seed=-1), 'seed must be an integer of at least 0, got -1'),
     (dict(cifar_c='x', split='train'), 'leave out --split train'),

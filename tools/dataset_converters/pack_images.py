@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import mmips  # noqa: F401  (first: it makes 'mmips::' bases readable)
+from mmips.config.data_checks import LOADERS
 from mmips.errors import UserError
 from mmips.runs import cli, files
 
@@ -66,7 +67,7 @@ def _find_splits(args: argparse.Namespace) -> dict[str, dict]:
         raise UserError(f'{args.source} is no folder, and no config, which ends in .py: correct '
                         'the path.')
     cfg = loading.load_config(args.source, args.cfg_options)
-    fields = tuple(filter(cfg.get, ('train_dataloader', 'val_dataloader', 'test_dataloader')))
+    fields = tuple(filter(cfg.get, LOADERS))
     sources.check_paths(cfg, fields)
     found = {field.partition('_')[0]: cfg[field].dataset for field in fields}
     if found.get('val') == found.get('test', found.get('val')) and 'val' in found:

@@ -80,7 +80,7 @@ IMAGE = np.zeros((32, 32, 3), np.uint8)
 
 
 @pytest.mark.parametrize('options, image, number, message', [
-    (dict(corruption='fogg'), IMAGE, 4, "no corruption 'fogg'. Did you mean 'fog'"),
+    (dict(corruption='fogg'), IMAGE, 4, r"no corruption 'fogg' \(did you mean fog"),
     *((dict(severity=severity), IMAGE, 4, f'from 1 .mild. to 5 .strong., got {severity}')
       for severity in (0, 6, True)),
     (dict(channel_order='gbr'), IMAGE, 4, "'rgb' or 'bgr', got 'gbr'"),
