@@ -22,8 +22,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     cli.add_trust(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--on-device', action='store_true',
-                        help='keep the images on the device and make whole batches there; for '
-                        'small images in memory, such as CIFAR')
+                        help='make whole batches on the device: of small images in memory, such '
+                        'as CIFAR, or of image files, which the GPU decodes')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate meanwhile')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate by batch size / base batch size')
