@@ -62,7 +62,7 @@ class SelfDistillMonitor(Monitor):
                             f'is {type(model).__name__}. Remove the hook or set model.type.')
         self._model = model
         self._distill = model.distill
-        if any(find_memories(model.distill)):
+        if any(name.startswith('distill') for name, _ in find_memories(model)):
             self._distill = None
             runner.logger.info(f'SelfDistillMonitor logs no kd_grad: {type(model.distill).__name__}'
                                ' remembers what it has seen.')
