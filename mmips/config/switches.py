@@ -61,7 +61,8 @@ def use_tta(cfg: Any) -> None:
     if 'tta_model' not in cfg:
         raise UserError('--tta: the config has no tta_model. Write tta_model = dict(...) and '
                         'tta_pipeline = [...], or leave --tta out.')
-    parts = list(iter_datasets(cfg.test_dataloader.dataset, 'test_dataloader.dataset'))
+    parts: list[tuple[str, Any]] = list(iter_datasets(
+        cfg.test_dataloader.dataset, 'test_dataloader.dataset'))
     for key, data in parts:
         if not data.get('pipeline'):
             raise UserError(f'--tta: {key} ({type_name(data)}) has no pipeline of its own to make '
