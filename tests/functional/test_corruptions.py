@@ -20,7 +20,7 @@ def test_groups_and_names_are_spelled_out_once():
         *PRESETS['paper'], 'gaussian_blur')
 
 
-@pytest.mark.parametrize('name, near', [('papr', "mean 'paper'"), ('gausian_blur', 'gaussian_b'),
+@pytest.mark.parametrize('name, near', [('papr', 'mean paper'), ('gausian_blur', 'gaussian_b'),
                                         ('zzz', 'Known are paper, common, all')])
 def test_the_nearest_name_is_suggested(name, near):
     with pytest.raises(ValueError, match=near):

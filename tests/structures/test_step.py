@@ -4,11 +4,15 @@ import torch
 from mmips.structures import Step
 
 
-def test_detached_it_holds_neither_a_graph_nor_features():
+def test_detached_it_holds_neither_a_graph_nor_maps():
     logits = torch.ones(2, 3, requires_grad=True) * 2
-    step = Step(logits, torch.zeros(2), features=(torch.ones(2), ), epoch=3, max_epochs=9)
+    early, last = logits[:, :1], logits[:, 1:]
+    step = Step(logits, torch.zeros(2), features=(early, last), maps=(early, last), epoch=3,
+                max_epochs=9)
     left = step.detach()
-    assert not left.logits.requires_grad and left.features == ()
+    assert not left.logits.requires_grad and left.maps == ()
+    features, = left.features
+    assert torch.equal(features, last) and not features.requires_grad
     assert (left.epoch, left.max_epochs) == (3, 9)
 
 
