@@ -40,11 +40,7 @@ class Memory(nn.Module):
         """What is left to do when all ranks remember the same; by default nothing."""
 
     def images(self, step: Step) -> Tensor:
-        """Number of every image of a step, int64 (N,) on the device of its logits."""
-        return self.sample_numbers(step).to(step.logits.device, non_blocking=True)
-
-    def sample_numbers(self, step: Step) -> Tensor:
-        """Number of every image of a step, int64 (N,) on the CPU.
+        """Number of every image of a step, int64 (N,) on the device of its logits.
 
         Raises:
             UserError: Where the data set's numbers did not reach the model.
@@ -52,7 +48,7 @@ class Memory(nn.Module):
         if step.sample_idx is None:
             raise UserError(f'{type(self).__name__} remembers single images, but the batch has no '
                             "sample_idx: leave it in PackInputs, meta_keys=('sample_idx', ...).")
-        return step.sample_idx
+        return step.sample_idx.to(step.logits.device, non_blocking=True)
 
     def allocate(self, planned: dict[str, Tensor], device: torch.device) -> None:
         """Make room for what :meth:`plan` names, as attributes of these names."""

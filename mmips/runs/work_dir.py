@@ -67,13 +67,13 @@ def checkpoints(folder: str | os.PathLike) -> list[Path]:
     """
     named, pointer = _named(folder), Path(folder, 'last_checkpoint')
 
-    def number(path: Path) -> int:
-        return -1 if path.name.startswith('best_') else int(
-            (re.findall(r'\d+', path.name) or [-1])[-1])
+    def numbers(path: Path) -> list[int]:
+        return [] if path.name.startswith('best_') else list(
+            map(int, re.findall(r'\d+', path.name)))
 
     def order(path: Path) -> tuple:
-        newer = path.lstat().st_mtime_ns > since and number(path) > number(named)
-        return newer, path.name == named.name, number(path)
+        newer = path.lstat().st_mtime_ns > since and numbers(path) > numbers(named)
+        return newer, path.name == named.name, numbers(path)
 
     since = pointer.stat().st_mtime_ns if pointer.is_file() else 0
     names = re.compile(f'{_CHECKPOINT}|' + re.sub(r'\d+', r'\\d+', re.escape(named.name)))

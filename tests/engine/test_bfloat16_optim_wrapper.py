@@ -29,5 +29,11 @@ def test_refused_where_it_would_be_slow(monkeypatch):
     """The reason and the remedy are said."""
     monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: False)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(UserError, match='no bfloat16 arithmetic. Write .*leave --amp out'):
+    with pytest.raises(UserError, match='this cpu has no bfloat16 arithmetic. Write .*--amp out'):
+        build(torch.nn.Linear(3, 2))
+    # A GPU that emulates it, of which torch says that it is supported.
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda *args, **kwargs: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (7, 5))
+    with pytest.raises(UserError, match='this cuda has no bfloat16 arithmetic'):
         build(torch.nn.Linear(3, 2))

@@ -88,3 +88,18 @@ def test_several_thresholds():
     assert scores['AP'].tolist() == pytest.approx([100, 50, NAN], nan_ok=True)
     assert scores['total', 'mAP'] == pytest.approx(
         100 * metric.compute_metrics(metric.results)['mAP']) == pytest.approx(75)
+
+
+def test_coco_asks_for_the_images_it_has_seen_and_for_no_other_process():
+    """This runs in the first alone, and `evaluate` gathers over all."""
+    seen = []
+
+    def compute_metrics(results):
+        seen.extend(results)
+        return dict(cat_precision=0.5, dog_precision=NAN, bbox_mAP=0.5)
+
+    metric = make('CocoMetric', results=[1, 2, 3], dataset_meta=dict(classes=('cat', 'dog')),
+                  compute_metrics=compute_metrics)
+    scores = class_scores(metric, 2)
+    assert seen == [1, 2] and scores['AP', 'cat'] == scores['total', 'mAP'] == 50
+    assert metric.classwise and metric.metrics == ['bbox']

@@ -1,3 +1,5 @@
+import argparse
+import os
 import signal
 
 import pytest
@@ -57,6 +59,16 @@ def test_ctrl_c_ends_in_one_line_of_the_first_process(monkeypatch, capsys, said,
     finally:
         signal.signal(signal.SIGINT, before)
     assert caught.value.code == 130 and capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize('launcher, local', [('none', '0'), ('pytorch', '0'), ('slurm', None)])
+def test_slurm_keeps_its_own_local_rank(monkeypatch, launcher, local):
+    monkeypatch.setenv('LOCAL_RANK', '')  # Put back after the test.
+    del os.environ['LOCAL_RANK']
+    parser = argparse.ArgumentParser()
+    cli.add_run_options(parser)
+    cli.parse_run_args(parser, ['x.py', '--launcher', launcher])
+    assert os.environ.get('LOCAL_RANK') == local
 
 
 def test_other_processes_wait_for_the_first(monkeypatch, capsys):

@@ -9,7 +9,7 @@ from mmips.runs.provenance import describe, find_top1
 
 
 def checkpoint(scores=(), best=None, **meta):
-    info = {} if best is None else dict(best_ckpt=f'/home/me/run/{best}', best_score=max(scores))
+    info = {} if best is None else dict(best_ckpt=f'/elsewhere/run/{best}', best_score=max(scores))
     scalars = {'val/accuracy/top1': HistoryBuffer(list(scores), [1] * len(scores))}
     return dict(meta=meta, message_hub=dict(runtime_info=info,
                                             log_scalars=scalars if scores else {}))
@@ -25,10 +25,10 @@ def log(tmp_path):
 
 def test_describe_a_training_checkpoint():
     cfg = Config.fromfile(mmips.cfg('ips/resnet50_ips_in1k.py'))
-    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='/home/me/x.pth')
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='/elsewhere/x.pth')
     facts, config, notes = describe(checkpoint(
         cfg=cfg.pretty_text, epoch=7, iter=700, seed=0, dataset_meta=dict(classes=('cat', 'dog')),
-        experiment_name='resnet50_ips_in1k_20260102_030405'), '/home/me/run/epoch_7.pth')
+        experiment_name='resnet50_ips_in1k_20260102_030405'), '/elsewhere/run/epoch_7.pth')
     assert facts == dict(
         config='resnet50_ips_in1k', dataset='ImageNet', epoch=7, iter=700, seed=0,
         source='epoch_7.pth', classes=['cat', 'dog'], mean=[123.675, 116.28, 103.53],

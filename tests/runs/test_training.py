@@ -1,8 +1,10 @@
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
+from mmengine.runner import EpochBasedTrainLoop
 
 from mmips.errors import UserError
 from mmips.runs import files, fingerprints, training
@@ -51,6 +53,17 @@ def test_what_was_validated_is_the_loops_business(make_runner, tmp_path, options
     found = training.train_run(cfg, tmp_path / 'it', 0, 'accuracy/top1')
     assert found['images'] == [48 * end for end in ends] and len(found['scores']) == len(ends)
     assert found['epochs'] == ends[-1]
+
+
+@pytest.mark.parametrize('begin, made_up_for', [(1, 1), (2, 0)])
+def test_a_validation_that_a_kill_has_prevented_is_made_up_for_if_it_was_due(
+        tmp_path, begin, made_up_for):
+    ran = []
+    runner = SimpleNamespace(
+        train_loop=object.__new__(EpochBasedTrainLoop), epoch=1, max_epochs=3, val_begin=begin,
+        val_interval=1, val_loop=SimpleNamespace(run=lambda: ran.append(1)))
+    training._score_keeper(tmp_path / 'scores.json', 'x').before_train(runner)
+    assert len(ran) == made_up_for
 
 
 def test_visualisation_backends_learn_where_a_run_belongs():

@@ -38,8 +38,9 @@ def run(tmp_path):
     (None, [], None, 0),
     # Not there to be resumed from, which is no reason to start anew without a word.
     ('/gone/epoch_2.pth', [], None, 1), ('s3://bucket/epoch_2.pth', [], None, 1),
-    # CheckpointHook(filename_tmpl='net{}-step.pth')
-    ('x/net10-step.pth', ['net9-step.pth', 'net10-step.pth!', 'net-a.pth'], 'net9-step.pth', 1),
+    # CheckpointHook(filename_tmpl='net{}-v2.pth')
+    ('x/net11-v2.pth', ['net10-v2.pth', 'net9-v2.pth', 'net11-v2.pth!', 'net-a.pth'],
+     'net10-v2.pth', 1),
     # The folder was moved, or copied in any order.
     ('/gone/epoch_2.pth', ['epoch_2.pth', 'epoch_1.pth'], 'epoch_2.pth', 0),
     # A kill between a checkpoint and its name, and in the middle of it.

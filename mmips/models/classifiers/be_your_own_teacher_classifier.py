@@ -72,15 +72,9 @@ class BeYourOwnTeacherClassifier(BaseExitClassifier):
         return StageExit.bottlenecks(self.backbone, self.head.num_classes)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
-        """Compute the three losses of a batch.
+        """Compute the three losses named above, weighted, and the head's accuracies.
 
-        Args:
-            inputs (Tensor): Images (N, C, H, W).
-            data_samples (Sequence[DataSample]): Their labels, or scores where batch augments are
-                set.
-
-        Returns:
-            dict[str, Tensor]: The losses named above, weighted, and the head's accuracies.
+        Arguments and errors are those of :meth:`DistillClassifier.loss`.
         """
         self.check_head()
         maps = self.forward_maps(inputs)

@@ -88,15 +88,9 @@ class MixSelfDistillClassifier(BaseExitClassifier):
                 nn.Linear(128, 2)) for _ in range(4)]).requires_grad_(train_discriminator)
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
-        """Compute the five losses of a batch.
+        """Compute the five losses named above, weighted, and the head's accuracies.
 
-        Args:
-            inputs (Tensor): Images (N, C, H, W).
-            data_samples (Sequence[DataSample]): Their labels, or scores where batch augments are
-                set.
-
-        Returns:
-            dict[str, Tensor]: The losses named above, weighted, and the head's accuracies.
+        Arguments and errors are those of :meth:`DistillClassifier.loss`.
         """
         self.check_head()
         share, order = self._draw(inputs)
