@@ -10,6 +10,7 @@ from helpers.two_processes import in_two_processes
 from helpers.two_steps import tiny_runner
 from mmpretrain.registry import MODELS
 
+from mmips.errors import UserError
 from mmips.models.memory import find_memories
 from mmips.runs import publish
 
@@ -46,6 +47,25 @@ def test_resumes_in_the_same_bits_and_is_published_as_a_plain_network(make_runne
     plain.load_state_dict(state)  # strict: no key of ours
     plain.backbone.load_state_dict({key.removeprefix('backbone.'): value
                                     for key, value in publish.select(state).items()})
+
+
+@pytest.mark.parametrize('method', [
+    'CS-KD', 'R-Drop', 'DDGSD', 'DLB', 'BAKE', 'OLS', 'PS-KD', 'TF-KD', 'Zipf', 'FER', 'USKD', 'KD',
+    'BYOT', 'MixSKD', 'DRG and DSR'])
+def test_what_learns_from_the_softmax_is_refused_over_a_loss_of_sigmoids(make_runner, method):
+    name, settings = METHODS[method]
+    loss = dict(_delete_=True, type='CrossEntropyLoss', use_sigmoid=True)
+    with pytest.raises(UserError, match=(
+            r'model\.(type|distill|target): \w+ learns from the softmax of the logits, but '
+            'CrossEntropyLoss trains them through a sigmoid. Write (head|distill)=dict')):
+        make_runner(name, 'run', **settings, **{'model.head.loss': loss})
+
+
+@pytest.mark.parametrize('method', ['AT', 'SP', 'RKD', 'CRD', 'MaxSup', 'DisturbLabel', '+Swap'])
+def test_what_learns_from_features_or_labels_takes_a_loss_of_sigmoids(make_runner, method):
+    name, settings = METHODS[method]
+    loss = dict(_delete_=True, type='CrossEntropyLoss', use_sigmoid=True)
+    make_runner(name, 'run', **settings, **{'model.head.loss': loss})
 
 
 def train_all(folder, npz):

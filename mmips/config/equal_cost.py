@@ -43,7 +43,7 @@ def equal_cost(cfg: Any, grid_size: int = 2, prob: float = 0.5, alpha: float = 1
         UserError: For a config without such a twin, with the reason, and for bad settings.
     """
     from mmips.models.batch_augments import IntraClassPatchSwap
-    from mmips.models.classifiers.self_distill_classifier import takes_sigmoid
+    from mmips.models.classifiers.distill_classifier import head_activation
     with explained('The patch swap cannot be built'):
         IntraClassPatchSwap(grid_size, prob)
     if not alpha >= 0:
@@ -54,7 +54,7 @@ def equal_cost(cfg: Any, grid_size: int = 2, prob: float = 0.5, alpha: float = 1
     model: dict[str, Any] = dict(type='mmips.SelfDistillClassifier')
     if alpha != 1:
         model['alpha'] = alpha
-    if takes_sigmoid(head.loss_module):
+    if head_activation(head) == 'sigmoid':
         model['distill'] = dict(type='mmips.PairKLLoss', activation='sigmoid')
     model['train_cfg'] = _augments(
         find_augments(cfg)[1], dict(type=f'mmips.{SWAP}', grid_size=grid_size, prob=prob))

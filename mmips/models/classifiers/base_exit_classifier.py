@@ -26,6 +26,7 @@ class BaseExitClassifier(DistillClassifier):
         ValueError: For a backbone that does not give the maps of four stages, and for ``distill``
             and ``target``.
     """
+    activation = 'softmax'
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from mmengine.logging import MessageHub, print_log
 from mmpretrain.models import ClsHead, DeiTClsHead, EfficientFormerClsHead, ImageClassifier
+from mmpretrain.models.losses import FocalLoss
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -38,8 +39,12 @@ class DistillClassifier(ImageClassifier):
     Raises:
         ValueError: For negative weights.
         TypeError: For a head that does not classify by logits and a loss on them.
+        UserError: For a ``distill`` or ``target`` of the softmax under a loss of the sigmoid, and
+            the reverse.
     """
 
+    #: What losses of the class's own, not of ``distill``, take of the logits.
+    activation: str | None = None
     #: Images that are seen for each that the data loader gives.
     images_per_input = 1
 
@@ -61,11 +66,26 @@ class DistillClassifier(ImageClassifier):
                 f'{type(head).__name__} does not compute its loss from one logit tensor alone, or '
                 f'has a second classifier for a teacher. {type(self).__name__} needs a head like '
                 "dict(type='LinearClsHead', ...).")
+        self._check_activations()
         if getattr(head, 'cal_acc', False) and self.data_preprocessor.batch_augments is not None:
             # mmpretrain refuses it beside batch augments, since labels arrive as scores.
             print_log('Training accuracy (cal_acc) is switched off beside batch augments.',
                       logger='current')
             head.cal_acc = False
+
+    def _check_activations(self) -> None:
+        """Refuse what learns from other probabilities than those that the head's loss trains."""
+        wanted = head_activation(self.head)
+        for name, part in (('type', self), ('distill', self.distill), ('target', self.target)):
+            activation = getattr(part, 'activation', None) or wanted
+            if self.with_head and activation != wanted:
+                advice = (f"{name}=dict(type='mmips.{type(part).__name__}', activation={wanted!r})"
+                          if 'activation' in vars(part) else
+                          "head=dict(loss=dict(_delete_=True, type='CrossEntropyLoss'))")
+                raise UserError(
+                    f'model.{name}: {type(part).__name__} learns from the {activation} of the '
+                    f'logits, but {type(self.head.loss_module).__name__} trains them through a '
+                    f'{wanted}. Write {advice}.')
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
         """Compute the losses of a batch.
@@ -168,6 +188,15 @@ def takes_plain_loss(head: Any) -> bool:
     # EfficientFormer's own `loss` only refuses to distil.
     plain = type(head).loss is ClsHead.loss or isinstance(head, EfficientFormerClsHead)
     return plain and not taught
+
+
+def head_activation(head: Any) -> str:
+    """What a head's loss takes its logits through: 'sigmoid' (such as BCE does) or 'softmax'."""
+    loss = getattr(head, 'loss_module', None)
+    inner = getattr(loss, 'ce', loss)  # LabelSmoothLoss's own.
+    # mmpretrain's focal loss knows nothing else, and does not say so.
+    sigmoid = isinstance(inner, FocalLoss) or bool(getattr(inner, 'use_sigmoid', False))
+    return 'sigmoid' if sigmoid else 'softmax'
 
 
 def check_last_stage(backbone: Any) -> None:

@@ -3,16 +3,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmpretrain.models import FocalLoss
 from mmpretrain.structures import DataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmips.errors import UserError
 from mmips.models.losses import PairKLLoss
 from mmips.registry import MODELS
 from mmips.structures import check_even, join_pairs, pairs_match, split_pairs
 
-from .distill_classifier import DistillClassifier, stack_targets
+from .distill_classifier import DistillClassifier, head_activation, stack_targets
 
 
 @MODELS.register_module()
@@ -54,8 +53,8 @@ class SelfDistillClassifier(DistillClassifier):
             a loss on the partners or a joint forward.
         TypeError: For a head that does not classify by logits and a loss on them; a model without
             one gives features.
-        UserError: For a ``mmips.PairKLLoss`` of the softmax under a loss of the sigmoid, and the
-            reverse.
+        UserError: For a ``distill`` or ``target`` of the softmax under a loss of the sigmoid, and
+            the reverse.
     """
 
     def __init__(self,
@@ -70,7 +69,8 @@ class SelfDistillClassifier(DistillClassifier):
                  allow_mismatch: bool = False,
                  **kwargs: Any) -> None:
         super().__init__(*args, alpha=alpha, gamma=gamma, target=target, distill=distill, **kwargs)
-        self._match_activations()
+        if self.distill is None:
+            self.distill = PairKLLoss(activation=head_activation(self.head))
         if ce_on not in ('both', 'query'):
             raise ValueError(f"ce_on must be 'both' or 'query', but got {ce_on!r}.")
         if not partner_grad and (joint_forward or ce_on == 'both'):
@@ -81,19 +81,6 @@ class SelfDistillClassifier(DistillClassifier):
         self.partner_grad = partner_grad
         self.allow_mismatch = allow_mismatch
         self._checked = False
-
-    def _match_activations(self) -> None:
-        """Give the KL the activation of the head's loss; refuse one that has the other."""
-        sigmoid = self.with_head and takes_sigmoid(self.head.loss_module)
-        wanted = 'sigmoid' if sigmoid else 'softmax'
-        if self.distill is None:
-            self.distill = PairKLLoss(activation=wanted)
-        if (self.with_head and isinstance(self.distill, PairKLLoss)
-                and self.distill.activation != wanted):
-            raise UserError(
-                f'model.distill.activation is {self.distill.activation!r}, but the logits of '
-                f'{type(self.head.loss_module).__name__} are trained through a {wanted}. Write '
-                f"distill=dict(type='mmips.PairKLLoss', activation={wanted!r}).")
 
     def loss(self, inputs: Tensor, data_samples: Sequence[DataSample]) -> dict[str, Tensor]:
         """Compute the losses of a batch of pairs (IPS, Eq. 1 to 3).
@@ -144,10 +131,3 @@ class SelfDistillClassifier(DistillClassifier):
                 "train_dataloader=dict(sampler=dict(type='mmips.PairedClassSampler')), or "
                 'allow_mismatch=True if the pairing is meant to be like this.')
         self._checked = True
-
-
-def takes_sigmoid(loss: nn.Module) -> bool:
-    """Whether a head's loss takes the logits of each class through a sigmoid, such as BCE does."""
-    inner = getattr(loss, 'ce', loss)  # LabelSmoothLoss's own.
-    # mmpretrain's focal loss knows nothing else, and does not say so.
-    return isinstance(inner, FocalLoss) or bool(getattr(inner, 'use_sigmoid', False))

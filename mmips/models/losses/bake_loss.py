@@ -32,6 +32,7 @@ class BAKELoss(nn.Module):
         ValueError: For an ``omega`` out of range and a temperature that is not positive.
         UserError: For a batch of one image.
     """
+    activation = 'softmax'
 
     def __init__(self, omega: float = 0.5, temperature: float = 4.0) -> None:
         super().__init__()

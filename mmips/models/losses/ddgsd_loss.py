@@ -34,6 +34,7 @@ class DDGSDLoss(nn.Module):
     Raises:
         ValueError: For negative weights and a temperature that is not positive.
     """
+    activation = 'softmax'
 
     def __init__(self, kl_weight: float = 1.0, mmd_weight: float = 5e-4, temperature: float = 3.0,
                  detach: bool = False) -> None:

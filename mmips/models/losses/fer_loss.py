@@ -36,7 +36,7 @@ class FERLoss(Memory):
     Raises:
         ValueError: For values that cannot be.
     """
-
+    activation = 'softmax'
     soft: Tensor
 
     def __init__(self, temperature: float = 5.0, gamma: float = 0.1, mu: float = 1.0) -> None:

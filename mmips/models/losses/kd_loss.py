@@ -23,6 +23,7 @@ class KDLoss(nn.Module):
     Raises:
         ValueError: For a temperature that is not positive.
     """
+    activation = 'softmax'
 
     def __init__(self, temperature: float = 4.0, scale_by_t2: bool = True) -> None:
         super().__init__()

@@ -32,6 +32,7 @@ class LastBatchLoss(Memory):
         ValueError: For a temperature that is not positive.
         UserError: In the second step, if its partners are others than the queries of the first.
     """
+    activation = 'softmax'
     shared = False
     logits: Tensor
     numbers: Tensor

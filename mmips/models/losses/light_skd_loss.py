@@ -41,6 +41,7 @@ class LightSKDLoss(Memory):
         UserError: In the first step, for a backbone that does not give four maps, the second of
             ``in_channels``.
     """
+    activation = 'softmax'
     shared = False
     sorted_logits: Tensor
     count: Tensor

@@ -40,6 +40,7 @@ class USKDLoss(nn.Module):
         ValueError: For negative weights or an unknown ranking.
         UserError: In the first step, for a backbone that does not give such a map.
     """
+    activation = 'softmax'
 
     def __init__(self, in_channels: int, num_classes: int, alpha: float = 1.0, beta: float = 0.1,
                  mu: float = 0.005, ranking: str = 'formula') -> None:

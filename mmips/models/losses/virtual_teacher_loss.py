@@ -38,6 +38,7 @@ class VirtualTeacherLoss(nn.Module):
     Raises:
         ValueError: For values that cannot be.
     """
+    activation = 'softmax'
 
     def __init__(self, temperature: float = 20.0, correct_prob: float = 0.99,
                  multiplier: float = 1.0, soften: str = 'logits', soften_student: bool = False,

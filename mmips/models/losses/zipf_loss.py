@@ -32,6 +32,7 @@ class ZipfLoss(nn.Module):
         ValueError: If ``upsample`` is not a positive integer.
         UserError: In the first step, for a network without such a map.
     """
+    activation = 'softmax'
 
     def __init__(self, upsample: int = 1) -> None:
         super().__init__()

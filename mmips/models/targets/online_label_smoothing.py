@@ -25,7 +25,7 @@ class OnlineLabelSmoothing(Memory):
     Raises:
         ValueError: If ``hard_weight`` is not in [0, 1].
     """
-
+    activation = 'softmax'
     soft: Tensor
     sums: Tensor
     counts: Tensor

@@ -27,7 +27,7 @@ class ProgressiveTarget(Memory):
     Raises:
         ValueError: If ``alpha`` is not in [0, 1].
     """
-
+    activation = 'softmax'
     predicted: Tensor
 
     def __init__(self, alpha: float = 0.8) -> None:

@@ -125,8 +125,9 @@ def test_the_kl_is_that_of_the_heads_own_probabilities(loss, activation):
     head = dict(PLAIN['head'], loss=loss)
     assert build(head=head).distill.activation == activation
     other = dict(softmax='sigmoid', sigmoid='softmax')[activation]
-    with pytest.raises(UserError, match=f"activation is '{other}', but .* trained through a "
-                       f"{activation}. Write .*activation='{activation}'"):
+    with pytest.raises(UserError, match=f"distill: PairKLLoss learns from the {other} of the logits"
+                       f", but .*Loss trains them through a {activation}. Write "
+                       f"distill=.*activation='{activation}'"):
         build(head=head, distill=dict(type='mmips.PairKLLoss', activation=other))
 
 
