@@ -18,7 +18,8 @@ _Path = str | os.PathLike
 def replacing(path: _Path, mode: str = 'w') -> Iterator[Any]:
     """A file to write that takes the place of another as soon as it is whole, or leaves nothing."""
     text: dict = {} if 'b' in mode else dict(newline='', encoding='utf-8')
-    partial = f'{os.fspath(path)}.part'
+    # All processes of a run may write one file, as mmengine's do with the scores of a test.
+    partial = f'{os.fspath(path)}.{os.environ.get("RANK") or 0}.part'
     try:
         with open(partial, mode, **text) as file:
             yield file

@@ -22,7 +22,16 @@ def test_a_file_takes_the_place_of_another_whole_or_not_at_all(tmp_path):
     assert path.read_text(encoding='utf-8') == 'gr\u00fcn\n'
     files.write_json(path, [1])
     assert json.loads(path.read_text()) == [1]
-    assert not (tmp_path / 'a.txt.part').exists()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_processes_of_a_run_write_the_same_file(tmp_path, monkeypatch):
+    path = tmp_path / 'a.txt'
+    with files.replacing(path) as first:
+        first.write('of rank 0')
+        monkeypatch.setenv('RANK', '1')
+        files.write_text(path, 'of rank 1')
+    assert path.read_text() == 'of rank 0' and list(tmp_path.iterdir()) == [path]
 
 
 def test_what_json_does_not_know():
