@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmips.errors import UserError
+from mmips.functional.pair_kl import ACTIVATIONS
 from mmips.registry import MODELS
 from mmips.structures import Step
 from mmips.structures.batch_samples import BatchSamples
@@ -77,8 +78,9 @@ class DistillClassifier(ImageClassifier):
         """Refuse what learns from other probabilities than those that the head's loss trains."""
         wanted = head_activation(self.head)
         for name, part in (('type', self), ('distill', self.distill), ('target', self.target)):
-            activation = getattr(part, 'activation', None) or wanted
-            if self.with_head and activation != wanted:
+            activation = getattr(part, 'activation', None)
+            # In a part of somebody's own it may be anything, such as a ReLU.
+            if self.with_head and activation in ACTIVATIONS and activation != wanted:
                 advice = (f"{name}=dict(type='mmips.{type(part).__name__}', activation={wanted!r})"
                           if 'activation' in vars(part) else
                           "head=dict(loss=dict(_delete_=True, type='CrossEntropyLoss'))")

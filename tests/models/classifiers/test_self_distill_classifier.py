@@ -131,6 +131,16 @@ def test_the_kl_is_that_of_the_heads_own_probabilities(loss, activation):
         build(head=head, distill=dict(type='mmips.PairKLLoss', activation=other))
 
 
+@pytest.mark.parametrize('activation', [nn.ReLU(), 'relu', None])
+def test_a_loss_of_somebodys_own_may_call_anything_its_activation(activation):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.activation = activation
+
+    assert build(distill=dict(type=Own)).distill.activation is activation
+
+
 def test_joint_and_separate_forward_differ_by_batch_statistics_alone():
     joint, separate = build(), build(joint_forward=False)
     inputs = batch()
